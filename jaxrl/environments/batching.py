@@ -1,0 +1,119 @@
+"""Many copies of an environment stepped together, with the three auto-reset modes.
+
+All randomness of a rollout is drawn before its loop: `draw` returns one entry per step, and
+`step` consumes one. In the `fresh` and `pool` modes the entries hold ready reset states, so the
+loop itself contains no reset, only a selection.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.errors import require_name
+from jaxrl.types import Array, Bool, PRNGKeyArray, PyTree
+
+__all__ = ["AutoReset", "BatchedEnvironment", "Draws", "select_batch", "vectorise"]
+
+AutoReset = Literal["fresh", "pool", "none"]
+
+
+class Draws(NamedTuple):
+    """The randomness of `num_steps` steps, leading axis `time`.
+
+    Attributes:
+        keys: keys of the transitions, `[time, env]`.
+        resets: `(state, observation)` to restart from, `[time, pool, ...]`; None in mode `none`.
+    """
+
+    keys: PRNGKeyArray
+    resets: tuple[PyTree, PyTree] | None
+
+
+class BatchedEnvironment(NamedTuple):
+    """`num_envs` copies of one environment, leading axis `env` everywhere.
+
+    Attributes:
+        reset: `(key, params) -> (state, observation)`.
+        draw: `(key, num_steps, params) -> Draws`, `num_steps` static.
+        step: `(draws_t, state, action, params) -> (state, Timestep)`, where `draws_t` is one
+            time slice; `info["final_observation"]` is the observation before any reset.
+        params: default parameters, not batched.
+        spec: the spec of one copy.
+        num_envs: number of copies.
+    """
+
+    reset: Callable[[PRNGKeyArray, PyTree], tuple[PyTree, PyTree]]
+    draw: Callable[[PRNGKeyArray, int, PyTree], Draws]
+    step: Callable[[Draws, PyTree, Array, PyTree], tuple[PyTree, Timestep]]
+    params: PyTree
+    spec: EnvironmentSpec
+    num_envs: int
+
+
+def vectorise(
+    environment: Environment, num_envs: int, auto_reset: AutoReset = "fresh", pool_size: int | None = None
+) -> BatchedEnvironment:
+    """`num_envs` copies of `environment` that restart by themselves.
+
+    Args:
+        environment: the environment to copy.
+        num_envs: number of copies, at least 1.
+        auto_reset: `fresh` draws a new start for every copy and step (cheap environments);
+            `pool` draws `pool_size` starts a step, and copy i restarts from start
+            i mod pool_size (costly resets, such as physics); `none` never restarts.
+        pool_size: starts drawn per step in mode `pool`; default max(1, num_envs // 16).
+
+    Raises:
+        ValueError: for a size below 1, an unknown mode, or a pool larger than `num_envs`.
+    """
+    require_name("auto-reset mode", auto_reset, ("fresh", "pool", "none"))
+    if num_envs < 1:
+        raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+    if pool_size is not None and auto_reset != "pool":
+        raise ValueError(f"pool_size={pool_size} needs auto_reset='pool', got auto_reset={auto_reset!r}")
+    size = {"fresh": num_envs, "pool": pool_size or max(1, num_envs // 16), "none": 0}[auto_reset]
+    if not 0 <= size <= num_envs or (pool_size is not None and pool_size < 1):
+        raise ValueError(f"pool_size must lie between 1 and num_envs={num_envs}, got {pool_size}")
+    resets = jax.vmap(environment.reset, in_axes=(0, None))
+    steps = jax.vmap(environment.step, in_axes=(0, 0, 0, None))
+
+    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
+        return resets(jax.random.split(key, num_envs), params)
+
+    def draw(key: PRNGKeyArray, num_steps: int, params: PyTree) -> Draws:
+        step_key, reset_key = jax.random.split(key)
+        keys = jax.random.split(step_key, (num_steps, num_envs))
+        if not size:
+            return Draws(keys, None)
+        reset_keys = jax.random.split(reset_key, (num_steps, size))
+        return Draws(keys, jax.vmap(resets, in_axes=(0, None))(reset_keys, params))
+
+    def step(draws: Draws, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]:
+        state, timestep = steps(draws.keys, state, action, params)
+        timestep = timestep._replace(info={**timestep.info, "final_observation": timestep.observation})
+        if not size:
+            return state, timestep
+        start = draws.resets
+        if size != num_envs:
+            slot = jnp.arange(num_envs) % size
+            start = jax.tree.map(lambda leaf: leaf[slot], start)
+        done = timestep.terminated | timestep.truncated
+        state, observation = select_batch(done, start, (state, timestep.observation))
+        return state, timestep._replace(observation=observation)
+
+    return BatchedEnvironment(reset, draw, step, environment.params, environment.spec, num_envs)
+
+
+def select_batch(mask: Bool[Array, " env"], if_true: PyTree, if_false: PyTree) -> PyTree:
+    """`if_true` where `mask`, else `if_false`, along the leading axis of every leaf."""
+
+    def select(true_leaf: Array, false_leaf: Array) -> Array:
+        shape = mask.shape + (1,) * (false_leaf.ndim - mask.ndim)
+        if jax.dtypes.issubdtype(false_leaf.dtype, jax.dtypes.prng_key):
+            return jnp.where(mask.reshape(shape), true_leaf, false_leaf)
+        return jnp.where(mask.reshape(shape), true_leaf.astype(false_leaf.dtype), false_leaf)
+
+    return jax.tree.map(select, if_true, if_false)

@@ -1,0 +1,106 @@
+"""gymnax environments (gymnax >= 1.0.1), stepped through `step_env`, their params as the traced leaf."""
+
+import warnings
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import spaces as gymnax_spaces
+
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.spaces import Box, Discrete, Space
+from jaxrl.types import Array, PRNGKeyArray, PyTree
+
+__all__ = ["from_gymnax", "make", "names"]
+
+# Needs a download of its data at construction.
+_OFFLINE_UNAVAILABLE = ("MNISTBandit-bsuite",)
+# gymnax 1.0.1 declares bounds that these environments' own observations leave.
+_WRONG_BOUNDS = ("GaussianBandit-misc", "MemoryChain-bsuite", "MetaMaze-misc")
+
+
+@lru_cache
+def names() -> tuple[str, ...]:
+    """Every id that gymnax registers and that runs without a download."""
+    return tuple(name for name in gymnax.registered_envs if name not in _OFFLINE_UNAVAILABLE)
+
+
+def make(name: str, **options: Any) -> Environment:
+    """Builds a registered gymnax environment; `options` go to its constructor."""
+    environment, params = gymnax.make(name, **options)
+    adapted = from_gymnax(environment, params, name=f"gymnax/{name}")
+    if name not in _WRONG_BOUNDS:
+        return adapted
+    unbounded = replace(adapted.spec.observation, low=-np.inf, high=np.inf)
+    return adapted._replace(spec=replace(adapted.spec, observation=unbounded))
+
+
+def from_gymnax(environment: Any, params: PyTree = None, name: str | None = None) -> Environment:
+    """Adapts any environment written against gymnax 1.x.
+
+    Termination and truncation stay apart: `step_env` reports termination, `is_truncated` the
+    time limit, and a step that does both counts as terminated.
+
+    Args:
+        environment: a `gymnax.environments.environment.Environment`.
+        params: its parameters; default `environment.default_params`. Every numeric leaf is traced.
+        name: shown in reports; default `gymnax/<class name>`.
+    """
+    params = environment.default_params if params is None else params
+    observation_space = _space(environment.observation_space(params))
+
+    def observe(observation: PyTree) -> Array:
+        return jnp.asarray(observation, observation_space.dtype)
+
+    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, Array]:
+        observation, state = environment.reset_env(key, params)
+        return jax.tree.map(jnp.asarray, state), observe(observation)
+
+    def step(key: PRNGKeyArray, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]:
+        observation, next_state, reward, terminated, _ = environment.step_env(key, state, action, params)
+        next_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), next_state, state)
+        terminated = jnp.asarray(terminated, bool)
+        truncated = jnp.asarray(environment.is_truncated(next_state, params), bool) & ~terminated
+        reward = jnp.asarray(reward, jnp.float32).reshape(1)
+        return next_state, Timestep(observe(observation), reward, terminated, truncated, {})
+
+    limit = getattr(params, "max_steps_in_episode", None)
+    spec = EnvironmentSpec(
+        name=name or f"gymnax/{type(environment).__name__}",
+        observation=observation_space,
+        action=_space(environment.action_space(params)),
+        time_limit=None if limit is None else int(limit),
+    )
+    return Environment(reset, step, _traced(params), spec)
+
+
+def _traced(params: PyTree) -> PyTree:
+    """Parameters as arrays, so that none of them is baked into a program."""
+
+    def as_array(leaf: Any) -> Any:
+        if not isinstance(leaf, bool | int | float | np.ndarray | np.generic | jax.Array):
+            return leaf
+        array = jnp.asarray(leaf)
+        return array.astype(jnp.float32) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(as_array, params)
+
+
+def _space(space: Any) -> Space:
+    if isinstance(space, gymnax_spaces.Discrete):
+        return Discrete(int(space.n))
+    if isinstance(space, gymnax_spaces.Box):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dtype = np.dtype(space.dtype)
+            dtype = "float32" if np.issubdtype(dtype, np.floating) else "int32"
+            low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
+            return Box.from_arrays(low, high, tuple(space.shape), dtype)
+    raise ValueError(
+        f"gymnax space {type(space).__name__} is not supported; allowed: Discrete, Box. "
+        "Flatten it in the environment's observe method."
+    )

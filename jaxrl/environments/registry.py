@@ -1,0 +1,67 @@
+"""Names of environments: `make("suite/name", **options)`."""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+
+from jaxrl.environments.base import Environment
+from jaxrl.errors import nearest, require_name
+
+__all__ = ["list_environments", "make", "register"]
+
+# Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
+_SUITES: dict[str, str] = {
+    "gymnax": "jaxrl.environments.gymnax",
+    "mo": "jaxrl.environments.multi_objective",
+}
+_REGISTERED: dict[str, Callable[..., Environment]] = {}
+
+
+def register(name: str, builder: Callable[..., Environment]) -> None:
+    """Makes `builder(**options)` available as `jaxrl.make(name, **options)`.
+
+    Raises:
+        ValueError: if the name is taken or has no suite (`my-suite/my-task`).
+    """
+    suite, _, task = name.partition("/")
+    if not suite or not task:
+        raise ValueError(f"an environment's name is 'suite/task', got {name!r}")
+    if name in _REGISTERED or suite in _SUITES:
+        raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
+    _REGISTERED[name] = builder
+
+
+def list_environments(suite: str | None = None) -> list[str]:
+    """All names that `make` knows, sorted; suites whose extra is missing are listed all the same."""
+    names: list[str] = [f"{prefix}/{name}" for prefix, module in _SUITES.items() for name in _names(module)]
+    names += _REGISTERED
+    return sorted(name for name in names if suite is None or name.startswith(suite + "/"))
+
+
+def make(name: str, **options) -> Environment:
+    """Builds an environment by name, e.g. `make("gymnax/CartPole-v1")`.
+
+    Args:
+        name: `suite/task`; see `list_environments`.
+        options: static options of that environment's builder.
+
+    Raises:
+        UnknownNameError: with the nearest known names.
+        ImportError: if the suite's extra is not installed, naming the extra.
+    """
+    if name in _REGISTERED:
+        return _REGISTERED[name](**options)
+    suite, _, task = name.partition("/")
+    known = list_environments()
+    if name not in known:
+        require_name("environment", name, _shortlist(name, suite, known))
+    return import_module(_SUITES[suite]).make(task, **options)
+
+
+def _names(module: str) -> Iterable[str]:
+    return import_module(module).names()
+
+
+def _shortlist(name: str, suite: str, known: list[str]) -> list[str]:
+    """The same suite's names, or the nearest of all, so that an error stays readable."""
+    same = [entry for entry in known if entry.startswith(suite + "/")]
+    return same or nearest(name, known, count=5) or known

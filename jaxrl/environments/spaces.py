@@ -1,0 +1,98 @@
+"""Static descriptions of observations and actions: frozen, hashable, without arrays."""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.types import Array, PRNGKeyArray
+
+__all__ = ["Box", "Discrete", "MultiDiscrete", "Space"]
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """Integers 0 .. n - 1, int32 scalars."""
+
+    n: int
+    shape: tuple[int, ...] = field(default=(), init=False)
+    dtype: str = field(default="int32", init=False)
+
+    def sample(self, key: PRNGKeyArray) -> Array:
+        """A uniform draw, shape ()."""
+        return jax.random.randint(key, (), 0, self.n)
+
+    def contains(self, value: Array) -> bool:
+        """Whether every entry of a concrete `value` lies in 0 .. n - 1."""
+        value = np.asarray(value)
+        integral = np.issubdtype(value.dtype, np.integer)
+        return bool(integral and np.all(value >= 0) and np.all(value < self.n))
+
+
+@dataclass(frozen=True)
+class MultiDiscrete:
+    """A vector of independent choices; entry i lies in 0 .. sizes[i] - 1."""
+
+    sizes: tuple[int, ...]
+    dtype: str = field(default="int32", init=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One axis, one entry per choice."""
+        return (len(self.sizes),)
+
+    def sample(self, key: PRNGKeyArray) -> Array:
+        """A uniform draw, shape (number of choices,)."""
+        return jax.random.randint(key, self.shape, 0, jnp.asarray(self.sizes))
+
+    def contains(self, value: Array) -> bool:
+        """Whether every entry of a concrete `value` lies in its range."""
+        value = np.asarray(value)
+        return bool(np.all(value >= 0) and np.all(value < np.asarray(self.sizes)))
+
+
+@dataclass(frozen=True)
+class Box:
+    """Real arrays between `low` and `high`; a bound is one float or a nested tuple of `shape`."""
+
+    low: float | tuple
+    high: float | tuple
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @classmethod
+    def from_arrays(cls, low: Array, high: Array, shape: tuple[int, ...], dtype: str = "float32") -> "Box":
+        """A box from array bounds; equal bounds collapse to one float."""
+        return cls(_bound(low), _bound(high), tuple(int(n) for n in shape), np.dtype(dtype).name)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether both bounds are finite everywhere."""
+        return bool(np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)))
+
+    def sample(self, key: PRNGKeyArray) -> Array:
+        """A uniform draw; standard normal where a bound is infinite."""
+        if not self.bounded:
+            return jax.random.normal(key, self.shape).astype(self.dtype)
+        low, high = jnp.asarray(self.low), jnp.asarray(self.high)
+        return jax.random.uniform(key, self.shape, minval=low, maxval=high).astype(self.dtype)
+
+    def contains(self, value: Array) -> bool:
+        """Whether every entry of a concrete `value` lies within the bounds (to 1e-5)."""
+        value = np.asarray(value)
+        return bool(np.all(value >= np.asarray(self.low) - 1e-5) and np.all(value <= np.asarray(self.high) + 1e-5))
+
+
+Space = Discrete | MultiDiscrete | Box
+
+
+def _bound(value: Array) -> float | tuple:
+    array = np.asarray(value, dtype=np.float64)
+    if array.size == 0 or np.all(array == array.flat[0]):
+        return float(array.flat[0]) if array.size else 0.0
+    return _nested_tuple(array.tolist())
+
+
+def _nested_tuple(value: list | float) -> tuple | float:
+    return tuple(_nested_tuple(entry) for entry in value) if isinstance(value, list) else value
