@@ -1,0 +1,93 @@
+"""The look that all figures share. Figures are built without pyplot, so that no global state is left behind."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["GREY", "add_legend", "axis_label", "new_figure", "save", "series_style", "style_axes"]
+
+# Okabe and Ito's colours, told apart with every common colour blindness; yellow is left out as too pale for lines.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#8A8A8A"
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches, whose parts are laid out without overlap."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.09, h_pad=0.09)
+    return figure
+
+
+def series_style(index: int) -> dict[str, Any]:
+    """Colour, line style and marker of series `index`; beyond seven, colours repeat with another line style."""
+    style = {"color": PALETTE[index % len(PALETTE)], "marker": MARKERS[index % len(MARKERS)]}
+    return {**style, "linestyle": LINES[index // len(PALETTE) % len(LINES)]}
+
+
+def axis_label(column: str, labels: Mapping[str, str] | None) -> str:
+    """The text for `column`: the one given, or else its name with spaces."""
+    return (labels or {}).get(column, str(column).replace("_", " "))
+
+
+def style_axes(axes: "Axes", xlabel: str, ylabel: str) -> None:
+    """Labels, a thin grid behind the data, and no box."""
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.set_axisbelow(True)
+    axes.grid(True, color="#E2E2E2", linewidth=0.6)
+    axes.tick_params(labelsize=9, color=GREY)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(GREY)
+
+
+def add_legend(figure: "Figure", axes: "Axes", title: str | None = None) -> None:
+    """A legend of what is labelled in `axes`, to the right of all axes; none where nothing is labelled."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles,
+            names,
+            title=title,
+            loc="outside right upper",
+            frameon=False,
+            fontsize=9,
+            title_fontsize=9,
+            alignment="left",
+        )
+
+
+def save(figure: "Figure", path: str | Path) -> Path:
+    """Writes `figure` as PNG at 150 dots per inch, whole or not at all; makes the folder where it is missing.
+
+    Raises:
+        ValueError: if `path` does not end in `.png`.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"figures are written as .png, got {str(path)!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because a rename is atomic only within one file system.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".png")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            figure.savefig(file, format="png", dpi=150)
+        # A private temporary file becomes an ordinary one: its mode follows the user's umask.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path

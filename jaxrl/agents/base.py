@@ -1,0 +1,65 @@
+"""The agent contract and what all agents share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["Agent", "Rollout"]
+
+
+class Rollout(NamedTuple):
+    """One iteration's experience, leading axes `[time, env]` unless said otherwise.
+
+    Attributes:
+        observation: what the agent acted on.
+        raw_action: the raw sample of its distribution.
+        reward: one entry per objective.
+        terminated: the task ended here.
+        truncated: a time limit cut the episode here.
+        final_observation: what really followed, before any reset.
+        start: whether `observation` is the first of an episode.
+        memory: the agent's memory before the first step, `[env, ...]`.
+        weights: preference weights in force, `[env, objective]`.
+    """
+
+    observation: Array
+    raw_action: Array
+    reward: Float[Array, "time env objective"]
+    terminated: Bool[Array, "time env"]
+    truncated: Bool[Array, "time env"]
+    final_observation: Array
+    start: Bool[Array, "time env"]
+    memory: PyTree
+    weights: Float[Array, "env objective"]
+
+
+class Agent(NamedTuple):
+    """An agent as pure functions.
+
+    Attributes:
+        init: `(key, hyperparameters) -> AgentState`.
+        memory: `batch_shape -> memory` at the start of an episode, `()` for agents without one.
+        noise: `(key, batch_shape) -> noise` of actions, drawn for a whole rollout in one call.
+        explore: `(state, observation, memory, start, weights, noise, hyperparameters) ->
+            (raw action, memory)`, the inner loop's way of acting.
+        action: `raw action -> action` for the environment.
+        act: `(key, state, observation, memory, hyperparameters, explore=False) -> (action, memory)`;
+            `observation` may have any leading batch axes, `start` of an episode is a fresh memory.
+        update: `(key, state, Rollout, ReturnSummary, hyperparameters, progress) -> (state, metrics)`.
+        hyperparameters: defaults of everything traced but the environment's leaf.
+        config: what is static.
+        spec: the environment's spec that it was built for.
+    """
+
+    init: Callable[[PRNGKeyArray, PyTree], PyTree]
+    memory: Callable[[tuple[int, ...]], PyTree]
+    noise: Callable[[PRNGKeyArray, tuple[int, ...]], Array]
+    explore: Callable[..., tuple[Array, PyTree]]
+    action: Callable[[Array], Array]
+    act: Callable[..., tuple[Array, PyTree]]
+    update: Callable[..., tuple[PyTree, dict[str, Array]]]
+    hyperparameters: Any
+    config: Any
+    spec: EnvironmentSpec

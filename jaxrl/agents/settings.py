@@ -1,0 +1,130 @@
+"""Static settings and traced hyperparameters of on-policy agents."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxrl.aggregation import Aggregator, make_aggregator
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.spaces import Box
+from jaxrl.errors import require_name
+from jaxrl.objectives.surrogate import Surrogate
+from jaxrl.types import Array, Float, PyTree
+
+__all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "validate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicyConfig:
+    """What is static: shapes and the structure of the program."""
+
+    num_envs: int = 8
+    """Copies of the environment that act side by side."""
+    num_steps: int = 128
+    """Steps of each copy per iteration."""
+    num_epochs: int = 4
+    """Passes over the experience of one iteration."""
+    num_minibatches: int = 4
+    """Minibatches per pass; must divide num_envs * num_steps (num_envs if recurrent)."""
+    surrogate: str | Surrogate = "clip"
+    """Policy loss: clip, policy_gradient, kl_penalty, adaptive_kl_penalty, mirror_descent or drift."""
+    aggregator: str | Aggregator = "linear"
+    """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev,
+    utility_gradient, lagrangian or decoupled_normalisation."""
+    standardise_advantages: str = "minibatch"
+    """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
+    network: str = "auto"
+    """auto (CNN for images, else MLP), mlp, cnn or gru."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the dense layers."""
+    activation: str = "tanh"
+    """tanh, relu, swish, elu or gelu."""
+    shared_torso: bool = False
+    """Whether actor and critic share all but their heads."""
+    recurrent_size: int = 64
+    """Width of the GRU."""
+    channels: int = 16
+    """Filters of the convolution."""
+    condition_on_weights: bool = False
+    """Feed the preference weights to the network and draw them anew, uniformly from the simplex,
+    for every copy and iteration: one network for all weights."""
+    distribution: str = "auto"
+    """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
+    initial_log_std: float = 0.0
+    """Initial log standard deviation of Gaussian policies, in units where bounds are [-1, 1]."""
+    normalise_observations: bool = False
+    """Standardise observations by their running mean and deviation."""
+    normalise_rewards: bool = False
+    """Divide each objective's rewards by the running deviation of their discounted sums."""
+    clip_values: bool = False
+    """Clip the change of values as PPO's first code did; see value_clip."""
+    anneal_learning_rate: bool = True
+    """Anneal the learning rate linearly to zero over the run."""
+    optimiser: str = "adam"
+    """adam, rmsprop or sgd, after clipping by global norm."""
+
+
+class OnPolicyHyperparameters(NamedTuple):
+    """What is traced: every leaf can be swept, evolved or differentiated.
+
+    Attributes:
+        learning_rate: step size of the optimiser, > 0.
+        discount: γ in [0, 1], a scalar or one entry per objective.
+        gae_lambda: λ of generalised advantage estimation, in [0, 1].
+        entropy_coefficient: weight of the entropy bonus, in nats.
+        value_coefficient: weight of the value loss.
+        value_clip: largest change of a value per iteration, where `clip_values` is set.
+        max_gradient_norm: global norm to which gradients are clipped.
+        weights: preference weights over objectives, non-negative.
+        objective: parameters of the surrogate.
+        aggregator: parameters of the aggregator.
+        environment: parameters of the environment.
+    """
+
+    learning_rate: Float[Array, ""] | float = 2.5e-4
+    discount: Float[Array, "..."] | float = 0.99
+    gae_lambda: Float[Array, ""] | float = 0.95
+    entropy_coefficient: Float[Array, ""] | float = 0.01
+    value_coefficient: Float[Array, ""] | float = 0.5
+    value_clip: Float[Array, ""] | float = 0.2
+    max_gradient_norm: Float[Array, ""] | float = 0.5
+    weights: Float[Array, " objective"] | None = None
+    objective: dict[str, Array] = {}  # noqa: RUF012
+    aggregator: dict[str, Array] = {}  # noqa: RUF012
+    environment: PyTree = ()
+
+
+def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
+    """Checks settings against each other and the environment.
+
+    Raises:
+        ValueError: naming the setting, its value and what is allowed.
+    """
+    for name in ("num_envs", "num_steps", "num_epochs", "num_minibatches"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+    require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
+    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd"))
+    recurrent = config.network == "gru"
+    samples, what = config.num_envs * config.num_steps, "num_envs * num_steps"
+    if recurrent:
+        samples, what = config.num_envs, "num_envs (sequences of a recurrent network stay whole)"
+    if samples % config.num_minibatches:
+        divisors = [n for n in range(1, samples + 1) if samples % n == 0]
+        nearest = min(divisors, key=lambda n: abs(n - config.num_minibatches))
+        raise ValueError(
+            f"num_minibatches={config.num_minibatches} does not divide {what} = {samples}; nearest that does: {nearest}"
+        )
+    if config.normalise_observations and not isinstance(spec.observation, Box):
+        raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
+    if config.condition_on_weights and make_aggregator(config.aggregator).needs_estimate:
+        raise ValueError(
+            f"aggregator {config.aggregator!r} estimates the returns of one policy and cannot be combined with "
+            "condition_on_weights=True; allowed: linear, decoupled_normalisation"
+        )
+
+
+def default_weights(num_objectives: int) -> Float[Array, " objective"]:
+    """Equal weights that sum to 1."""
+    return jnp.full(num_objectives, 1.0 / num_objectives)

@@ -1,0 +1,245 @@
+"""Action distributions: families of pure functions over an array of parameters.
+
+A family never draws random numbers by itself: `noise` draws them, for a whole rollout in one call,
+and `sample` turns them into actions. Samples are `raw` (unbounded for Gaussians); `action` maps a
+raw sample to what the environment takes.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.errors import require_name
+from jaxrl.types import Array, Float, PRNGKeyArray
+
+__all__ = ["Distribution", "categorical", "diagonal_gaussian", "for_space", "multi_categorical", "tanh_gaussian"]
+
+_LOG_TWO_PI = math.log(2.0 * math.pi)
+
+
+class Distribution(NamedTuple):
+    """One family of distributions.
+
+    Attributes:
+        num_parameters: length of the last axis of `parameters`.
+        noise: `(key, batch_shape) -> noise`.
+        sample: `(parameters, noise) -> raw`.
+        mode: `parameters -> raw`, the most likely raw sample.
+        log_prob: `(parameters, raw) -> [*batch]`, log density of `action(raw)` up to the
+            constant of a fixed affine scaling (see each family).
+        entropy: `parameters -> [*batch]`, in nats, of the same density.
+        kl: `(p, q) -> [*batch]`, KL(p ‖ q) = E_p[log p - log q].
+        action: `raw -> action` for the environment.
+        shared_parameters: how many trailing parameters are free of the observation.
+        initial_shared: their initial value.
+    """
+
+    num_parameters: int
+    noise: Callable[[PRNGKeyArray, tuple[int, ...]], Array]
+    sample: Callable[[Array, Array], Array]
+    mode: Callable[[Array], Array]
+    log_prob: Callable[[Array, Array], Array]
+    entropy: Callable[[Array], Array]
+    kl: Callable[[Array, Array], Array]
+    action: Callable[[Array], Array]
+    shared_parameters: int = 0
+    initial_shared: float = 0.0
+
+
+def categorical(n: int) -> Distribution:
+    """Categorical over 0 .. n - 1 with logits x: p = softmax(x).
+
+    Samples by inverse CDF from one uniform number, so events rarer than 2⁻²³ are not resolved.
+    """
+
+    def sample(logits: Float[Array, "*batch n"], uniform: Float[Array, "*batch"]) -> Array:
+        mass = jnp.cumsum(jnp.exp(logits - logits.max(axis=-1, keepdims=True)), axis=-1)
+        below = mass[..., :-1] <= (uniform[..., None] * mass[..., -1:])
+        return jnp.sum(below, axis=-1, dtype=jnp.int32)
+
+    def log_prob(logits: Float[Array, "*batch n"], raw: Array) -> Float[Array, "*batch"]:
+        chosen = raw[..., None] == jnp.arange(n)
+        return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(logits), 0.0), axis=-1)
+
+    def entropy(logits: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+        log_p = jax.nn.log_softmax(logits)
+        return -jnp.sum(_probability_times(log_p, log_p), axis=-1)
+
+    def kl(p: Float[Array, "*batch n"], q: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+        log_p, log_q = jax.nn.log_softmax(p), jax.nn.log_softmax(q)
+        return jnp.sum(_probability_times(log_p, log_p - log_q), axis=-1)
+
+    return Distribution(
+        num_parameters=n,
+        noise=jax.random.uniform,
+        sample=sample,
+        mode=lambda logits: jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        log_prob=log_prob,
+        entropy=entropy,
+        kl=kl,
+        action=lambda raw: raw,
+    )
+
+
+def _probability_times(log_p: Array, value: Array) -> Array:
+    """p · value with 0 · ±inf = 0, for actions that are masked out."""
+    possible = log_p > -jnp.inf
+    return jnp.where(possible, jnp.exp(log_p) * jnp.where(possible, value, 0.0), 0.0)
+
+
+def multi_categorical(sizes: tuple[int, ...]) -> Distribution:
+    """Independent categoricals; parameters are their logits one after the other."""
+    parts = [categorical(n) for n in sizes]
+    edges = np.cumsum((0, *sizes))
+
+    def split(logits: Array) -> list[Array]:
+        return [logits[..., low:high] for low, high in zip(edges[:-1], edges[1:])]
+
+    def stack(name: str) -> Callable[..., Array]:
+        def apply(logits: Array, *rest: Array) -> Array:
+            rows = [[r[..., i] for r in rest] for i in range(len(parts))]
+            results = [getattr(part, name)(x, *row) for part, x, row in zip(parts, split(logits), rows)]
+            return jnp.stack(results, axis=-1)
+
+        return apply
+
+    def summed(name: str) -> Callable[..., Array]:
+        stacked = stack(name)
+        return lambda logits, *rest: stacked(logits, *rest).sum(axis=-1)
+
+    def kl(p: Array, q: Array) -> Array:
+        return sum(part.kl(x, y) for part, x, y in zip(parts, split(p), split(q)))
+
+    return Distribution(
+        num_parameters=int(edges[-1]),
+        noise=lambda key, shape: jax.random.uniform(key, (*shape, len(sizes))),
+        sample=stack("sample"),
+        mode=stack("mode"),
+        log_prob=summed("log_prob"),
+        entropy=summed("entropy"),
+        kl=kl,
+        action=lambda raw: raw,
+    )
+
+
+def _gaussian_parts(size: int) -> dict:
+    """Noise, sample, mode, log-probability, entropy and divergence of N(μ, diag σ²)."""
+
+    def split(parameters: Array) -> tuple[Array, Array]:
+        return parameters[..., :size], parameters[..., size:]
+
+    def sample(parameters: Array, noise: Array) -> Array:
+        mean, log_std = split(parameters)
+        return mean + jnp.exp(log_std) * noise
+
+    def log_prob(parameters: Array, raw: Array) -> Array:
+        mean, log_std = split(parameters)
+        standard = (raw - mean) * jnp.exp(-log_std)
+        return -jnp.sum(0.5 * standard**2 + log_std + 0.5 * _LOG_TWO_PI, axis=-1)
+
+    def entropy(parameters: Array) -> Array:
+        return jnp.sum(split(parameters)[1] + 0.5 * (1.0 + _LOG_TWO_PI), axis=-1)
+
+    def kl(p: Array, q: Array) -> Array:
+        (p_mean, p_log), (q_mean, q_log) = split(p), split(q)
+        squares = jnp.exp(2.0 * (p_log - q_log)) + ((p_mean - q_mean) * jnp.exp(-q_log)) ** 2
+        return jnp.sum(q_log - p_log + 0.5 * (squares - 1.0), axis=-1)
+
+    return {
+        "num_parameters": 2 * size,
+        "noise": lambda key, shape: jax.random.normal(key, (*shape, size)),
+        "sample": sample,
+        "mode": lambda parameters: split(parameters)[0],
+        "log_prob": log_prob,
+        "entropy": entropy,
+        "kl": kl,
+        "shared_parameters": size,
+    }
+
+
+def diagonal_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
+    """N(μ, diag σ²) with parameters [μ, log σ], in units where a bounded space is [-1, 1].
+
+    A bounded space's raw samples are clipped to [-1, 1] and mapped linearly onto its bounds; the
+    log-probability is that of the raw sample before clipping, as is usual for PPO.
+    """
+    action = _onto_bounds(space, lambda raw: jnp.clip(raw, -1.0, 1.0))
+    return Distribution(**_gaussian_parts(_flat_size(space)), action=action, initial_shared=initial_log_std)
+
+
+# 32 points integrate the smooth log-Jacobian to float32 accuracy for σ up to about 3.
+_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+
+
+def tanh_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
+    """tanh(X) with X ~ N(μ, diag σ²), mapped linearly onto the bounds of `space`.
+
+    log p(tanh x) = log N(x) - Σ log(1 - tanh²x) (Haarnoja et al., 2018, appendix C), in units where
+    the space is [-1, 1]. The entropy H(X) + E[Σ log(1 - tanh²X)] uses Gauss-Hermite quadrature;
+    KL is that of the Gaussians, because a bijection leaves it unchanged.
+
+    Raises:
+        ValueError: if `space` is unbounded.
+    """
+    if not space.bounded:
+        raise ValueError(f"tanh_gaussian needs a bounded Box, got {space}; use 'gaussian'")
+    size = _flat_size(space)
+    gaussian = _gaussian_parts(size)
+
+    def log_jacobian(raw: Array) -> Array:
+        return 2.0 * (math.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
+
+    def entropy(parameters: Array) -> Array:
+        mean, log_std = parameters[..., :size], parameters[..., size:]
+        points = mean[..., None] + jnp.exp(log_std)[..., None] * _NODES.astype(np.float32)
+        weights = (_NODE_WEIGHTS / _NODE_WEIGHTS.sum()).astype(np.float32)
+        return gaussian["entropy"](parameters) + jnp.sum(log_jacobian(points) * weights, axis=(-2, -1))
+
+    def log_prob(parameters: Array, raw: Array) -> Array:
+        return gaussian["log_prob"](parameters, raw) - jnp.sum(log_jacobian(raw), axis=-1)
+
+    parts = {**gaussian, "entropy": entropy, "log_prob": log_prob}
+    return Distribution(**parts, action=_onto_bounds(space, jnp.tanh), initial_shared=initial_log_std)
+
+
+def _flat_size(space: Box) -> int:
+    if len(space.shape) != 1:
+        raise ValueError(f"continuous actions must be vectors, got a Box of shape {space.shape}")
+    return space.shape[0]
+
+
+def _onto_bounds(space: Box, squash: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    if not space.bounded:
+        return lambda raw: raw.astype(space.dtype)
+    low, high = jnp.asarray(space.low), jnp.asarray(space.high)
+    return lambda raw: (low + (squash(raw) + 1.0) * 0.5 * (high - low)).astype(space.dtype)
+
+
+def for_space(space: Space, kind: str = "auto", initial_log_std: float = 0.0) -> Distribution:
+    """The distribution for an action space.
+
+    Args:
+        space: the action space.
+        kind: `auto` picks `categorical`, `multi_categorical` or `gaussian`; `gaussian` and
+            `tanh_gaussian` need a Box, `categorical` a Discrete or MultiDiscrete space.
+        initial_log_std: initial log standard deviation of Gaussians.
+
+    Raises:
+        ValueError: if the kind does not fit the space, naming those that do.
+    """
+    require_name("distribution", kind, ("auto", "categorical", "gaussian", "tanh_gaussian"))
+    continuous = isinstance(space, Box)
+    fitting = ("auto", "gaussian", "tanh_gaussian") if continuous else ("auto", "categorical")
+    if kind not in fitting:
+        raise ValueError(f"distribution {kind!r} cannot act in {space}; allowed: {', '.join(fitting)}")
+    if isinstance(space, Discrete):
+        return categorical(space.n)
+    if isinstance(space, MultiDiscrete):
+        return multi_categorical(space.sizes)
+    build = tanh_gaussian if kind == "tanh_gaussian" else diagonal_gaussian
+    return build(space, initial_log_std)

@@ -1,0 +1,114 @@
+"""Names of traced leaves: `learning_rate`, `environment.gravity`, `objective.clip_epsilon`, ..."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.errors import require_name
+from jaxrl.types import Array, PyTree
+
+__all__ = ["check_values", "check_weights", "leaves", "replace", "resolve"]
+
+# Ranges that no sensible value leaves: (low, high, low is allowed).
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "learning_rate": (0.0, float("inf"), True),
+    "discount": (0.0, 1.0, True),
+    "gae_lambda": (0.0, 1.0, True),
+    "max_gradient_norm": (0.0, float("inf"), False),
+    "objective.clip_epsilon": (0.0, float("inf"), False),
+    "objective.step_size": (0.0, float("inf"), False),
+    "aggregator.smoothing": (0.0, float("inf"), False),
+}
+
+
+def leaves(hyperparameters: PyTree) -> dict[str, Array]:
+    """Every traced leaf by its dotted path."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(hyperparameters)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in flat}
+
+
+def resolve(hyperparameters: PyTree, name: str) -> str:
+    """The full path of `name`, which may leave out a unique prefix (`gravity`, `clip_epsilon`).
+
+    Raises:
+        UnknownNameError: if no leaf is called so, with the nearest match.
+        ValueError: if several leaves end in that name.
+    """
+    paths = list(leaves(hyperparameters))
+    if name in paths:
+        return name
+    matches = [path for path in paths if path.endswith("." + name)]
+    if len(matches) > 1:
+        raise ValueError(f"hyperparameter {name!r} is ambiguous: {', '.join(matches)}")
+    if matches:
+        return matches[0]
+    shorts = [path.rsplit(".", 1)[-1] for path in paths]
+    return require_name("hyperparameter", name, {*paths, *shorts})
+
+
+def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int = 0) -> PyTree:
+    """A copy with the named leaves replaced.
+
+    Args:
+        hyperparameters: the pytree of defaults.
+        values: by name or path; each must have the leaf's shape after `batch_axes` leading axes
+            (a scalar leaf `discount` also takes one entry per objective).
+        batch_axes: number of leading sweep axes of every value.
+
+    Raises:
+        ValueError: for a value of the wrong shape.
+    """
+    named = {resolve(hyperparameters, name): value for name, value in values.items()}
+    check_values(named)
+
+    def pick(path: Any, leaf: Array) -> Array:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        if name not in named:
+            return leaf
+        value = jnp.asarray(named[name])
+        if value.dtype != jnp.result_type(leaf):
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.integer) and np.any(np.asarray(value) % 1):
+                raise ValueError(f"hyperparameter {name!r} takes integers, got {named[name]}")
+            value = value.astype(jnp.result_type(leaf))
+        allowed = {jnp.shape(leaf)}
+        if name == "discount":
+            allowed |= {(), jnp.shape(hyperparameters.weights)[-1:]}
+        if value.shape[batch_axes:] not in allowed:
+            shapes = " or ".join(map(str, sorted(allowed)))
+            raise ValueError(f"hyperparameter {name!r} has shape {shapes}, got a value of shape {value.shape}")
+        return value
+
+    return jax.tree_util.tree_map_with_path(pick, hyperparameters)
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Raises ValueError for a concrete value outside the range of its leaf or not a number."""
+    for name, value in values.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"hyperparameter {name!r} takes numbers, got {value!r}")
+        if np.any(np.isnan(array)):
+            raise ValueError(f"hyperparameter {name!r} must be a number, got {value}")
+        if name == "weights":
+            check_weights(array, array.shape[-1] if array.ndim else 0)
+        if name in _RANGES:
+            low, high, closed = _RANGES[name]
+            inside = (array >= low if closed else array > low) & (array <= high)
+            if not np.all(inside):
+                bracket = "[" if closed else "("
+                bad = array[~inside].flat[0] if array.ndim else array
+                raise ValueError(f"hyperparameter {name!r} must lie in {bracket}{low}, {high}], got {bad}")
+
+
+def check_weights(weights: Any, num_objectives: int) -> None:
+    """Raises ValueError unless the last axis holds `num_objectives` non-negative weights, not all zero."""
+    array = np.asarray(weights)
+    if array.ndim == 0 or array.shape[-1] != num_objectives:
+        raise ValueError(f"weights need {num_objectives} entries, one per objective; got shape {array.shape}")
+    if not np.all(np.isfinite(array)) or np.any(array < 0):
+        raise ValueError(f"weights must be non-negative and finite, got {array.tolist()}")
+    if np.any(array.sum(axis=-1) <= 0):
+        raise ValueError(f"weights must not all be zero, got {array.tolist()}")

@@ -1,0 +1,60 @@
+"""Running statistics: mean and variance of a stream, merged batch by batch."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.types import Array, Float
+
+__all__ = ["RunningStatistics", "init_statistics", "normalise", "update_statistics"]
+
+
+class RunningStatistics(NamedTuple):
+    """Mean, sum of squared deviations and count of everything seen.
+
+    Attributes:
+        mean: running mean, the shape of one sample.
+        squares: Σ (x - mean)², the shape of one sample.
+        count: number of samples.
+    """
+
+    mean: Array
+    squares: Array
+    count: Float[Array, ""]
+
+
+def init_statistics(shape: tuple[int, ...]) -> RunningStatistics:
+    """Statistics of nothing: `normalise` with them is the identity."""
+    return RunningStatistics(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(()))
+
+
+def update_statistics(statistics: RunningStatistics, batch: Array) -> RunningStatistics:
+    """Merges `batch`, whose leading axes are samples (Chan et al., 1979, pairwise update).
+
+    With batch mean m, squares S and count n, and δ = m - mean:
+    mean ← mean + δ n/(N + n);  squares ← squares + S + δ² N n/(N + n).
+    """
+    axes = tuple(range(batch.ndim - statistics.mean.ndim))
+    batch = jax.lax.stop_gradient(batch.astype(jnp.float32))
+    count = jnp.asarray(float(batch.size // max(1, statistics.mean.size)))
+    mean = batch.mean(axis=axes)
+    squares = jnp.square(batch - mean).sum(axis=axes)
+    total = statistics.count + count
+    delta = mean - statistics.mean
+    return RunningStatistics(
+        statistics.mean + delta * (count / total),
+        statistics.squares + squares + delta**2 * (statistics.count * count / total),
+        total,
+    )
+
+
+def standard_deviation(statistics: RunningStatistics) -> Array:
+    """Population standard deviation; 1 before anything was seen and where nothing varies."""
+    variance = statistics.squares / jnp.maximum(statistics.count, 1.0)
+    return jnp.where(variance > 1e-8, jnp.sqrt(jnp.maximum(variance, 1e-8)), 1.0)
+
+
+def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) -> Array:
+    """(value - mean)/std, clipped to ±`limit`."""
+    return jnp.clip((value - statistics.mean) / standard_deviation(statistics), -limit, limit)

@@ -1,0 +1,133 @@
+"""Advantages and returns over vector rewards, termination and truncation kept apart.
+
+Shapes: `time` leads, any number of batch axes follow, `objective` is last. `next_values` is the
+value of the observation that really followed, before any reset, so that a truncated step
+bootstraps from where it stopped. Termination sets that value to zero; both kinds of end cut the
+trace. `discount` and `trace` are scalars or have one entry per objective.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.types import Array, Bool, Float
+
+__all__ = ["generalised_advantage", "lambda_returns", "n_step_returns", "vtrace"]
+
+Vector = Float[Array, "time *batch objective"]
+Flag = Bool[Array, "time *batch"]
+Rate = Float[Array, "..."] | float
+
+_UNROLL = 8
+
+
+def _one_step_errors(
+    rewards: Vector, values: Vector, next_values: Vector, terminated: Flag, discount: Rate
+) -> Vector:
+    """δₜ = rₜ + γ (1 - terminatedₜ) v(o'ₜ) - v(oₜ)."""
+    return rewards + discount * jnp.where(terminated[..., None], 0.0, next_values) - values
+
+
+def _backward_sum(terms: Vector, decay: Vector) -> Vector:
+    """xₜ = termsₜ + decayₜ xₜ₊₁, with x = 0 beyond the end."""
+
+    def body(following: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        term, rate = inputs
+        total = term + rate * following
+        return total, total
+
+    first = jnp.zeros_like(terms[0])
+    return jax.lax.scan(body, first, (terms, decay), reverse=True, unroll=min(_UNROLL, terms.shape[0]))[1]
+
+
+def generalised_advantage(
+    rewards: Vector,
+    values: Vector,
+    next_values: Vector,
+    terminated: Flag,
+    truncated: Flag,
+    discount: Rate,
+    trace: Rate,
+) -> Vector:
+    """Generalised advantage estimation, one estimate per objective.
+
+    Aₜ = δₜ + γλ (1 - doneₜ) Aₜ₊₁ with δₜ = rₜ + γ (1 - terminatedₜ) v(o'ₜ) - v(oₜ)
+    (Schulman et al., 2016, equation 16). Linear in rewards and values, hence
+    w·A(r, v) = A(w·r, w·v).
+    """
+    errors = _one_step_errors(rewards, values, next_values, terminated, discount)
+    alive = 1.0 - (terminated | truncated)[..., None].astype(errors.dtype)
+    decay = jnp.broadcast_to(discount * trace * alive, errors.shape)
+    return _backward_sum(errors, decay)
+
+
+def lambda_returns(
+    rewards: Vector,
+    values: Vector,
+    next_values: Vector,
+    terminated: Flag,
+    truncated: Flag,
+    discount: Rate,
+    trace: Rate,
+) -> Vector:
+    """Gₜ = rₜ + γ(1 - terminatedₜ)[(1-λₜ) v(o'ₜ) + λₜ Gₜ₊₁], λₜ = 0 at an end (Sutton and Barto, 2018, 12.3)."""
+    return values + generalised_advantage(rewards, values, next_values, terminated, truncated, discount, trace)
+
+
+def n_step_returns(
+    rewards: Vector, next_values: Vector, terminated: Flag, truncated: Flag, discount: Rate, num_steps: int
+) -> Vector:
+    """Gₜ = rₜ + γ rₜ₊₁ + … + γⁿ v(o'ₜ₊ₙ₋₁), cut at the end of the episode or of the batch.
+
+    Args:
+        num_steps: n, at least 1; static.
+
+    Raises:
+        ValueError: for n below 1.
+    """
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1, got {num_steps}")
+    done = (terminated | truncated)[..., None]
+    bootstrap = rewards + discount * jnp.where(terminated[..., None], 0.0, next_values)
+
+    def extend(shorter: Vector, _: None) -> tuple[Vector, None]:
+        # One step longer: look one step ahead, unless the episode or the batch ends here.
+        ahead = jnp.concatenate([shorter[1:], shorter[-1:]])
+        longer = jnp.where(done, bootstrap, rewards + discount * ahead)
+        return longer.at[-1].set(bootstrap[-1]), None
+
+    return jax.lax.scan(extend, bootstrap, None, length=num_steps - 1)[0]
+
+
+def vtrace(
+    rewards: Vector,
+    values: Vector,
+    next_values: Vector,
+    terminated: Flag,
+    truncated: Flag,
+    log_ratios: Float[Array, "time *batch"],
+    discount: Rate,
+    trace: Rate = 1.0,
+    ratio_clip: float = 1.0,
+    trace_clip: float = 1.0,
+) -> tuple[Vector, Vector]:
+    """V-trace targets and policy-gradient advantages (Espeholt et al., 2018, section 4.1).
+
+    vₜ = V(oₜ) + Σ γᵏ (Π c) ρ δ with ρ = min(ρ̄, π/μ), c = λ min(c̄, π/μ), and
+    advantages ρₜ (rₜ + γ vₜ₊₁ - V(oₜ)), where vₜ₊₁ is V(o'ₜ) at an end.
+
+    Args:
+        log_ratios: log π(a|o) - log μ(a|o), of the target over the behaviour policy.
+        trace: λ in [0, 1].
+        ratio_clip: ρ̄.
+        trace_clip: c̄.
+    """
+    ratios = jnp.exp(log_ratios)[..., None]
+    rho, c = jnp.minimum(ratio_clip, ratios), trace * jnp.minimum(trace_clip, ratios)
+    errors = rho * _one_step_errors(rewards, values, next_values, terminated, discount)
+    done = (terminated | truncated)[..., None]
+    decay = jnp.broadcast_to(jnp.where(done, 0.0, discount * c), errors.shape)
+    targets = values + _backward_sum(errors, decay)
+    following = jnp.concatenate([targets[1:], next_values[-1:]])
+    following = jnp.where(done, next_values, following)
+    following = jnp.where(terminated[..., None], 0.0, following)
+    return targets, rho * (rewards + discount * following - values)
