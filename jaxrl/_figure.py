@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
 __all__ = ["GREY", "add_legend", "axis_label", "new_figure", "save", "series_style", "style_axes"]
 
@@ -19,7 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8A8A8A"
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
     """An empty figure, in inches, whose parts are laid out without overlap."""
     from matplotlib.figure import Figure
 
@@ -39,7 +39,7 @@ def axis_label(column: str, labels: Mapping[str, str] | None) -> str:
     return (labels or {}).get(column, str(column).replace("_", " "))
 
 
-def style_axes(axes: "Axes", xlabel: str, ylabel: str) -> None:
+def style_axes(axes: "matplotlib.axes.Axes", xlabel: str, ylabel: str) -> None:
     """Labels, a thin grid behind the data, and no box."""
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -51,7 +51,7 @@ def style_axes(axes: "Axes", xlabel: str, ylabel: str) -> None:
         spine.set_color(GREY)
 
 
-def add_legend(figure: "Figure", axes: "Axes", title: str | None = None) -> None:
+def add_legend(figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes", title: str | None = None) -> None:
     """A legend of what is labelled in `axes`, to the right of all axes; none where nothing is labelled."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
@@ -67,7 +67,7 @@ def add_legend(figure: "Figure", axes: "Axes", title: str | None = None) -> None
         )
 
 
-def save(figure: "Figure", path: str | Path) -> Path:
+def save(figure: "matplotlib.figure.Figure", path: str | Path) -> Path:
     """Writes `figure` as PNG at 150 dots per inch, whole or not at all; makes the folder where it is missing.
 
     Raises:

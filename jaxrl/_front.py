@@ -5,13 +5,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike, Real
 
 from jaxrl._figure import GREY, add_legend, new_figure, series_style, style_axes
 from jaxrl.types import Bool, Float
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
 __all__ = ["front"]
 
@@ -25,7 +26,7 @@ class _Series(NamedTuple):
     style: dict
 
 
-def _checked(points: np.ndarray, num_objectives: int, name: str) -> Points:
+def _checked(points: Real[ArrayLike, "..."] | list, num_objectives: int, name: str) -> Points:
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] == 0 or points.shape[1] != num_objectives:
         raise ValueError(f"{name} must be [point, objective] with {num_objectives} objectives, got {points.shape}")
@@ -34,13 +35,21 @@ def _checked(points: np.ndarray, num_objectives: int, name: str) -> Points:
     return points
 
 
+def _non_dominated(points: Points) -> Bool[np.ndarray, " point"]:
+    from jaxrl.morl.pareto import non_dominated
+
+    # Of equal points it keeps one; a figure must not call the others dominated.
+    distinct, inverse = np.unique(points, axis=0, return_inverse=True)
+    return np.asarray(non_dominated(distinct))[inverse]
+
+
 def front(
-    points: Float[np.ndarray, "point objective"] | Mapping[str, Float[np.ndarray, "point objective"]],
+    points: Real[ArrayLike, "point objective"] | list | Mapping[str, Real[ArrayLike, "_ objective"] | list],
     names: Sequence[str],
-    reference: Float[np.ndarray, " objective"] | None = None,
-    known_front: Float[np.ndarray, "known objective"] | None = None,
+    reference: Real[ArrayLike, " objective"] | Sequence[float] | None = None,
+    known_front: Real[ArrayLike, "known objective"] | list | None = None,
     title: str | None = None,
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Vector returns, all objectives maximised; dominated points are faint.
 
     Two objectives: a scatter with the staircase that bounds what the non-dominated points dominate (shaded down to
@@ -58,8 +67,6 @@ def front(
     Raises:
         ValueError: for fewer than two names, arrays of another shape, no points or non-finite entries.
     """
-    from jaxrl.morl.pareto import non_dominated
-
     count = len(names)
     if count < 2:
         raise ValueError(f"a front needs at least two objectives, got names={list(names)}")
@@ -71,7 +78,7 @@ def front(
     series = []
     for i, (name, values) in enumerate(named.items()):
         values = _checked(values, count, f"points of {name!r}")
-        series.append(_Series(name, values, np.asarray(non_dominated(values)), series_style(i)))
+        series.append(_Series(name, values, _non_dominated(values), series_style(i)))
     draw = {2: _plane, 3: _space}.get(count, _parallel)
     figure = draw(series, list(names), corner, known)
     if title:
@@ -79,7 +86,7 @@ def front(
     return figure
 
 
-def _scatter(axes: "Axes", series: list[_Series], known: Points | None, columns: Sequence[int]) -> None:
+def _scatter(axes: "matplotlib.axes.Axes", series: list[_Series], known: Points | None, columns: Sequence[int]) -> None:
     """Dominated, non-dominated and known points, in the given columns, as two or three coordinates."""
     space = {"depthshade": False} if len(columns) == 3 else {}
     if known is not None:
@@ -95,12 +102,12 @@ def _scatter(axes: "Axes", series: list[_Series], known: Points | None, columns:
         )
 
 
-def _mark_reference(axes: "Axes", reference: np.ndarray | None) -> None:
+def _mark_reference(axes: "matplotlib.axes.Axes", reference: np.ndarray | None) -> None:
     if reference is not None:
         axes.scatter(*reference[:, None], marker="x", s=45, color="black", linewidths=1.5, label="reference", zorder=4)
 
 
-def _stairs(points: Points, low: np.ndarray) -> Points:
+def _stairs(points: Points, low: np.ndarray) -> Float[np.ndarray, "corner objective"]:
     """Corners of the boundary of what mutually non-dominated `points` dominate, down to `low`."""
     ordered = np.unique(points, axis=0)
     horizontal = np.concatenate([[min(low[0], ordered[0, 0])], np.repeat(ordered[:, 0], 2)])
@@ -108,7 +115,9 @@ def _stairs(points: Points, low: np.ndarray) -> Points:
     return np.stack([horizontal, vertical], axis=1)
 
 
-def _plane(series: list[_Series], names: Sequence[str], reference: np.ndarray | None, known: Points | None) -> "Figure":
+def _plane(
+    series: list[_Series], names: Sequence[str], reference: np.ndarray | None, known: Points | None
+) -> "matplotlib.figure.Figure":
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
     every = np.concatenate([s.points for s in series] + [p for p in (known,) if p is not None])
@@ -128,7 +137,9 @@ def _plane(series: list[_Series], names: Sequence[str], reference: np.ndarray | 
     return figure
 
 
-def _space(series: list[_Series], names: Sequence[str], reference: np.ndarray | None, known: Points | None) -> "Figure":
+def _space(
+    series: list[_Series], names: Sequence[str], reference: np.ndarray | None, known: Points | None
+) -> "matplotlib.figure.Figure":
     figure = new_figure(9.6, 7.2)
     axes = figure.add_subplot(2, 2, 1, projection="3d")
     _scatter(axes, series, known, [0, 1, 2])
@@ -155,7 +166,7 @@ def _space(series: list[_Series], names: Sequence[str], reference: np.ndarray | 
 
 def _parallel(
     series: list[_Series], names: Sequence[str], reference: np.ndarray | None, known: Points | None
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator
 

@@ -8,7 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike, Real
 
+from jaxrl._bootstrap import (
+    BatchedScores,
+    Reduced,
+    Scores,
+    check_settings,
+    checked_scores,
+    draw_counts,
+    percentile_ends,
+)
 from jaxrl.errors import require_name
 from jaxrl.types import Float
 
@@ -50,20 +60,7 @@ class Profile(NamedTuple):
     high: Float[np.ndarray, " threshold"]
 
 
-def _checked(scores: np.ndarray, name: str = "scores", max_rank: int | None = 2) -> np.ndarray:
-    """`scores` as float64 `[..., seed, task]`; one axis is read as `[seed]`."""
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim < 1 or (max_rank is not None and scores.ndim > max_rank):
-        raise ValueError(f"{name} must be [seed] or [seed, task], got shape {scores.shape}")
-    if scores.size == 0:
-        raise ValueError(f"{name} is empty: shape {scores.shape}")
-    if not np.isfinite(scores).all():
-        count = scores.size - np.isfinite(scores).sum()
-        raise ValueError(f"{name} holds {count} non-finite of {scores.size} entries: drop or replace these runs first")
-    return scores[:, None] if scores.ndim == 1 else scores
-
-
-def interquartile_mean(scores: Float[np.ndarray, "*batch seed task"]) -> Float[np.ndarray, "*batch"]:
+def interquartile_mean(scores: BatchedScores) -> Reduced:
     """Mean of the middle half of all scores, pooled over seeds and tasks.
 
     `IQM = 1/(n − 2c) · Σ_{c < i ≤ n − c} x₍ᵢ₎`, with x₍ᵢ₎ the sorted scores and c = ⌊n/4⌋. Where 4 does not
@@ -76,7 +73,7 @@ def interquartile_mean(scores: Float[np.ndarray, "*batch seed task"]) -> Float[n
     Raises:
         ValueError: if `scores` is empty, not finite, or a scalar.
     """
-    scores = _checked(scores, max_rank=None)
+    scores = checked_scores(scores, max_rank=None)
     pooled = scores.reshape(*scores.shape[:-2], -1)
     count = pooled.shape[-1]
     cut = count // 4
@@ -85,60 +82,38 @@ def interquartile_mean(scores: Float[np.ndarray, "*batch seed task"]) -> Float[n
     return pooled.mean(axis=-1)
 
 
-def mean(scores: Float[np.ndarray, "*batch seed task"]) -> Float[np.ndarray, "*batch"]:
+def mean(scores: BatchedScores) -> Reduced:
     """Mean of all scores, `1/n · Σᵢ xᵢ`; arguments and errors as for `interquartile_mean`."""
-    return _checked(scores, max_rank=None).mean(axis=(-2, -1))
+    return checked_scores(scores, max_rank=None).mean(axis=(-2, -1))
 
 
-def median(scores: Float[np.ndarray, "*batch seed task"]) -> Float[np.ndarray, "*batch"]:
+def median(scores: BatchedScores) -> Reduced:
     """Median of all scores pooled; arguments and errors as for `interquartile_mean`.
 
     Not the "median human-normalised score" of the Atari literature: that is `median_of_task_means`.
     """
-    return np.median(_checked(scores, max_rank=None), axis=(-2, -1))
+    return np.median(checked_scores(scores, max_rank=None), axis=(-2, -1))
 
 
-def median_of_task_means(scores: Float[np.ndarray, "*batch seed task"]) -> Float[np.ndarray, "*batch"]:
+def median_of_task_means(scores: BatchedScores) -> Reduced:
     """Median over tasks of the mean over seeds, `median_m(1/N · Σₙ x_{n,m})`; with one task, the mean.
 
     Agarwal et al. 2021, section 2. Arguments and errors as for `interquartile_mean`.
     """
-    return np.median(_checked(scores, max_rank=None).mean(axis=-2), axis=-1)
+    return np.median(checked_scores(scores, max_rank=None).mean(axis=-2), axis=-1)
 
 
-def optimality_gap(scores: Float[np.ndarray, "*batch seed task"], target: float = 1.0) -> Float[np.ndarray, "*batch"]:
+def optimality_gap(scores: BatchedScores, target: float = 1.0) -> Reduced:
     """How far runs fall short of `target`, on average: `1/n · Σᵢ max(target − xᵢ, 0)`; lower is better.
 
     Agarwal et al. 2021, section 4.3. Scores should be normalised so that `target` is enough; what exceeds it
     counts nothing. Arguments and errors as for `interquartile_mean`.
     """
-    return np.maximum(target - _checked(scores, max_rank=None), 0.0).mean(axis=(-2, -1))
-
-
-def _check_bootstrap(num_resamples: int, confidence: float) -> None:
-    if num_resamples < 1:
-        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence}")
-
-
-def _ends(resampled: np.ndarray, confidence: float, num_seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper percentiles over the leading axis, `resample`."""
-    # A resample of one run is that run: a width of zero would claim certainty where nothing is known.
-    if num_seeds < 2:
-        resampled = np.full_like(resampled, np.nan)
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return low, high
-
-
-def _weights(generator: np.random.Generator, num_resamples: int, num_seeds: int, num_tasks: int) -> np.ndarray:
-    """How often each seed is drawn, over the number of seeds: `[resample, seed, task]`."""
-    counts = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=(num_resamples, num_tasks))
-    return np.moveaxis(counts, -1, 1) / num_seeds
+    return np.maximum(target - checked_scores(scores, max_rank=None), 0.0).mean(axis=(-2, -1))
 
 
 def interval(
-    scores: Float[np.ndarray, "seed task"],
+    scores: Scores,
     statistic: Statistic = interquartile_mean,
     num_resamples: int = 2000,
     confidence: float = 0.95,
@@ -162,8 +137,8 @@ def interval(
     Raises:
         ValueError: if `scores` is empty, not finite or of another rank, or a number is out of range.
     """
-    scores = _checked(scores)
-    _check_bootstrap(num_resamples, confidence)
+    scores = checked_scores(scores)
+    check_settings(num_resamples, confidence)
     generator = np.random.default_rng(seed)
     chunk = max(1, MAX_RESAMPLED // scores.size)
     resampled = []
@@ -171,13 +146,13 @@ def interval(
         size = (min(chunk, num_resamples - start), *scores.shape)
         index = generator.integers(scores.shape[0], size=size)
         resampled.append(statistic(scores[index, np.arange(scores.shape[1])]))
-    low, high = _ends(np.concatenate(resampled), confidence, scores.shape[0])
+    low, high = percentile_ends(np.concatenate(resampled), confidence, scores.shape[0])
     return float(low), float(high)
 
 
 def probability_of_improvement(
-    x: Float[np.ndarray, "seed_x task"],
-    y: Float[np.ndarray, "seed_y task"],
+    x: Real[ArrayLike, "seed_x *task"] | list,
+    y: Real[ArrayLike, "seed_y *task"] | list,
     num_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -198,8 +173,8 @@ def probability_of_improvement(
     Raises:
         ValueError: if an array is empty, not finite or of another rank, or the numbers of tasks differ.
     """
-    x, y = _checked(x, "x"), _checked(y, "y")
-    _check_bootstrap(num_resamples, confidence)
+    x, y = checked_scores(x, "x"), checked_scores(y, "y")
+    check_settings(num_resamples, confidence)
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x and y must hold the same tasks, got {x.shape[1]} and {y.shape[1]}")
     wins = np.sign(x[:, None] - y[None]) / 2 + 0.5
@@ -207,16 +182,17 @@ def probability_of_improvement(
     resampled = np.zeros(num_resamples)
     for m in range(x.shape[1]):
         # The estimate is linear in the draw counts of either side, so pairs are compared only once.
-        weights_x = _weights(generator, num_resamples, x.shape[0], 1)[..., 0]
-        weights_y = _weights(generator, num_resamples, y.shape[0], 1)[..., 0]
-        resampled += ((weights_x @ wins[..., m]) * weights_y).sum(axis=1) / x.shape[1]
-    low, high = _ends(resampled, confidence, min(x.shape[0], y.shape[0]))
+        counts_x = draw_counts(generator, num_resamples, x.shape[0], 1)[..., 0]
+        counts_y = draw_counts(generator, num_resamples, y.shape[0], 1)[..., 0]
+        resampled += ((counts_x @ wins[..., m]) * counts_y).sum(axis=1)
+    resampled /= wins.size
+    low, high = percentile_ends(resampled, confidence, min(x.shape[0], y.shape[0]))
     return Estimate(float(wins.mean()), float(low), float(high))
 
 
 def performance_profile(
-    scores: Float[np.ndarray, "seed task"],
-    thresholds: Float[np.ndarray, " threshold"],
+    scores: Scores,
+    thresholds: Real[ArrayLike, " threshold"] | list,
     num_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -234,12 +210,12 @@ def performance_profile(
     Raises:
         ValueError: if an array is empty, not finite or of another rank, or a number is out of range.
     """
-    scores, thresholds = _checked(scores), _checked(thresholds, "thresholds", max_rank=1)[:, 0]
-    _check_bootstrap(num_resamples, confidence)
+    scores, thresholds = checked_scores(scores), checked_scores(thresholds, "thresholds", max_rank=1)[:, 0]
+    check_settings(num_resamples, confidence)
     above = (scores[..., None] > thresholds).reshape(scores.size, -1).astype(np.float64)
-    weights = _weights(np.random.default_rng(seed), num_resamples, *scores.shape)
-    resampled = weights.reshape(num_resamples, scores.size) @ above / scores.shape[1]
-    low, high = _ends(resampled, confidence, scores.shape[0])
+    counts = draw_counts(np.random.default_rng(seed), num_resamples, *scores.shape)
+    resampled = counts.reshape(num_resamples, scores.size) @ above / scores.size
+    low, high = percentile_ends(resampled, confidence, scores.shape[0])
     return Profile(thresholds, above.mean(axis=0), low, high)
 
 
@@ -279,7 +255,7 @@ def summary(
         )
     rows = []
     for group, scores in table.groupby(by, observed=True, dropna=False)[value]:
-        scores = _checked(scores.to_numpy(), f"column {value!r} of group {dict(zip(by, group))}")[:, 0]
+        scores = checked_scores(scores.to_numpy(), f"column {value!r} of group {dict(zip(by, group))}")[:, 0]
         low, high = interval(scores, interquartile_mean, num_resamples, confidence, seed)
         std = scores.std(ddof=1) if len(scores) > 1 else np.nan
         rows.append((*group, float(interquartile_mean(scores)), low, high, scores.mean(), std, len(scores)))

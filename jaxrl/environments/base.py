@@ -55,6 +55,8 @@ class EnvironmentSpec:
         objective_names: one name per objective; filled with `objective_i` where left out.
         reference_point: lower corner for hypervolumes (maximisation), one entry per objective.
         discount: the discount under which fronts of this problem are usually reported.
+        costly_reset: whether a reset costs far more than a step, so that auto-reset should
+            share a few starts (mode `pool`).
     """
 
     name: str
@@ -65,6 +67,7 @@ class EnvironmentSpec:
     objective_names: tuple[str, ...] = ()
     reference_point: tuple[float, ...] | None = None
     discount: float = 1.0
+    costly_reset: bool = False
 
     def __post_init__(self) -> None:
         if not self.objective_names:

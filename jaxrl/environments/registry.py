@@ -10,8 +10,10 @@ __all__ = ["list_environments", "make", "register"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
+    "brax": "jaxrl.environments.brax",
     "gymnax": "jaxrl.environments.gymnax",
     "mo": "jaxrl.environments.multi_objective",
+    "playground": "jaxrl.environments.playground",
 }
 _REGISTERED: dict[str, Callable[..., Environment]] = {}
 

@@ -1,0 +1,66 @@
+"""Private environments of the peers that jaxrl is measured against, one per peer, made once and reused.
+
+They live in `.peers/` at the root of the repository, which git ignores, because their
+requirements exclude each other's and jaxrl's (rejax needs gymnax before 1.0).
+"""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PEERS", "interpreter", "run_contender"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Stable-Baselines3 accepts any torch from 2 on; a build for CPUs is enough and much smaller.
+PEERS: dict[str, tuple[str, ...]] = {
+    "rejax": ("rejax==0.1.3", "gymnax<1"),
+    "stable-baselines3": ("stable-baselines3>=2.4", "torch>=2"),
+}
+
+
+def interpreter(peer: str) -> Path:
+    """The Python of a peer's environment, which is created if it is not there.
+
+    rejax gets the very jax that jaxrl runs on, so that both use one compiler.
+
+    Raises:
+        RuntimeError: if the peer's packages cannot be installed, with pip's last lines.
+    """
+    requirements = list(PEERS[peer])
+    if peer == "rejax":
+        requirements.append(f"jax=={importlib.metadata.version('jax')}")
+    folder = ROOT / ".peers" / peer
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    stamp = folder / "requirements.json"
+    if stamp.exists() and json.loads(stamp.read_text()) == requirements:
+        return python
+    print(f"installing {', '.join(requirements)} into {folder.relative_to(ROOT)}", file=sys.stderr)
+    venv.create(folder, clear=True, with_pip=True)
+    installed = subprocess.run([python, "-m", "pip", "install", "-q", *requirements], capture_output=True, text=True)
+    if installed.returncode:
+        lines = "\n".join(installed.stderr.splitlines()[-8:])
+        raise RuntimeError(f"{peer} could not be installed ({', '.join(requirements)}):\n{lines}")
+    stamp.write_text(json.dumps(requirements))
+    return python
+
+
+def run_contender(python: Path | str, script: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Runs a contender's script in a process of its own and returns what it reports.
+
+    All contenders inherit the same environment variables, XLA flags among them.
+
+    Raises:
+        RuntimeError: if the script fails, with its last lines of output.
+    """
+    path = Path(__file__).with_name(script)
+    finished = subprocess.run([python, path, json.dumps(settings)], capture_output=True, text=True, cwd=ROOT)
+    if finished.returncode:
+        lines = "\n".join(finished.stderr.splitlines()[-12:])
+        raise RuntimeError(f"{script} failed with {settings}:\n{lines}")
+    return json.loads(finished.stdout.strip().splitlines()[-1])
