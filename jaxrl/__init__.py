@@ -1,7 +1,12 @@
 """jaxrl: reinforcement learning runs, sweeps and Pareto studies as one compiled program."""
 
 from jaxrl import environments
+from jaxrl.designs import Integer, LogUniform, Uniform
+from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
+from jaxrl.policy import Policy
+from jaxrl.running import RunOptions
+from jaxrl.sweeps import Sweep, sweep
 from jaxrl.training import Result, Trainer, trainer
 
 __version__ = "0.1.0"
@@ -9,12 +14,20 @@ __version__ = "0.1.0"
 __all__ = [
     "Environment",
     "EnvironmentSpec",
+    "Integer",
+    "LogUniform",
+    "Policy",
     "Result",
+    "RunOptions",
+    "Sweep",
     "Timestep",
     "Trainer",
+    "Uniform",
     "environments",
     "list_environments",
     "make",
     "register",
+    "sweep",
     "trainer",
+    "use_cpu_cores",
 ]

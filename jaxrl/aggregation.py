@@ -126,8 +126,9 @@ def _estimating(utility: Callable[[Array, ReturnEstimate, Array, Mapping], Array
         return {"estimate_rate": jnp.asarray(0.1), **scalar, **vector}
 
     def coefficients(state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
-        gradient = jax.grad(utility)(state.mean, state, weights, parameters)
-        return jnp.where(state.seen, gradient, weights)
+        # One gradient per weight vector: u over a whole batch of weights would be a sum over it.
+        gradient = jnp.vectorize(lambda w: jax.grad(utility)(state.mean, state, w, parameters), signature="(n)->(n)")
+        return jnp.where(state.seen, gradient(weights), weights)
 
     return Aggregator(parameters, _init_estimate, coefficients, _update_estimate, needs_estimate=True)
 

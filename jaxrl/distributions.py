@@ -172,7 +172,7 @@ def diagonal_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
     return Distribution(**_gaussian_parts(_flat_size(space)), action=action, initial_shared=initial_log_std)
 
 
-# 32 points integrate the smooth log-Jacobian to float32 accuracy for σ up to about 3.
+# 32 points integrate the log-Jacobian to 1e-5 for σ ≤ 1.5, to 2e-4 at σ = 2 and 3e-3 at σ = 3.
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 
 

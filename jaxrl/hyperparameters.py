@@ -1,6 +1,6 @@
 """Names of traced leaves: `learning_rate`, `environment.gravity`, `objective.clip_epsilon`, ..."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.errors import require_name
+from jaxrl.morl.weights import validate as validate_weights
 from jaxrl.types import Array, PyTree
 
-__all__ = ["check_values", "check_weights", "leaves", "replace", "resolve"]
+__all__ = ["check_values", "leaves", "replace", "resolve"]
 
 # Ranges that no sensible value leaves: (low, high, low is allowed).
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -30,8 +31,13 @@ def leaves(hyperparameters: PyTree) -> dict[str, Array]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in flat}
 
 
-def resolve(hyperparameters: PyTree, name: str) -> str:
+def resolve(hyperparameters: PyTree, name: str, also: Iterable[str] = ()) -> str:
     """The full path of `name`, which may leave out a unique prefix (`gravity`, `clip_epsilon`).
+
+    Args:
+        hyperparameters: whose leaves are named.
+        name: path or suffix.
+        also: other names that an error should offer.
 
     Raises:
         UnknownNameError: if no leaf is called so, with the nearest match.
@@ -46,7 +52,7 @@ def resolve(hyperparameters: PyTree, name: str) -> str:
     if matches:
         return matches[0]
     shorts = [path.rsplit(".", 1)[-1] for path in paths]
-    return require_name("hyperparameter", name, {*paths, *shorts})
+    return require_name("hyperparameter", name, {*paths, *shorts, *also})
 
 
 def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int = 0) -> PyTree:
@@ -62,7 +68,7 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
         ValueError: for a value of the wrong shape.
     """
     named = {resolve(hyperparameters, name): value for name, value in values.items()}
-    check_values(named)
+    check_values(named, jnp.shape(hyperparameters.weights)[-1])
 
     def pick(path: Any, leaf: Array) -> Array:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
@@ -84,7 +90,7 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
     return jax.tree_util.tree_map_with_path(pick, hyperparameters)
 
 
-def check_values(values: Mapping[str, Any]) -> None:
+def check_values(values: Mapping[str, Any], num_objectives: int) -> None:
     """Raises ValueError for a concrete value outside the range of its leaf or not a number."""
     for name, value in values.items():
         array = np.asarray(value)
@@ -93,7 +99,7 @@ def check_values(values: Mapping[str, Any]) -> None:
         if np.any(np.isnan(array)):
             raise ValueError(f"hyperparameter {name!r} must be a number, got {value}")
         if name == "weights":
-            check_weights(array, array.shape[-1] if array.ndim else 0)
+            validate_weights(array, num_objectives, normalised=False)
         if name in _RANGES:
             low, high, closed = _RANGES[name]
             inside = (array >= low if closed else array > low) & (array <= high)
@@ -101,14 +107,3 @@ def check_values(values: Mapping[str, Any]) -> None:
                 bracket = "[" if closed else "("
                 bad = array[~inside].flat[0] if array.ndim else array
                 raise ValueError(f"hyperparameter {name!r} must lie in {bracket}{low}, {high}], got {bad}")
-
-
-def check_weights(weights: Any, num_objectives: int) -> None:
-    """Raises ValueError unless the last axis holds `num_objectives` non-negative weights, not all zero."""
-    array = np.asarray(weights)
-    if array.ndim == 0 or array.shape[-1] != num_objectives:
-        raise ValueError(f"weights need {num_objectives} entries, one per objective; got shape {array.shape}")
-    if not np.all(np.isfinite(array)) or np.any(array < 0):
-        raise ValueError(f"weights must be non-negative and finite, got {array.tolist()}")
-    if np.any(array.sum(axis=-1) <= 0):
-        raise ValueError(f"weights must not all be zero, got {array.tolist()}")

@@ -20,9 +20,7 @@ Rate = Float[Array, "..."] | float
 _UNROLL = 8
 
 
-def _one_step_errors(
-    rewards: Vector, values: Vector, next_values: Vector, terminated: Flag, discount: Rate
-) -> Vector:
+def _one_step_errors(rewards: Vector, values: Vector, next_values: Vector, terminated: Flag, discount: Rate) -> Vector:
     """δₜ = rₜ + γ (1 - terminatedₜ) v(o'ₜ) - v(oₜ)."""
     return rewards + discount * jnp.where(terminated[..., None], 0.0, next_values) - values
 

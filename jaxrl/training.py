@@ -90,7 +90,10 @@ class Trainer(NamedTuple):
             update, and evaluate where due (else NaN). `index` counts iterations and stays outside
             the vmapped state, so that the branch stays a branch.
         run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
+        train_on: `(RunState, hyperparameters) -> Result`: another run's worth of iterations from a
+            state, under fresh random numbers.
         evaluate: `(key, agent_state, hyperparameters) -> Evaluation`.
+        rebuild: `(**settings) -> Trainer`, the same trainer with some settings changed.
         hyperparameters: traced defaults.
         environment: the environment, not batched.
         agent: the agent.
@@ -103,7 +106,9 @@ class Trainer(NamedTuple):
     init: Callable[[PRNGKeyArray, PyTree], RunState]
     step: Callable[[RunState, PyTree, Int[Array, ""]], tuple[RunState, tuple[dict[str, Array], Evaluation]]]
     run: Callable[[PRNGKeyArray, PyTree], Result]
+    train_on: Callable[[RunState, PyTree], Result]
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
+    rebuild: Callable[..., "Trainer"]
     hyperparameters: Any
     environment: Environment
     agent: Agent
@@ -148,14 +153,28 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
     for setting in rest:
         require_name("setting", setting, known)
-    return _assemble(environment, built, schedule, named.replace(defaults, rest), name)
+    return _assemble(
+        environment,
+        built,
+        schedule,
+        named.replace(defaults, rest),
+        name,
+        lambda **changes: trainer(agent, environment, **{**settings, **changes}),
+    )
 
 
 def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, defaults: Any, name: str) -> Trainer:
+def _assemble(
+    environment: Environment,
+    agent: Agent,
+    config: TrainerConfig,
+    defaults: Any,
+    name: str,
+    rebuild: Callable[..., Trainer],
+) -> Trainer:
     num_envs, num_steps = agent.config.num_envs, agent.config.num_steps
     per_iteration = num_envs * num_steps
     num_iterations = config.total_steps // per_iteration
@@ -206,16 +225,33 @@ def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, def
         evaluation = _evaluate_where(due, evaluate, evaluate_key, agent_state, hyperparameters)
         return state, (metrics, evaluation._replace(steps=(index + 1.0) * per_iteration))
 
-    def run(key: PRNGKeyArray, hyperparameters: Any) -> Result:
-        state = init(key, hyperparameters)
+    def finish(state: RunState, hyperparameters: Any) -> Result:
         state, (metrics, evaluation) = jax.lax.scan(
             lambda state, index: step(state, hyperparameters, index), state, jnp.arange(num_iterations)
         )
         rows = assembled.evaluation_iterations
         return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
 
+    def run(key: PRNGKeyArray, hyperparameters: Any) -> Result:
+        return finish(init(key, hyperparameters), hyperparameters)
+
+    def train_on(state: RunState, hyperparameters: Any) -> Result:
+        return finish(state._replace(key=jax.random.fold_in(state.key, num_iterations)), hyperparameters)
+
     assembled = Trainer(
-        init, step, run, evaluate, defaults, environment, agent, config, name, num_iterations, per_iteration
+        init=init,
+        step=step,
+        run=run,
+        train_on=train_on,
+        evaluate=evaluate,
+        rebuild=rebuild,
+        hyperparameters=defaults,
+        environment=environment,
+        agent=agent,
+        config=config,
+        agent_name=name,
+        num_iterations=num_iterations,
+        steps_per_iteration=per_iteration,
     )
     return assembled
 

@@ -77,9 +77,7 @@ class Batch(NamedTuple):
     start: Array
 
 
-def on_policy(
-    spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str, float] | None = None
-) -> Agent:
+def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str, float] | None = None) -> Agent:
     """Builds an on-policy actor-critic agent.
 
     Args:
@@ -251,7 +249,16 @@ def on_policy(
         )
 
     return Agent(
-        init, network.memory, distribution.noise, explore, distribution.action, act, update, hyperparameters, config, spec
+        init,
+        network.memory,
+        distribution.noise,
+        explore,
+        distribution.action,
+        act,
+        update,
+        hyperparameters,
+        config,
+        spec,
     )
 
 

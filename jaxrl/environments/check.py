@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxrl.environments.base import Environment, Timestep
 from jaxrl.environments.spaces import Box
-from jaxrl.types import Array, PyTree
+from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["EnvironmentContractError", "check"]
 
@@ -88,11 +88,11 @@ def _behavioural_faults(environment: Environment, num_steps: int, seed: int) -> 
     spec = environment.spec
     num_steps = max(num_steps, (spec.time_limit or 0) + 1)
 
-    def episode(key: Array, params: PyTree) -> tuple[Array, Timestep]:
+    def episode(key: PRNGKeyArray, params: PyTree) -> tuple[Array, Timestep, Array]:
         reset_key, steps_key = jax.random.split(key)
         state, first = environment.reset(reset_key, params)
 
-        def body(carry: tuple[PyTree, Array], key: Array) -> tuple[tuple[PyTree, Array], tuple[Timestep, Array]]:
+        def body(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple[Timestep, Array]]:
             state, done = carry
             action_key, step_key = jax.random.split(key)
             action = spec.action.sample(action_key)

@@ -99,7 +99,7 @@ def equally_spaced(num_objectives: int, count: int) -> Float[Array, "batch objec
 
 
 def validate(
-    weights: Float[Array | np.ndarray, "*batch objective"] | Sequence, num_objectives: int
+    weights: Float[Array | np.ndarray, "*batch objective"] | Sequence, num_objectives: int, normalised: bool = True
 ) -> Float[Array, "*batch objective"]:
     """Returns weights as float32 if each vector is a point of the simplex.
 
@@ -108,10 +108,11 @@ def validate(
     Args:
         weights: one vector, or any number of leading axes.
         num_objectives: the length that each must have.
+        normalised: whether the entries must sum to 1.
 
     Raises:
         ValueError: naming the first vector with a wrong length, a negative or non-finite entry,
-            no positive entry, or a sum further than 1e-3 from 1.
+            no positive entry, or, if `normalised`, a sum further than 1e-3 from 1.
     """
     array = jnp.asarray(weights, jnp.float32)
     if array.ndim == 0 or array.shape[-1] != num_objectives:
@@ -124,7 +125,7 @@ def validate(
         ("has a non-finite entry", ~np.isfinite(rows).all(axis=-1)),
         ("has a negative entry", (rows < 0.0).any(axis=-1)),
         ("is all zero", (rows == 0.0).all(axis=-1)),
-        ("does not sum to 1", ~(np.abs(sums - 1.0) <= _SUM_TOLERANCE)),
+        ("does not sum to 1", normalised & ~(np.abs(sums - 1.0) <= _SUM_TOLERANCE)),
     ):
         if found.any():
             index = int(np.argmax(found))

@@ -1,0 +1,42 @@
+"""How many members of a sweep fit in memory."""
+
+import os
+
+import jax
+import numpy as np
+
+from jaxrl.environments.batching import vectorise
+from jaxrl.training import Trainer, collect
+from jaxrl.types import PyTree
+
+__all__ = ["bytes_per_member", "members_that_fit"]
+
+# Live copies of one iteration's experience: as collected, packed, permuted, and gradients.
+_COPIES = 4
+_SHARE = 0.4
+
+
+def bytes_per_member(trainer: Trainer) -> int:
+    """Estimated bytes of one member: its state, its metrics and a few copies of its experience."""
+    key = jax.random.key(0)
+    hyperparameters = trainer.hyperparameters
+    state = jax.eval_shape(trainer.init, key, hyperparameters)
+    outputs = jax.eval_shape(trainer.step, state, hyperparameters, 0)[1]
+    batched = vectorise(trainer.environment, trainer.agent.config.num_envs)
+    rollout = jax.eval_shape(lambda k, s, h: collect(k, s, trainer.agent, batched, h), key, state, hyperparameters)[1]
+    return 2 * _size(state) + _COPIES * _size(rollout) + trainer.num_iterations * _size(outputs)
+
+
+def members_that_fit(trainer: Trainer, num_devices: int) -> int:
+    """Members that fit in 40 % of the memory of `num_devices` devices, at least one each."""
+    device = jax.local_devices()[0]
+    statistics = device.memory_stats() or {}
+    if "bytes_limit" in statistics:
+        budget = _SHARE * statistics["bytes_limit"] * num_devices
+    else:
+        budget = _SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(num_devices, int(budget // bytes_per_member(trainer)))
+
+
+def _size(tree: PyTree) -> int:
+    return sum(int(np.prod(leaf.shape)) * 4 for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,258 @@
+"""The host loop: a long run as chunks of one compiled program.
+
+Between chunks there is a progress bar, a checkpoint and a check for non-finite losses. The numbers
+are those of `trainer.run`, bit for bit, and a run that was killed continues from its checkpoint to
+the same end.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from tqdm import tqdm
+
+from jaxrl.checkpoint import Checkpoints
+from jaxrl.errors import CheckpointError, NonFiniteError
+from jaxrl.hyperparameters import leaves
+from jaxrl.training import Result, RunState, Trainer
+from jaxrl.types import PRNGKeyArray, PyTree
+
+__all__ = ["Program", "RunOptions", "execute", "program"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How the host drives a run; none of it changes the numbers."""
+
+    num_chunks: int = 40
+    """Host visits per run: progress, checkpoints and checks happen between them."""
+    checkpoint_directory: str | Path | None = None
+    """Where to save and to resume from; None saves nothing."""
+    checkpoint_seconds: float = 20.0
+    """Least time between checkpoints; 0 saves after every chunk."""
+    progress: bool | None = None
+    """Progress bar; None shows it on a terminal."""
+    label: str = "train"
+    """Text before the bar."""
+
+
+class Program(NamedTuple):
+    """Compiled parts of a run, for one run or for members on a leading axis.
+
+    Attributes:
+        init: `(keys, hyperparameters) -> state`.
+        advance: `(state, hyperparameters, start, count) -> (state, outputs)`, where `outputs` has
+            room for `chunk` iterations and `count` of them are filled.
+        chunk: iterations per call of `advance` at most.
+        place: puts keys or hyperparameters where the program wants them.
+        fetch: gathers results from all hosts as NumPy arrays.
+        num_members: size of the member axis; 0 for a single run.
+    """
+
+    init: Callable[[PRNGKeyArray, PyTree], RunState]
+    advance: Callable[..., tuple[RunState, PyTree]]
+    chunk: int
+    place: Callable[[PyTree, PyTree], PyTree]
+    fetch: Callable[[PyTree], PyTree]
+    num_members: int
+
+
+def program(
+    trainer: Trainer,
+    num_chunks: int,
+    axes: PyTree = None,
+    num_members: int = 0,
+    mesh: Mesh | None = None,
+) -> Program:
+    """Compiles a trainer for the host loop.
+
+    Args:
+        trainer: the training program.
+        num_chunks: host visits per run.
+        axes: for members, a pytree like the hyperparameters with 0 at leaves that have a member
+            axis and None at those that are shared.
+        num_members: size of the member axis, a multiple of the mesh; 0 for one run without it.
+        mesh: devices over which the member axis is sharded.
+    """
+    chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
+
+    def advance(state: RunState, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
+        shapes = jax.eval_shape(trainer.step, state, hyperparameters, start)[1]
+        outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
+
+        def body(i: jax.Array, carry: tuple) -> tuple:
+            state, outputs = carry
+            state, output = trainer.step(state, hyperparameters, start + i)
+            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), outputs, output)
+
+        return jax.lax.fori_loop(0, count, body, (state, outputs))
+
+    if not num_members:
+        place = lambda tree, _: jax.tree.map(jnp.asarray, tree)  # noqa: E731
+        return Program(jax.jit(trainer.init), jax.jit(advance, donate_argnums=0), chunk, place, jax.device_get, 0)
+    init = jax.vmap(trainer.init, in_axes=(0, axes))
+    advance = jax.vmap(advance, in_axes=(0, axes, None, None))
+    specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
+    if mesh is not None:
+        member = P("member")
+        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
+        advance = jax.shard_map(
+            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
+        )
+    return Program(jax.jit(init), jax.jit(advance, donate_argnums=0), chunk, _placer(mesh), _fetcher(mesh), num_members)
+
+
+def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
+    def place(tree: PyTree, axes: PyTree) -> PyTree:
+        """Leaves with a member axis are split over the mesh, the others copied to it."""
+        if mesh is None:
+            return jax.tree.map(jnp.asarray, tree)
+
+        def put(axis: int | None, leaf: Any) -> jax.Array:
+            sharding = NamedSharding(mesh, P() if axis is None else P("member"))
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                data = put(axis, jax.random.key_data(leaf))
+                return jax.jit(jax.random.wrap_key_data, out_shardings=sharding)(data)
+            host = np.asarray(leaf)
+            return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+        return jax.tree.map(put, axes, tree, is_leaf=lambda axis: axis is None)
+
+    return place
+
+
+def _fetcher(mesh: Mesh | None) -> Callable[[PyTree], PyTree]:
+    def fetch(tree: PyTree) -> PyTree:
+        if mesh is None or mesh.is_multi_process is False:
+            return jax.device_get(tree)
+        return multihost_utils.process_allgather(tree, tiled=True)
+
+    return fetch
+
+
+def execute(
+    trainer: Trainer, compiled: Program, keys: PRNGKeyArray, hyperparameters: PyTree, axes: PyTree, options: RunOptions
+) -> Result:
+    """Runs to the end, from a checkpoint if there is one.
+
+    Returns:
+        The `Result` on the host; with members, their axis leads everywhere.
+
+    Raises:
+        NonFiniteError: when a loss of a single run, or of every member, is not finite.
+        CheckpointError: when the checkpoint was written by other settings or is damaged.
+    """
+    key_axes = 0 if compiled.num_members else None
+    keys = compiled.place(keys, key_axes)
+    hyperparameters = compiled.place(hyperparameters, axes)
+    state = compiled.init(keys, hyperparameters)
+    checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
+    start, history = 0, None
+    if checkpoints and checkpoints.latest() is not None:
+        start = checkpoints.metadata()["iteration"]
+        template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
+        state, saved, history = checkpoints.restore(template)
+        _same_hyperparameters(saved, hyperparameters)
+        state = compiled.place(state, jax.tree.map(lambda _: key_axes, state))
+    total = trainer.num_iterations
+    bar = _progress_bar(trainer, max(1, compiled.num_members), options, start)
+    last_save = time.monotonic()
+    try:
+        while start < total:
+            count = min(compiled.chunk, total - start)
+            state, outputs = compiled.advance(state, hyperparameters, jnp.asarray(start), jnp.asarray(count))
+            rows = _rows(compiled.fetch(outputs), count, bool(compiled.num_members))
+            _stop_if_not_finite(rows[0], start, checkpoints)
+            history = rows if history is None else _append(history, rows, bool(compiled.num_members))
+            start += count
+            _advance_bar(bar, trainer, count, max(1, compiled.num_members), rows)
+            due = time.monotonic() - last_save >= options.checkpoint_seconds
+            if checkpoints and (due or start == total):
+                checkpoints.save(start, (state, hyperparameters, history), {"iteration": start})
+                last_save = time.monotonic()
+    finally:
+        bar.close()
+        if checkpoints:
+            checkpoints.close()
+    metrics, evaluation = history
+    evaluated = trainer.evaluation_iterations
+    if compiled.num_members:
+        evaluation = jax.tree.map(lambda leaf: leaf[:, evaluated], evaluation)
+    else:
+        evaluation = jax.tree.map(lambda leaf: leaf[evaluated], evaluation)
+    return Result(state, evaluation, metrics)
+
+
+def _rows(outputs: PyTree, count: int, batched: bool) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[:, :count] if batched else leaf[:count], outputs)
+
+
+def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
+    axis = 1 if batched else 0
+    return jax.tree.map(lambda old, new: np.concatenate([np.asarray(old), new], axis=axis), history, rows)
+
+
+def _history_template(trainer: Trainer, compiled: Program, state: RunState, hp: PyTree, start: int) -> PyTree:
+    """Shapes of the first `start` iterations' outputs."""
+    zero = jnp.asarray(0)
+    shapes = jax.eval_shape(compiled.advance, state, hp, zero, zero)[1]
+    lead = 1 if compiled.num_members else 0
+
+    def longer(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*leaf.shape[:lead], start, *leaf.shape[lead + 1 :]), leaf.dtype)
+
+    return jax.tree.map(longer, shapes)
+
+
+def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
+    wanted = leaves(wanted)
+    for name, value in leaves(saved).items():
+        if not np.array_equal(np.asarray(value), np.asarray(jax.device_get(wanted[name])), equal_nan=True):
+            raise CheckpointError(
+                f"the checkpoint was written with {name}={np.asarray(value).tolist()}, "
+                f"these settings have {np.asarray(wanted[name]).tolist()}"
+            )
+
+
+def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
+    bad = np.asarray(metrics["non_finite"]).sum(axis=-1) > 0
+    if np.all(bad):
+        kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
+        raise NonFiniteError(
+            f"the loss is not finite (first seen in iterations {start} to {start + metrics['non_finite'].shape[-1]}){kept}. "
+            "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+        )
+
+
+def _progress_bar(trainer: Trainer, members: int, options: RunOptions, start: int) -> tqdm:
+    shown = sys.stderr.isatty() if options.progress is None else options.progress
+    per_iteration = trainer.steps_per_iteration * members
+    return tqdm(
+        total=trainer.num_iterations * per_iteration,
+        initial=start * per_iteration,
+        desc=options.label,
+        unit="step",
+        unit_scale=True,
+        disable=not shown or jax.process_index() != 0,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    )
+
+
+def _advance_bar(bar: tqdm, trainer: Trainer, count: int, members: int, rows: PyTree) -> None:
+    if bar.disable:
+        return
+    finished = np.asarray(rows[0]["episode_return"])
+    if np.any(np.isfinite(finished)):
+        returns = np.nanmean(finished.reshape(-1, finished.shape[-1]), axis=0)
+        bar.set_postfix_str("return " + ", ".join(f"{value:.4g}" for value in returns), refresh=False)
+    bar.update(count * trainer.steps_per_iteration * members)

@@ -1,0 +1,76 @@
+"""Tidy tables of results."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    import pandas
+
+    from jaxrl.sweeps import Group
+
+__all__ = ["evaluation_columns", "evaluation_table", "metrics_table", "return_columns"]
+
+
+def return_columns(spec: EnvironmentSpec) -> list[str]:
+    """`return` for one objective, else `return_<objective>` for each."""
+    return ["return"] if spec.num_objectives == 1 else [f"return_{name}" for name in spec.objective_names]
+
+
+def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
+    """Columns of evaluations whose leading axes are flattened to rows."""
+    columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
+    for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
+        flat = np.asarray(values).reshape(-1, spec.num_objectives)
+        columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
+    columns["length"] = np.asarray(evaluation.length).ravel()
+    return columns
+
+
+def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pandas.DataFrame":
+    """One row per member and evaluation of a sweep's group."""
+    import pandas
+
+    count = group.result.evaluation.steps.shape[1]
+    spec = group.trainer.environment.spec
+    rows = range(len(group.seeds))
+    columns: dict[str, Any] = {
+        "member": np.repeat([first_member + row for row in rows], count),
+        "seed": np.repeat(group.seeds, count),
+    }
+    described = [{**group.static, **settings} for settings in group.settings]
+    columns["setting"] = np.repeat(
+        [", ".join(f"{k}={_text(v)}" for k, v in d.items()) or "default" for d in described], count
+    )
+    for name in names:
+        values = [d[name] if np.ndim(d[name]) == 0 else str(d[name]) for d in described]
+        columns[name] = np.repeat(values, count)
+    if group.weights is not None:
+        for i, objective in enumerate(spec.objective_names):
+            columns[f"weight_{objective}"] = np.repeat(group.weights[:, i], count)
+    return pandas.DataFrame({**columns, **evaluation_columns(group.result.evaluation, spec)})
+
+
+def metrics_table(
+    metrics: dict[str, np.ndarray], spec: EnvironmentSpec, steps_per_iteration: int
+) -> "pandas.DataFrame":
+    """One row per iteration of a single run: losses, episode returns, lengths."""
+    import pandas
+
+    iterations = len(np.asarray(metrics["episodes"]))
+    columns: dict[str, Any] = {"steps": (np.arange(iterations) + 1) * steps_per_iteration}
+    for name, values in metrics.items():
+        array = np.asarray(values)
+        if array.ndim == 1:
+            columns[name] = array
+        else:
+            labels = return_columns(spec)
+            columns |= {f"episode_{labels[i]}": array[:, i] for i in range(array.shape[1])}
+    return pandas.DataFrame(columns)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
