@@ -4,6 +4,7 @@ from jaxrl import environments
 from jaxrl.designs import Integer, LogUniform, Uniform
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
+from jaxrl.experiment import load, load_sweep, save_member
 from jaxrl.policy import Policy
 from jaxrl.running import RunOptions
 from jaxrl.sweeps import Sweep, sweep
@@ -25,8 +26,11 @@ __all__ = [
     "Uniform",
     "environments",
     "list_environments",
+    "load",
+    "load_sweep",
     "make",
     "register",
+    "save_member",
     "sweep",
     "trainer",
     "use_cpu_cores",

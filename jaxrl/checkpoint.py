@@ -51,8 +51,13 @@ class Checkpoints:
         """What was passed to `save` as metadata."""
         return self._record(self._require(step))["metadata"]
 
-    def restore(self, template: PyTree, step: int | None = None) -> PyTree:
+    def restore(self, template: PyTree, step: int | None = None, partial: bool = False) -> PyTree:
         """The saved tree, in the structure of `template` (arrays or shapes).
+
+        Args:
+            template: what to restore.
+            step: which checkpoint; default the newest.
+            partial: whether the checkpoint may hold more than `template` does.
 
         Raises:
             CheckpointError: if there is none, it is damaged, or it holds other arrays than `template`.
@@ -60,9 +65,11 @@ class Checkpoints:
         step = self._require(step)
         record = self._record(step)["leaves"]
         plain = jax.eval_shape(_plain, template)
-        _compare(record, _shapes(plain), self.directory)
+        _compare(
+            {name: record[name] for name in record if name in plain or not partial}, _shapes(plain), self.directory
+        )
         try:
-            target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), plain)
+            target = {name: np.empty(entry["shape"], entry["dtype"]) for name, entry in record.items()}
             restored = self._manager.restore(step, args=ocp.args.Composite(tree=ocp.args.StandardRestore(target))).tree
         except Exception as error:
             raise CheckpointError(f"the checkpoint {self.directory}/{step} is damaged: {error}") from error
@@ -70,8 +77,7 @@ class Checkpoints:
             if record[name]["crc"] is not None and entry["crc"] != record[name]["crc"]:
                 raise CheckpointError(f"the checkpoint {self.directory}/{step} is damaged: wrong checksum of {name}")
         leaves, structure = jax.tree.flatten(template)
-        values = [_as_template(leaf, restored[name]) for leaf, name in zip(leaves, plain)]
-        return jax.tree.unflatten(structure, values)
+        return jax.tree.unflatten(structure, [_as_template(leaf, restored[name]) for leaf, name in zip(leaves, plain)])
 
     def close(self) -> None:
         """Releases the manager's threads."""
@@ -104,11 +110,13 @@ def _plain(tree: PyTree) -> dict[str, Any]:
     }
 
 
+_KEY_IMPLEMENTATIONS = {"key<fry>": "threefry2x32", "key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
+
+
 def _as_template(leaf: Any, value: Any) -> Any:
     if not _is_key(leaf):
         return jnp.asarray(value)
-    impl = jax.random.key_impl(leaf) if isinstance(leaf, jax.Array) else None
-    return jax.random.wrap_key_data(jnp.asarray(value), impl=impl)
+    return jax.random.wrap_key_data(jnp.asarray(value), impl=_KEY_IMPLEMENTATIONS.get(str(leaf.dtype)))
 
 
 def _shapes(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:

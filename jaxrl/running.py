@@ -154,15 +154,12 @@ def execute(
     key_axes = 0 if compiled.num_members else None
     keys = compiled.place(keys, key_axes)
     hyperparameters = compiled.place(hyperparameters, axes)
-    state = compiled.init(keys, hyperparameters)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
-    start, history = 0, None
     if checkpoints and checkpoints.latest() is not None:
-        start = checkpoints.metadata()["iteration"]
-        template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
-        state, saved, history = checkpoints.restore(template)
-        _same_hyperparameters(saved, hyperparameters)
+        start, state, history = _restore(trainer, compiled, checkpoints, keys, hyperparameters)
         state = compiled.place(state, jax.tree.map(lambda _: key_axes, state))
+    else:
+        start, state, history = 0, compiled.init(keys, hyperparameters), None
     total = trainer.num_iterations
     bar = _progress_bar(trainer, max(1, compiled.num_members), options, start)
     last_save = time.monotonic()
@@ -199,6 +196,18 @@ def _rows(outputs: PyTree, count: int, batched: bool) -> PyTree:
 def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
     axis = 1 if batched else 0
     return jax.tree.map(lambda old, new: np.concatenate([np.asarray(old), new], axis=axis), history, rows)
+
+
+def _restore(
+    trainer: Trainer, compiled: Program, checkpoints: Checkpoints, keys: PRNGKeyArray, hyperparameters: PyTree
+) -> tuple[int, RunState, PyTree]:
+    """Iterations done, the state after them, and their outputs."""
+    start = checkpoints.metadata()["iteration"]
+    state = jax.eval_shape(compiled.init, keys, hyperparameters)
+    template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
+    state, saved, history = checkpoints.restore(template)
+    _same_hyperparameters(saved, hyperparameters)
+    return start, state, history
 
 
 def _history_template(trainer: Trainer, compiled: Program, state: RunState, hp: PyTree, start: int) -> PyTree:

@@ -144,7 +144,7 @@ class Sweep:
         continued = group.trainer.rebuild(**{**group.static, **settings})
         return jax.jit(continued.train_on)(state, hyperparameters)
 
-    def evaluate(self, num_episodes: int, seed: int = 0) -> Evaluation:
+    def evaluate(self, num_episodes: int, seed: int = 0, explore: bool | None = None) -> Evaluation:
         """Evaluates every final policy afresh; all members face the same episodes."""
         parts = []
         for group in self.groups:
@@ -154,7 +154,7 @@ class Sweep:
                 group.trainer.agent,
                 num_episodes,
                 config.evaluation_steps,
-                config.evaluation_explores,
+                config.evaluation_explores if explore is None else explore,
             )
             mapped = jax.jit(jax.vmap(evaluate, in_axes=(None, 0, group.axes)))
             state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state.agent))

@@ -99,6 +99,7 @@ class Trainer(NamedTuple):
         agent: the agent.
         config: the schedule.
         agent_name: the registered name, or `custom`.
+        settings: what differs from the defaults, by name.
         num_iterations: iterations of a run.
         steps_per_iteration: environment steps of one iteration.
     """
@@ -114,6 +115,7 @@ class Trainer(NamedTuple):
     agent: Agent
     config: TrainerConfig
     agent_name: str
+    settings: dict[str, Any]
     num_iterations: int
     steps_per_iteration: int
 
@@ -159,6 +161,7 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
         schedule,
         named.replace(defaults, rest),
         name,
+        settings,
         lambda **changes: trainer(agent, environment, **{**settings, **changes}),
     )
 
@@ -173,6 +176,7 @@ def _assemble(
     config: TrainerConfig,
     defaults: Any,
     name: str,
+    settings: dict[str, Any],
     rebuild: Callable[..., Trainer],
 ) -> Trainer:
     num_envs, num_steps = agent.config.num_envs, agent.config.num_steps
@@ -250,6 +254,7 @@ def _assemble(
         agent=agent,
         config=config,
         agent_name=name,
+        settings=settings,
         num_iterations=num_iterations,
         steps_per_iteration=per_iteration,
     )

@@ -75,7 +75,7 @@ def test_standardise_matches_numpy(axes):
 # --- utilities of the return vector --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("utopia", [-np.inf, 6.0])
+@pytest.mark.parametrize("utopia", [-np.inf, 7.0])
 def test_chebyshev_ascends_the_distance_to_the_utopia_point(utopia):
     aggregator = aggregation.chebyshev()
     state, parameters = prepared(aggregator, utopia=jnp.full(3, utopia), margin=0.25)

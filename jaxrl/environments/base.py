@@ -57,6 +57,7 @@ class EnvironmentSpec:
         discount: the discount under which fronts of this problem are usually reported.
         costly_reset: whether a reset costs far more than a step, so that auto-reset should
             share a few starts (mode `pool`).
+        options: what `jaxrl.make` was given besides the name.
     """
 
     name: str
@@ -68,6 +69,7 @@ class EnvironmentSpec:
     reference_point: tuple[float, ...] | None = None
     discount: float = 1.0
     costly_reset: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.objective_names:

@@ -1,7 +1,9 @@
 """Names of environments: `make("suite/name", **options)`."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 from jaxrl.environments.base import Environment
 from jaxrl.errors import nearest, require_name
@@ -51,12 +53,17 @@ def make(name: str, **options) -> Environment:
         ImportError: if the suite's extra is not installed, naming the extra.
     """
     if name in _REGISTERED:
-        return _REGISTERED[name](**options)
+        return _named(_REGISTERED[name](**options), name, options)
     suite, _, task = name.partition("/")
     known = list_environments()
     if name not in known:
         require_name("environment", name, _shortlist(name, suite, known))
-    return import_module(_SUITES[suite]).make(task, **options)
+    return _named(import_module(_SUITES[suite]).make(task, **options), name, options)
+
+
+def _named(environment: Environment, name: str, options: dict[str, Any]) -> Environment:
+    """Records how the environment was made, so that a run directory can make it again."""
+    return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
 
 
 def _names(module: str) -> Iterable[str]:

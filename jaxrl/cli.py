@@ -1,0 +1,338 @@
+"""The command line: train, sweep, pareto, evaluate, resume, plot, list."""
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import tyro
+
+from jaxrl.agents import AGENTS, OnPolicyHyperparameters, agent_entry
+from jaxrl.aggregation import AGGREGATORS
+from jaxrl.environments.registry import list_environments
+from jaxrl.errors import CheckpointError, NonFiniteError, require_name
+from jaxrl.objectives.surrogate import SURROGATES
+from jaxrl.training import TrainerConfig
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "train": "train one agent",
+    "sweep": "train seeds x settings x weights as one program",
+    "pareto": "find a Pareto front: one agent under many preference weights",
+    "evaluate": "evaluate a trained run on fresh episodes",
+    "resume": "finish a run that was interrupted",
+    "plot": "draw a run's figures again",
+    "list": "list environments, agents, objectives and aggregators",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; errors of use are one line on standard error and exit status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        width = max(map(len, _COMMANDS))
+        print("usage: jaxrl COMMAND ...\n")
+        print("\n".join(f"  {name:<{width}}  {text}" for name, text in _COMMANDS.items()))
+        print("\njaxrl COMMAND --help explains every option.")
+        return 0
+    try:
+        command = require_name("command", arguments[0], _COMMANDS)
+        handler: Callable[[list[str]], None] = globals()[f"_{command}"]
+        handler(arguments[1:])
+    except (ValueError, ImportError, FileNotFoundError, CheckpointError, NonFiniteError, IndexError) as error:
+        print(f"jaxrl: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+# --- options shared by commands ---
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """The docstring under each attribute of a dataclass, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    docs = {}
+    for statement, following in zip(body, body[1:]):
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+            docs[statement.target.id] = " ".join(following.value.value.split())
+    return docs
+
+
+def _hyperparameter_docs() -> dict[str, str]:
+    """The `Attributes:` section of the hyperparameters' docstring."""
+    lines = inspect.getdoc(OnPolicyHyperparameters).split("Attributes:")[1].splitlines()
+    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """What the shell can give: the first simple type of a union."""
+    if annotation in (int, float, str, bool) or get_origin(annotation) in (tuple, Literal):
+        return annotation
+    for option in get_args(annotation):
+        if option in (int, float, str, bool) or get_origin(option) in (tuple, Literal):
+            return option
+    return str
+
+
+def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+    text = f"{help_text} Default: {shown}."
+    return (name, Annotated[kind | None, tyro.conf.arg(help=text)], field(default=None))
+
+
+def _setting_options(agent: str) -> list[tuple]:
+    """Options for the schedule, the agent's static settings and its traced hyperparameters."""
+    entry = agent_entry(agent)
+    options = []
+    for config in (TrainerConfig(), entry.config):
+        docs = _attribute_docs(type(config))
+        for item in fields(config):
+            options.append(_option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name)))
+    docs, defaults = _hyperparameter_docs(), OnPolicyHyperparameters(**entry.defaults)
+    for name in OnPolicyHyperparameters._fields:
+        if name in ("objective", "aggregator", "environment"):
+            continue
+        kind = tuple[float, ...] if name == "weights" else float
+        shown = "equal" if name == "weights" else getattr(defaults, name)
+        options.append(_option(name, kind, docs[name].capitalize(), shown))
+    return options
+
+
+def _base_options() -> list[tuple]:
+    agent = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of: {', '.join(AGENTS)}.")]
+    environment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A name of `jaxrl list environments`.")]
+    out = Annotated[Path | None, tyro.conf.arg(help="Run directory. Default: runs/AGENT-TASK.")]
+    pairs = tyro.conf.UseAppendAction[tuple[str, ...]]
+    more = Annotated[
+        pairs,
+        tyro.conf.arg(
+            metavar="NAME=VALUE",
+            help="Any other traced leaf, such as environment.gravity=9.8 or objective.clip_epsilon=0.1; repeatable.",
+        ),
+    ]
+    options = Annotated[
+        pairs, tyro.conf.arg(metavar="NAME=VALUE", help="Option of the environment, such as backend=mjx; repeatable.")
+    ]
+    progress = Annotated[bool | None, tyro.conf.arg(help="Progress bar. Default: on a terminal.")]
+    seconds = Annotated[float, tyro.conf.arg(help="Least seconds between checkpoints.")]
+    return [
+        ("agent", agent, MISSING),
+        ("environment", environment, MISSING),
+        ("out", out, field(default=None)),
+        ("set", more, field(default=())),
+        ("environment_option", options, field(default=())),
+        ("progress", progress, field(default=None)),
+        ("checkpoint_seconds", seconds, field(default=20.0)),
+    ]
+
+
+def _sweep_options(pareto: bool) -> list[tuple]:
+    many = Annotated[int, tyro.conf.arg(help="Number of seeds (0, 1, ...).")]
+    swept = Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="NAME=VALUES",
+            help="Setting to sweep: learning_rate=1e-4,3e-4 (grid) or learning_rate=log:1e-5:1e-2, "
+            "uniform:low:high, int:low:high (random, sobol). Static settings too, one compilation each. Repeatable.",
+        ),
+    ]
+    weights = Annotated[int | None, tyro.conf.arg(help="Number of evenly spaced preference weights.")]
+    design = Annotated[Literal["grid", "random", "sobol"], tyro.conf.arg(help="How settings are chosen.")]
+    samples = Annotated[int | None, tyro.conf.arg(help="Settings of a random or Sobol design.")]
+    options = [
+        ("seeds", many, field(default=2 if pareto else 1)),
+        ("sweep", swept, field(default=())),
+        ("num_weights", weights, field(default=32 if pareto else None)),
+        ("design", design, field(default="grid")),
+        ("samples", samples, field(default=None)),
+    ]
+    if not pareto:
+        return options
+    episodes = Annotated[int, tyro.conf.arg(help="Episodes per policy of the final evaluation.")]
+    discounted = Annotated[bool, tyro.conf.arg(help="Show discounted returns.")]
+    return [*options, ("front_episodes", episodes, field(default=64)), ("discounted", discounted, field(default=False))]
+
+
+def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
+    described = make_dataclass(command, [option if option[2] is not MISSING else option[:2] for option in options])
+    described.__doc__ = _COMMANDS[command].capitalize() + "."
+    return tyro.cli(described, args=arguments, prog=f"jaxrl {command}", config=(tyro.conf.AvoidSubcommands,))
+
+
+def _parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tuple[Any, dict[str, Any]]:
+    """Parsed options, and the trainer's settings among them that were given."""
+    agent = next((word for word in arguments if not word.startswith("-")), "ppo")
+    settings = _setting_options(require_name("agent", agent, AGENTS))
+    parsed = _parse(command, arguments, [*_base_options(), *extra, *settings])
+    given = {name: getattr(parsed, name) for name, *_ in settings if getattr(parsed, name) is not None}
+    return parsed, {**given, **_pairs(parsed.set)}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _pairs(words: Sequence[Any]) -> dict[str, Any]:
+    """NAME=VALUE words, values read as Python literals."""
+    values = {}
+    for word in _flat(words):
+        name, equals, text = word.partition("=")
+        if not equals or not text:
+            raise ValueError(f"expected NAME=VALUE, got {word!r}")
+        values[name] = _literal(text)
+    return values
+
+
+def _swept(words: Sequence[Any]) -> dict[str, Any]:
+    """NAME=v1,v2 words as lists; NAME=log:low:high as it is."""
+    values = {}
+    for word in _flat(words):
+        name, equals, text = word.partition("=")
+        if not equals or not text:
+            raise ValueError(f"expected NAME=VALUE,VALUE,... got {word!r}")
+        values[name] = text if ":" in text else [_literal(part) for part in _split_values(text)]
+    return values
+
+
+def _split_values(text: str) -> list[str]:
+    """Splits at commas outside brackets: `(64,64),(128,128)` has two values."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _flat(words: Sequence[Any]) -> list[str]:
+    return [part for word in words for part in (word if isinstance(word, tuple | list) else [word])]
+
+
+# --- commands ---
+
+
+def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+    from jaxrl import experiment
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.running import RunOptions
+
+    use_cpu_cores()
+    configuration = experiment.Configuration(
+        kind=command,
+        agent=parsed.agent,
+        environment=parsed.environment,
+        environment_options=_pairs(parsed.environment_option),
+        settings=settings,
+        **rest,
+    )
+    directory = parsed.out or Path("runs") / f"{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
+    outcome = experiment.run(configuration, directory, options)
+    print(experiment.describe(outcome))
+    print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
+    return outcome
+
+
+def _train(arguments: list[str]) -> None:
+    seed = ("seed", Annotated[int, tyro.conf.arg(help="Seed of the run.")], field(default=0))
+    parsed, settings = _parse_settings("train", arguments, [seed])
+    _run("train", parsed, settings, seeds=(parsed.seed,))
+
+
+def _sweep(arguments: list[str], command: str = "sweep") -> None:
+    parsed, settings = _parse_settings(command, arguments, _sweep_options(command == "pareto"))
+    rest = {
+        "seeds": tuple(range(parsed.seeds)),
+        "hyperparameters": _swept(parsed.sweep),
+        "weights": parsed.num_weights,
+        "design": parsed.design,
+        "samples": parsed.samples,
+    }
+    if command == "pareto":
+        rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": parsed.discounted}
+    _run(command, parsed, settings, **rest)
+
+
+def _pareto(arguments: list[str]) -> None:
+    _sweep(arguments, "pareto")
+
+
+@dataclass
+class _RunDirectory:
+    """A run directory."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory, as `--out` named it."""
+
+
+@dataclass
+class _EvaluateArguments(_RunDirectory):
+    """Evaluate a trained run on fresh episodes."""
+
+    episodes: int = 128
+    """Episodes per policy."""
+    seed: int = 1
+    """Seed of the episodes."""
+    member: int | None = None
+    """Which run of a sweep; default all."""
+    explore: bool = False
+    """Sample actions instead of taking the most likely."""
+
+
+def _evaluate(arguments: list[str]) -> None:
+    from jaxrl import experiment
+
+    parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
+    table = experiment.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def _resume(arguments: list[str]) -> None:
+    from jaxrl import experiment
+    from jaxrl.devices import use_cpu_cores
+
+    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl resume", description="Finish an interrupted run.")
+    use_cpu_cores()
+    outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
+    print(experiment.describe(outcome))
+
+
+def _plot(arguments: list[str]) -> None:
+    from jaxrl import experiment
+
+    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl plot", description="Draw a run's figures again.")
+    for path in experiment.draw(parsed.run):
+        print(path)
+
+
+@dataclass
+class _ListArguments:
+    """List what jaxrl knows."""
+
+    what: tyro.conf.Positional[Literal["all", "environments", "agents", "objectives", "aggregators"]] = "all"
+    """Which names to list."""
+
+
+def _list(arguments: list[str]) -> None:
+    what = tyro.cli(_ListArguments, args=arguments, prog="jaxrl list").what
+    listed = {
+        "environments": dict.fromkeys(list_environments(), ""),
+        "agents": {name: entry.build.__doc__ for name, entry in AGENTS.items()},
+        "objectives": {name: build.__doc__ for name, build in SURROGATES.items()},
+        "aggregators": {name: build.__doc__ for name, build in AGGREGATORS.items()},
+    }
+    for kind, entries in listed.items():
+        if what in ("all", kind):
+            print(f"{kind}:")
+            for name, text in entries.items():
+                print(f"  {name:<26}{(text or '').strip().splitlines()[0] if text else ''}".rstrip())
