@@ -77,7 +77,8 @@ class Checkpoints:
             if record[name]["crc"] is not None and entry["crc"] != record[name]["crc"]:
                 raise CheckpointError(f"the checkpoint {self.directory}/{step} is damaged: wrong checksum of {name}")
         leaves, structure = jax.tree.flatten(template)
-        return jax.tree.unflatten(structure, [_as_template(leaf, restored[name]) for leaf, name in zip(leaves, plain)])
+        values = [_as_template(leaf, restored[name]) for leaf, name in zip(leaves, _names(template))]
+        return jax.tree.unflatten(structure, values)
 
     def close(self) -> None:
         """Releases the manager's threads."""
@@ -100,14 +101,19 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
+def _names(tree: PyTree) -> list[str]:
+    """Paths of the leaves, in their order."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") or "value" for path, _ in flat]
+
+
 def _plain(tree: PyTree) -> dict[str, Any]:
     """Leaves by path, keys as their data."""
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    named = {jax.tree_util.keystr(path, simple=True, separator="/") or "value": leaf for path, leaf in flat}
-    return {
-        name: jax.random.key_data(leaf) if hasattr(leaf, "dtype") and _is_key(leaf) else leaf
-        for name, leaf in named.items()
-    }
+
+    def data(leaf: Any) -> Any:
+        return jax.random.key_data(leaf) if hasattr(leaf, "dtype") and _is_key(leaf) else leaf
+
+    return {name: data(leaf) for name, leaf in zip(_names(tree), jax.tree.leaves(tree))}
 
 
 _KEY_IMPLEMENTATIONS = {"key<fry>": "threefry2x32", "key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}

@@ -80,13 +80,12 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    text = f"{help_text} Default: {shown}."
-    return (name, Annotated[kind | None, tyro.conf.arg(help=text)], field(default=None))
+    kind = kind if default is not None else kind | None
+    return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
 
 
-def _setting_options(agent: str) -> list[tuple]:
-    """Options for the schedule, the agent's static settings and its traced hyperparameters."""
+def _setting_options(agent: str) -> dict[str, tuple]:
+    """Options for the schedule, the agent's static settings and its traced hyperparameters, by name."""
     entry = agent_entry(agent)
     options = []
     for config in (TrainerConfig(), entry.config):
@@ -95,12 +94,11 @@ def _setting_options(agent: str) -> list[tuple]:
             options.append(_option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name)))
     docs, defaults = _hyperparameter_docs(), OnPolicyHyperparameters(**entry.defaults)
     for name in OnPolicyHyperparameters._fields:
-        if name in ("objective", "aggregator", "environment"):
-            continue
-        kind = tuple[float, ...] if name == "weights" else float
-        shown = "equal" if name == "weights" else getattr(defaults, name)
-        options.append(_option(name, kind, docs[name].capitalize(), shown))
-    return options
+        if name == "weights":
+            options.append(_option(name, tuple[float, ...], docs[name].capitalize() + " Default: equal.", None))
+        elif name not in ("objective", "aggregator", "environment"):
+            options.append(_option(name, float, docs[name].capitalize(), float(getattr(defaults, name))))
+    return {option[0]: option for option in options}
 
 
 def _base_options() -> list[tuple]:
@@ -168,8 +166,9 @@ def _parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> t
     """Parsed options, and the trainer's settings among them that were given."""
     agent = next((word for word in arguments if not word.startswith("-")), "ppo")
     settings = _setting_options(require_name("agent", agent, AGENTS))
-    parsed = _parse(command, arguments, [*_base_options(), *extra, *settings])
-    given = {name: getattr(parsed, name) for name, *_ in settings if getattr(parsed, name) is not None}
+    parsed = _parse(command, arguments, [*_base_options(), *extra, *settings.values()])
+    given = {name: getattr(parsed, name) for name, option in settings.items()}
+    given = {name: value for name, value in given.items() if value != settings[name][2].default}
     return parsed, {**given, **_pairs(parsed.set)}
 
 

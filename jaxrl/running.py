@@ -113,7 +113,7 @@ def program(
 
 def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
     def place(tree: PyTree, axes: PyTree) -> PyTree:
-        """Leaves with a member axis are split over the mesh, the others copied to it."""
+        """Leaves with a member axis are split over the mesh, the others copied to it; `axes` may be one for all."""
         if mesh is None:
             return jax.tree.map(jnp.asarray, tree)
 
@@ -125,6 +125,8 @@ def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
             host = np.asarray(leaf)
             return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
+        if axes is None or isinstance(axes, int):
+            return jax.tree.map(lambda leaf: put(axes, leaf), tree)
         return jax.tree.map(put, axes, tree, is_leaf=lambda axis: axis is None)
 
     return place
@@ -157,7 +159,7 @@ def execute(
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
     if checkpoints and checkpoints.latest() is not None:
         start, state, history = _restore(trainer, compiled, checkpoints, keys, hyperparameters)
-        state = compiled.place(state, jax.tree.map(lambda _: key_axes, state))
+        state = compiled.place(state, key_axes)
     else:
         start, state, history = 0, compiled.init(keys, hyperparameters), None
     total = trainer.num_iterations

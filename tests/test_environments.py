@@ -1,0 +1,534 @@
+"""The environment contract: its checker, automatic restarts, transforms, names and the gymnax adapter."""
+
+from typing import NamedTuple
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl.environments as environments
+from jaxrl.environments import Box, Discrete, Environment, EnvironmentContractError, EnvironmentSpec, Timestep
+from jaxrl.environments import registry, transforms
+from jaxrl.environments.gymnax import from_gymnax
+from jaxrl.errors import UnknownNameError
+
+NUM_ENVS, NUM_STEPS = 6, 23
+
+
+class CounterParams(NamedTuple):
+    length: jax.Array
+    bonus: jax.Array
+
+
+class CounterState(NamedTuple):
+    steps: jax.Array
+    start: jax.Array
+    noise: jax.Array
+
+
+def counter(action_space=None, time_limit=None, shape=(3,)):
+    """Ends after `length` steps; observes (steps, a random start, the last action)."""
+    action_space = Discrete(4) if action_space is None else action_space
+
+    def observe(state, action):
+        parts = jnp.stack([state.steps.astype(jnp.float32), state.start, action.astype(jnp.float32)])
+        return jnp.resize(parts, shape)
+
+    def reset(key, params):
+        state = CounterState(jnp.zeros((), jnp.int32), jax.random.uniform(key), jax.random.key(0))
+        return state, observe(state, jnp.zeros(()))
+
+    def step(key, state, action, params):
+        state = CounterState(state.steps + 1, state.start, key)
+        reward = jnp.stack([params.bonus, state.start])
+        first = jnp.ravel(action)[0]
+        return state, Timestep(observe(state, first), reward, state.steps >= params.length, jnp.array(False), {})
+
+    params = CounterParams(jnp.asarray(5, jnp.int32), jnp.asarray(1.0))
+    spec = EnvironmentSpec("probe/counter", Box(-np.inf, np.inf, shape), action_space, 2, time_limit)
+    return Environment(reset, step, params, spec)
+
+
+def roll(environment, actions, params=None, seed=0):
+    """Timesteps of one copy, never reset, and the first observation."""
+    params = environment.params if params is None else params
+    state, first = environment.reset(jax.random.key(seed), params)
+
+    def body(state, inputs):
+        return environment.step(inputs[0], state, inputs[1], params)
+
+    keys = jax.random.split(jax.random.key(seed + 1), len(actions))
+    return first, jax.lax.scan(body, state, (keys, jnp.asarray(actions)))[1]
+
+
+def roll_batch(batched, num_steps=NUM_STEPS, params=None, seed=0):
+    """First observations, draws and timesteps of a batched rollout with random actions."""
+    params = batched.params if params is None else params
+    reset_key, draw_key, action_key = jax.random.split(jax.random.key(seed), 3)
+    state, first = batched.reset(reset_key, params)
+    draws = batched.draw(draw_key, num_steps, params)
+    sample = jax.vmap(jax.vmap(batched.spec.action.sample))
+    actions = sample(jax.random.split(action_key, (num_steps, batched.num_envs)))
+
+    def body(state, inputs):
+        return batched.step(inputs[0], state, inputs[1], params)
+
+    return first, draws, jax.lax.scan(body, state, (draws, actions))[1]
+
+
+# --- the gymnax adapter --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", environments.list_environments("gymnax"))
+def test_every_gymnax_environment_keeps_the_contract(name):
+    environments.check(environments.make(name), num_steps=50)
+
+
+@pytest.mark.parametrize("task", ["CartPole-v1", "Pendulum-v1", "Catch-bsuite", "MountainCarContinuous-v0"])
+def test_steps_are_those_of_gymnax(task):
+    environment = environments.make(f"gymnax/{task}")
+    original, original_params = gymnax.make(task)
+    key, num_steps = jax.random.key(5), 30
+    actions = jax.vmap(environment.spec.action.sample)(jax.random.split(key, num_steps))
+    step, original_step = jax.jit(environment.step), jax.jit(original.step_env)
+    state, observation = environment.reset(key, environment.params)
+    expected, other_state = original.reset_env(key, original_params)
+    np.testing.assert_array_equal(observation, expected)
+    for t in range(num_steps):
+        step_key = jax.random.fold_in(key, t)
+        state, timestep = step(step_key, state, actions[t], environment.params)
+        expected, other_state, reward, terminated, _ = original_step(
+            step_key, other_state, actions[t], original_params
+        )
+        np.testing.assert_allclose(timestep.observation, expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(timestep.reward, [jnp.squeeze(reward)], rtol=1e-6, atol=1e-6)
+        assert timestep.terminated == terminated
+        assert timestep.truncated == (original.is_truncated(other_state, original_params) & ~terminated)
+
+
+def test_a_gymnax_time_limit_truncates_and_failure_terminates():
+    environment = environments.make("gymnax/CartPole-v1")
+    _, upright = roll(environment, [0, 1] * 6, environment.params.replace(max_steps_in_episode=9))
+    np.testing.assert_array_equal(np.argmax(upright.truncated), 8)
+    assert not upright.terminated[:9].any()
+    _, falling = roll(environment, [1] * 12)
+    assert falling.terminated.any() and not falling.truncated.any()
+
+
+def test_gymnax_parameters_are_arrays_that_change_the_dynamics_when_swept():
+    environment = environments.make("gymnax/CartPole-v1")
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(environment.params))
+    gravities = jnp.asarray([4.0, 9.8, 20.0])
+
+    def last(gravity):
+        return roll(environment, [1] * 8, environment.params.replace(gravity=gravity))[1].observation[-1]
+
+    swept = jax.jit(jax.vmap(last))(gravities)
+    np.testing.assert_allclose(swept[1], last(9.8), rtol=1e-5)
+    assert len(np.unique(np.asarray(swept)[:, 3])) == 3
+
+
+def test_an_adapted_environment_of_ones_own_takes_its_class_name():
+    original, params = gymnax.make("Pendulum-v1")
+    environment = from_gymnax(original)
+    assert environment.spec.name == "gymnax/Pendulum"
+    assert environment.spec.time_limit == params.max_steps_in_episode == 200
+    assert from_gymnax(original, name="mine/pendulum").spec.name == "mine/pendulum"
+
+
+# --- batching and automatic restarts -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "pool"), [("fresh", None), ("pool", 4)])
+def test_restarts_return_a_new_start_and_keep_the_true_last_observation(mode, pool):
+    first, _, timesteps = roll_batch(environments.vectorise(counter(), NUM_ENVS, mode, pool))
+    done = np.asarray(timesteps.terminated)
+    assert np.all(done == (np.arange(NUM_STEPS) % 5 == 4)[:, None])
+    seen = np.asarray(timesteps.observation)
+    final = np.asarray(timesteps.info["final_observation"])
+    starts = np.asarray(first)[:, 1]
+    for t in range(NUM_STEPS):
+        np.testing.assert_array_equal(final[t, :, 0], t % 5 + 1)
+        np.testing.assert_array_equal(final[t, :, 1], starts)
+        if t % 5 == 4:
+            np.testing.assert_array_equal(seen[t, :, 0], 0.0)
+            starts = seen[t, :, 1]
+        else:
+            np.testing.assert_array_equal(seen[t], final[t])
+
+
+@pytest.mark.parametrize(("mode", "pool"), [("fresh", None), ("pool", 1), ("pool", 4), ("pool", None)])
+def test_no_slot_restarts_twice_from_the_same_state(mode, pool):
+    first, _, timesteps = roll_batch(environments.vectorise(counter(), NUM_ENVS, mode, pool))
+    starts = np.concatenate([np.asarray(first)[None, :, 1], np.asarray(timesteps.observation)[4::5, :, 1]])
+    for slot in range(NUM_ENVS):
+        assert len(np.unique(starts[:, slot])) == len(starts) == 5
+    distinct = {"fresh": NUM_ENVS, "pool": pool or 1}[mode]
+    assert all(len(np.unique(row)) == distinct for row in starts[1:])
+
+
+def test_a_pool_shares_its_starts_by_index():
+    _, draws, timesteps = roll_batch(environments.vectorise(counter(), NUM_ENVS, "pool", 4))
+    pool = np.asarray(draws.resets[1])
+    assert pool.shape == (NUM_STEPS, 4, 3)
+    for t in range(4, NUM_STEPS, 5):
+        np.testing.assert_array_equal(timesteps.observation[t], pool[t][[0, 1, 2, 3, 0, 1]])
+
+
+def test_without_automatic_reset_nothing_ever_restarts():
+    _, draws, timesteps = roll_batch(environments.vectorise(counter(), NUM_ENVS, "none"))
+    assert draws.resets is None
+    np.testing.assert_array_equal(timesteps.observation[..., 0], np.tile(np.arange(1, 24)[:, None], NUM_ENVS))
+    np.testing.assert_array_equal(timesteps.observation, timesteps.info["final_observation"])
+
+
+@pytest.mark.parametrize("mode", ["fresh", "pool", "none"])
+def test_a_batch_steps_as_its_copies_would(mode):
+    environment = counter()
+    batched = environments.vectorise(environment, NUM_ENVS, mode)
+    state, _ = batched.reset(jax.random.key(0), batched.params)
+    draws = jax.tree.map(lambda leaf: leaf[0], batched.draw(jax.random.key(1), 1, batched.params))
+    actions = jnp.asarray([0, 1, 2, 3, 0, 1])
+    after, timestep = batched.step(draws, state, actions, batched.params)
+    for i in range(NUM_ENVS):
+        alone = jax.tree.map(lambda leaf, i=i: leaf[i], state)
+        expected_state, expected = environment.step(draws.keys[i], alone, actions[i], environment.params)
+        np.testing.assert_array_equal(timestep.observation[i], expected.observation)
+        np.testing.assert_array_equal(timestep.reward[i], expected.reward)
+        assert after.noise[i] == expected_state.noise
+
+
+@pytest.mark.parametrize(("mode", "pool"), [("fresh", None), ("pool", 2)])
+def test_the_callers_parameters_outlive_a_restart(mode, pool):
+    environment = environments.make("gymnax/CartPole-v1")
+    params = environment.params.replace(max_steps_in_episode=4, gravity=jnp.asarray(1e-3))
+    batched = environments.vectorise(environment, NUM_ENVS, mode, pool)
+    first, _, timesteps = roll_batch(batched, params=params)
+    np.testing.assert_array_equal(timesteps.truncated, np.tile((np.arange(NUM_STEPS) % 4 == 3)[:, None], NUM_ENVS))
+    assert not timesteps.terminated.any()
+
+    # The restarts themselves read the parameters, too.
+    counting = counter()
+    reset = lambda key, params: (counting.reset(key, params)[0], jnp.full(3, params.bonus))  # noqa: E731
+    bonus = counting.params._replace(bonus=jnp.asarray(7.0))
+    _, _, timesteps = roll_batch(environments.vectorise(counting._replace(reset=reset), NUM_ENVS, mode, pool), 5, bonus)
+    np.testing.assert_array_equal(timesteps.observation[4], 7.0)
+    np.testing.assert_array_equal(timesteps.reward[..., 0], 7.0)
+
+
+def test_a_rollout_uses_no_key_twice():
+    batched = environments.vectorise(counter(), NUM_ENVS)
+    draws = batched.draw(jax.random.key(0), NUM_STEPS, batched.params)
+    keys = np.asarray(jax.random.key_data(draws.keys)).reshape(NUM_STEPS * NUM_ENVS, -1)
+    assert len(np.unique(keys, axis=0)) == len(keys)
+    starts = np.asarray(draws.resets[1])[..., 1]
+    assert len(np.unique(starts)) == starts.size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ((0,), "num_envs must be at least 1, got 0"),
+        ((4, "fresh", 2), "needs auto_reset='pool'"),
+        ((4, "pool", 5), "between 1 and num_envs=4, got 5"),
+        ((4, "pool", -1), "between 1 and num_envs=4, got -1"),
+        ((4, "frsh"), "Did you mean 'fresh'"),
+    ],
+)
+def test_impossible_batches_are_refused(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        environments.vectorise(counter(), *arguments)
+
+
+# --- transforms ----------------------------------------------------------------------------------
+
+
+def test_a_time_limit_truncates_but_leaves_termination_alone():
+    _, before = roll(transforms.time_limit(counter(), 3), [0] * 4)
+    np.testing.assert_array_equal(before.truncated, [False, False, True, True])
+    assert not before.terminated.any()
+    _, together = roll(transforms.time_limit(counter(), 5), [0] * 5)
+    np.testing.assert_array_equal(together.terminated, [False] * 4 + [True])
+    assert not together.truncated.any()
+    assert transforms.time_limit(counter(time_limit=9), 12).spec.time_limit == 9
+    assert transforms.time_limit(counter(), 12).spec.time_limit == 12
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        transforms.time_limit(counter(), 0)
+
+
+def test_a_time_limit_counts_anew_after_a_restart():
+    batched = environments.vectorise(transforms.time_limit(counter(), 3), NUM_ENVS)
+    _, _, timesteps = roll_batch(batched)
+    np.testing.assert_array_equal(timesteps.truncated, np.tile((np.arange(NUM_STEPS) % 3 == 2)[:, None], NUM_ENVS))
+
+
+def test_observations_are_flattened_with_their_bounds():
+    environment = counter(shape=(2, 3))
+    space = Box(((-1.0, -2.0, -3.0), (-4.0, -5.0, -6.0)), 100.0, (2, 3))
+    bounded = environment._replace(spec=EnvironmentSpec("probe/flat", space, Discrete(4), 2))
+    flat = transforms.flatten_observation(bounded)
+    assert flat.spec.observation.shape == (6,) and flat.spec.observation.low == (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0)
+    (first, one), (expected, other) = roll(flat, [1, 2]), roll(environment, [1, 2])
+    np.testing.assert_array_equal(first, np.ravel(expected))
+    np.testing.assert_array_equal(one.observation, np.reshape(other.observation, (2, 6)))
+    environments.check(flat)
+    environments.check(transforms.flatten_observation(environments.make("gymnax/Catch-bsuite")), num_steps=20)
+
+
+def test_observations_can_be_mapped():
+    mapped = transforms.map_observation(counter(), lambda x: -x[:2], Box(-np.inf, np.inf, (2,)))
+    (first, one), (expected, other) = roll(mapped, [3, 1]), roll(counter(), [3, 1])
+    np.testing.assert_array_equal(first, -expected[:2])
+    np.testing.assert_array_equal(one.observation, -other.observation[:, :2])
+    assert mapped.spec.observation.shape == (2,)
+
+
+ACTIONS = Box((-2.0, 1.0), (4.0, 3.0), (2,))
+
+
+def test_actions_are_clipped_to_the_bounds():
+    _, timesteps = roll(transforms.clip_action(counter(ACTIONS)), [[-9.0, 0.0], [1.0, 2.0], [9.0, 9.0]])
+    np.testing.assert_array_equal(timesteps.observation[:, 2], [-2.0, 1.0, 4.0])
+
+
+def test_actions_are_scaled_from_the_unit_box():
+    scaled = transforms.scale_action(counter(ACTIONS))
+    assert scaled.spec.action == Box(-1.0, 1.0, (2,))
+    _, timesteps = roll(scaled, [[-1.0, 0.0], [0.0, 0.0], [0.5, 0.0], [1.0, 0.0]])
+    np.testing.assert_allclose(timesteps.observation[:, 2], [-2.0, 1.0, 2.5, 4.0])
+
+
+@pytest.mark.parametrize("transform", [transforms.clip_action, transforms.scale_action])
+@pytest.mark.parametrize("space", [Discrete(3), Box(0.0, np.inf, (2,))])
+def test_action_transforms_need_bounds(transform, space):
+    with pytest.raises(ValueError, match=f"{transform.__name__} needs a bounded Box"):
+        transform(counter(space))
+
+
+def test_frames_are_stacked_oldest_first_after_zeros():
+    stacked = transforms.frame_stack(counter(), 4)
+    first, timesteps = roll(stacked, [1, 2, 3, 1, 2])
+    _, plain = roll(counter(), [1, 2, 3, 1, 2])
+    assert stacked.spec.observation.shape == (3, 4) == first.shape
+    np.testing.assert_array_equal(first[:, :3], 0.0)
+    start = first[1, 3]
+    for t, window in enumerate(np.asarray(timesteps.observation)):
+        frames = [np.zeros(3)] * 3 + [np.array([0.0, start, 0.0]), *np.asarray(plain.observation)]
+        np.testing.assert_array_equal(window, np.stack(frames[t + 1 : t + 5], axis=-1))
+    environments.check(transforms.frame_stack(environments.make("gymnax/Catch-bsuite"), 2), num_steps=20)
+
+
+def test_frames_forget_the_last_episode():
+    batched = environments.vectorise(transforms.frame_stack(counter(), 3), NUM_ENVS)
+    _, _, timesteps = roll_batch(batched)
+    np.testing.assert_array_equal(timesteps.observation[4::5, :, :, :2], 0.0)
+    assert np.all(timesteps.info["final_observation"][4::5, :, 0, :] == [3.0, 4.0, 5.0])
+
+
+@pytest.mark.parametrize(("num_frames", "space"), [(0, None), (2, Discrete(3))])
+def test_frame_stack_refuses_what_it_cannot_stack(num_frames, space):
+    environment = counter()
+    if space is not None:
+        environment = environment._replace(spec=EnvironmentSpec("probe/integer", space, Discrete(4), 2))
+    with pytest.raises(ValueError, match="num_frames must be at least 1|needs a Box observation"):
+        transforms.frame_stack(environment, num_frames)
+
+
+def test_sticky_actions_repeat_the_last_action_as_often_as_asked():
+    count, probability = 4_000, 0.25
+    actions = np.arange(count) % 4
+    _, timesteps = roll(transforms.sticky_actions(counter(), probability), actions)
+    taken = np.asarray(timesteps.observation)[:, 2]
+    repeated = taken != actions
+    # Consecutive actions all differ, so a mismatch is a repeat of what was taken before.
+    np.testing.assert_array_equal(taken[1:][repeated[1:]], taken[:-1][repeated[1:]])
+    # Four repeats in a row come back to the right action by chance: p⁴ of them look fresh.
+    rate = probability * (1 - probability**3) / (1 - probability**4)
+    assert abs(repeated.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / count)
+
+
+def test_sticky_actions_without_stickiness_change_nothing_and_reject_bad_probabilities():
+    actions = np.arange(9) % 4
+    _, timesteps = roll(transforms.sticky_actions(counter(), 0.0), actions)
+    np.testing.assert_array_equal(timesteps.observation[:, 2], actions)
+    for probability in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=r"\[0, 1\)"):
+            transforms.sticky_actions(counter(), probability)
+
+
+def broken(**changes):
+    """A counter whose `reset` or `step` returns something else; `spec` replaces entries of the spec."""
+    environment = counter(time_limit=5)
+    reset, step = changes.get("reset", lambda r: r), changes.get("step", lambda s, t: (s, t))
+    spec = {**vars(environment.spec), **changes.get("spec", {})}
+    return environment._replace(
+        reset=lambda key, params: reset(environment.reset(key, params)),
+        step=lambda key, state, action, params: step(*environment.step(key, state, action, params)),
+        spec=EnvironmentSpec(**spec),
+        params=changes.get("params", environment.params),
+    )
+
+
+ONE_OBJECTIVE = {"num_objectives": 1, "objective_names": ()}
+
+
+def test_a_scalar_reward_becomes_a_vector():
+    scalar = broken(spec=ONE_OBJECTIVE, step=lambda s, t: (s, t._replace(reward=t.reward.sum())))
+    with pytest.raises(EnvironmentContractError, match="transforms.vector_reward"):
+        environments.check(scalar)
+    environments.check(transforms.vector_reward(scalar))
+    np.testing.assert_allclose(
+        roll(transforms.vector_reward(scalar), [0, 0])[1].reward, roll(counter(), [0, 0])[1].reward.sum(-1)[:, None]
+    )
+
+
+def test_episode_statistics_sum_the_episode_so_far():
+    discount = 0.5
+    tracked = transforms.episode_statistics(counter(), discount)
+    _, _, timesteps = roll_batch(environments.vectorise(tracked, NUM_ENVS), 9)
+    episode, reward = timesteps.info["episode"], np.asarray(timesteps.reward)
+    for t in range(9):
+        begin = t - t % 5
+        power = discount ** np.arange(t - begin + 1)
+        np.testing.assert_allclose(episode.returns[t], reward[begin : t + 1].sum(0), rtol=1e-6)
+        np.testing.assert_allclose(
+            episode.discounted_returns[t], np.einsum("t,teo->eo", power, reward[begin : t + 1]), rtol=1e-6
+        )
+        np.testing.assert_array_equal(episode.length[t], t % 5 + 1)
+
+
+def test_transforms_compose_and_pass_the_check():
+    environment = environments.make("gymnax/Pendulum-v1")
+    for transform in (transforms.scale_action, transforms.clip_action, transforms.flatten_observation):
+        environment = transform(environment)
+    environment = transforms.sticky_actions(transforms.frame_stack(environment, 2), 0.25)
+    environment = transforms.episode_statistics(transforms.time_limit(environment, 17))
+    assert environment.spec.time_limit == 17
+    environments.check(environment, num_steps=20)
+
+
+# --- the checker ---------------------------------------------------------------------------------
+
+
+def grow(state, timestep):
+    return state._replace(start=jnp.stack([state.start, state.start])), timestep
+
+
+def both(state, timestep):
+    return state, timestep._replace(truncated=timestep.terminated)
+
+
+def never(state, timestep):
+    return state, timestep._replace(terminated=jnp.array(False))
+
+
+FAULTS = {
+    "scalar reward": (dict(step=lambda s, t: (s, t._replace(reward=t.reward[0]))), "reward is float32.*vector_reward"),
+    "wrong length": (dict(step=lambda s, t: (s, t._replace(reward=t.reward[:1]))), r"reward is .*of shape \[2\]"),
+    "integer reward": (dict(step=lambda s, t: (s, t._replace(reward=t.reward.astype(int)))), "reward is int32"),
+    "integer flag": (
+        dict(step=lambda s, t: (s, t._replace(terminated=t.terminated.astype(int)))),
+        "terminated is int32.*must be a scalar bool",
+    ),
+    "vector flag": (dict(step=lambda s, t: (s, t._replace(truncated=t.truncated[None]))), r"truncated is bool\[1\]"),
+    "state shape": (dict(step=grow), "state changes between reset and step"),
+    "state structure": (dict(step=lambda s, t: ((s, s), t)), "state changes between reset and step"),
+    "observation type": (
+        dict(step=lambda s, t: (s, t._replace(observation=t.observation.astype(int)))),
+        "observation changes between reset and step",
+    ),
+    "wrong space": (dict(spec={"observation": Box(0.0, 1.0, (4,))}), r"spec.observation says float32\[4\]"),
+    "info": (dict(step=lambda s, t: (s, t._replace(info=()))), "info must be a dict, it is tuple"),
+    "not a pair": (dict(reset=lambda r: (*r, None)), "reset must return \\(state, observation\\)"),
+    "not a timestep": (dict(step=lambda s, t: (s, tuple(t))), "step must return \\(state, Timestep\\)"),
+    "both flags": (dict(step=both), "both terminated and truncated"),
+    "no end": (dict(step=never), "time_limit is 5, yet an episode has not ended.*transforms.time_limit"),
+    "infinite reward": (dict(step=lambda s, t: (s, t._replace(reward=t.reward / 0.0))), "a reward is not finite"),
+    "undefined observation": (
+        dict(step=lambda s, t: (s, t._replace(observation=t.observation * jnp.nan))),
+        "an observation is not finite",
+    ),
+    "out of bounds": (dict(spec={"observation": Box(0.0, 3.5, (3,))}), "from step lies outside.*max 5"),
+    "branch in reset": (dict(reset=lambda r: r if r[1][1] > 0.5 else r), "reset.*fails when traced: Tracer"),
+    "branch in step": (dict(step=lambda s, t: (s, t) if t.terminated else (s, t)), "step.*fails when traced: Tracer"),
+    "text in params": (
+        dict(params=CounterParams(jnp.asarray(5), "large"), reset=lambda r: r),
+        "params holds str, which cannot be traced; move it into the builder",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_the_checker_names_the_fault(changes, message):
+    with pytest.raises(EnvironmentContractError, match=message) as error:
+        environments.check(broken(**changes), num_steps=12)
+    assert str(error.value).startswith("probe/counter breaks the environment contract")
+
+
+def test_the_checker_lists_every_structural_fault_at_once():
+    def worse(state, timestep):
+        return state, timestep._replace(reward=timestep.reward[0], terminated=jnp.asarray(0), info=())
+
+    with pytest.raises(EnvironmentContractError) as error:
+        environments.check(broken(step=worse))
+    assert str(error.value).count("\n  - ") == 3
+
+
+def test_an_impure_step_is_found():
+    calls = []
+
+    def impure(state, timestep):
+        def draw(reward):
+            calls.append(0)
+            return reward + np.float32(len(calls))
+
+        reward = jax.pure_callback(draw, timestep.reward, timestep.reward, vmap_method="sequential")
+        return state, timestep._replace(reward=reward)
+
+    with pytest.raises(EnvironmentContractError, match="same key gives different rewards"):
+        environments.check(broken(step=impure), num_steps=3)
+
+
+def test_a_sound_environment_passes():
+    environments.check(counter(time_limit=5))
+
+
+# --- names and specs -----------------------------------------------------------------------------
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'gymnax/CartPole-v1'"):
+        environments.make("gymnax/cartpole-v1")
+    with pytest.raises(UnknownNameError, match="Did you mean 'gymnax/CartPole-v1'"):
+        environments.make("CartPole-v1")
+    with pytest.raises(UnknownNameError, match="Did you mean 'gymnax/Pendulum-v1'"):
+        environments.make("gymnasium/Pendulum-v1")
+
+
+def test_registered_environments_are_built_by_name_with_their_options(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    environments.register("mine/counter", lambda limit=7: transforms.time_limit(counter(), limit))
+    assert environments.make("mine/counter", limit=3).spec.time_limit == 3
+    assert environments.list_environments("mine") == ["mine/counter"]
+    assert "mine/counter" in environments.list_environments()
+    with pytest.raises(UnknownNameError, match="Did you mean 'mine/counter'"):
+        environments.make("mine/countr")
+    with pytest.raises(ValueError, match="already registered"):
+        environments.register("mine/counter", counter)
+
+
+@pytest.mark.parametrize("name", ["counter", "/counter", "mine/", "gymnax/Mine-v0"])
+def test_names_without_a_suite_or_in_a_built_in_one_cannot_be_registered(name):
+    with pytest.raises(ValueError, match="suite"):
+        environments.register(name, counter)
+
+
+def test_a_spec_names_its_objectives_and_counts_them():
+    assert EnvironmentSpec("a/b", Discrete(2), Discrete(2)).objective_names == ("reward",)
+    assert counter().spec.objective_names == ("objective_0", "objective_1")
+    for entry in ({"objective_names": ("speed",)}, {"reference_point": (0.0, 0.0, 0.0)}):
+        with pytest.raises(ValueError, match="entries for 2 objectives"):
+            EnvironmentSpec("a/b", Discrete(2), Discrete(2), num_objectives=2, **entry)
+    assert hash(counter().spec) == hash(counter().spec)
