@@ -5,6 +5,7 @@ from jaxrl.designs import Integer, LogUniform, Uniform
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
 from jaxrl.experiment import load, load_sweep, save_member
+from jaxrl.morl.front import Front, front
 from jaxrl.policy import Policy
 from jaxrl.running import RunOptions
 from jaxrl.sweeps import Sweep, sweep
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Environment",
     "EnvironmentSpec",
+    "Front",
     "Integer",
     "LogUniform",
     "Policy",
@@ -25,6 +27,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "environments",
+    "front",
     "list_environments",
     "load",
     "load_sweep",

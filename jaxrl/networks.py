@@ -64,12 +64,8 @@ def is_image(space: Space) -> bool:
     return isinstance(space, Box) and len(space.shape) == 3
 
 
-def _dense(features: int, scale: float, name: str | None = None) -> nn.Dense:
-    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale), name=name)
-
-
 class Torso(nn.Module):
-    """Features to features: an optional convolution, then dense layers (orthogonal, gain √2)."""
+    """Features to features: an optional convolution, then dense layers."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
@@ -80,14 +76,13 @@ class Torso(nn.Module):
     def __call__(self, features: Array, weights: Array | None) -> Array:
         activation = ACTIVATIONS[self.activation]
         if self.convolve:
-            kernel_init = nn.initializers.orthogonal(np.sqrt(2.0))
-            features = activation(nn.Conv(self.channels, (3, 3), padding="VALID", kernel_init=kernel_init)(features))
+            features = activation(nn.Conv(self.channels, (3, 3), padding="VALID")(features))
             features = features.reshape(*features.shape[:-3], -1)
         if weights is not None:
             weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))
             features = jnp.concatenate([features, weights], axis=-1)
         for size in self.hidden_sizes:
-            features = activation(_dense(size, np.sqrt(2.0))(features))
+            features = activation(nn.Dense(size)(features))
         return features
 
 
@@ -115,8 +110,8 @@ class ActorCriticModule(nn.Module):
         self.critic_torso = self.actor_torso if self.shared_torso else torso("critic_torso")
         if self.recurrent_size:
             self.cell = nn.GRUCell(self.recurrent_size)
-        self.actor_head = _dense(self.num_parameters - self.shared_parameters, 0.01)
-        self.critic_head = _dense(self.num_objectives, 1.0)
+        self.actor_head = nn.Dense(self.num_parameters - self.shared_parameters)
+        self.critic_head = nn.Dense(self.num_objectives)
         if self.shared_parameters:
             initial = nn.initializers.constant(self.initial_shared)
             self.log_std = self.param("log_std", initial, (self.shared_parameters,))
@@ -170,6 +165,39 @@ class ActorCriticModule(nn.Module):
         scan = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
         _, memories = scan(self, memory, (features, starts))
         return self._policy(memories), self.critic_head(memories), memories
+
+
+# Gains of the field's usual orthogonal initialisation (Engstrom et al., 2020; Andrychowicz et al., 2021).
+_GAINS = {"actor_head": 0.01, "critic_head": 1.0, "cell": 1.0}
+_HIDDEN_GAIN = float(np.sqrt(2.0))
+
+
+def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, float]) -> PyTree:
+    """Orthogonal kernels (Saxe et al., 2014), zero biases, and named constants.
+
+    All kernels are made of one draw of normal numbers, because every further draw lengthens compilation.
+    """
+    flat, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    names = [[entry.key for entry in path] for path, _ in flat]
+    sizes = [leaf.size if name[-1] == "kernel" else 0 for name, (_, leaf) in zip(names, flat)]
+    draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    leaves = []
+    for name, (_, leaf), draw in zip(names, flat, draws):
+        if name[-1] == "kernel":
+            leaves.append(_GAINS.get(name[0], _HIDDEN_GAIN) * _orthogonal(draw, leaf.shape))
+        else:
+            leaves.append(jnp.full(leaf.shape, constants.get(name[-1], 0.0), leaf.dtype))
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
+    """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices."""
+    columns = shape[-1]
+    rows = draw.size // columns
+    matrix = draw.reshape(max(rows, columns), min(rows, columns))
+    basis, triangle = jnp.linalg.qr(matrix)
+    basis = basis * jnp.sign(jnp.diagonal(triangle))
+    return (basis if rows >= columns else basis.T).reshape(shape)
 
 
 def actor_critic(
@@ -232,8 +260,9 @@ def actor_critic(
 
     def init(key: PRNGKeyArray) -> PyTree:
         example = jnp.zeros((1, *observation.shape), observation.dtype)
-        weights = jnp.zeros((1, num_objectives))
-        return module.init(key, example, weights, memory((1,)), jnp.zeros((1,), bool))["params"]
+        inputs = (example, jnp.zeros((1, num_objectives)), memory((1,)), jnp.zeros((1,), bool))
+        shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
+        return orthogonal_params(key, shapes, {"log_std": initial_shared})
 
     def method(name: str) -> Callable:
         return lambda params, *inputs: module.apply({"params": params}, *inputs, method=name)

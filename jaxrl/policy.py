@@ -1,5 +1,6 @@
 """A trained policy as a callable: `policy(key, observation) -> action`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -52,7 +53,7 @@ class Policy:
             )
         return self._act(key, self.state, observation, memory, self.hyperparameters, explore=self.explore)
 
-    def with_weights(self, weights: Array) -> "Policy":
+    def with_weights(self, weights: Array | Sequence[float]) -> "Policy":
         """The same policy under other preference weights (for policies conditioned on them)."""
         if not self.agent.config.condition_on_weights:
             raise ValueError("this policy is not conditioned on weights (train with condition_on_weights=True)")

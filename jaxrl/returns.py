@@ -105,8 +105,8 @@ def vtrace(
     log_ratios: Float[Array, "time *batch"],
     discount: Rate,
     trace: Rate = 1.0,
-    ratio_clip: float = 1.0,
-    trace_clip: float = 1.0,
+    ratio_clip: Rate = 1.0,
+    trace_clip: Rate = 1.0,
 ) -> tuple[Vector, Vector]:
     """V-trace targets and policy-gradient advantages (Espeholt et al., 2018, section 4.1).
 

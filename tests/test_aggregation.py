@@ -35,15 +35,15 @@ def finite_differences(utility, point, step=1e-4):
 
 
 def test_linear_is_the_weighted_sum():
-    advantages = np.random.default_rng(0).normal(size=(5, 7, 3)).astype(np.float32)
-    weights = np.random.default_rng(1).dirichlet(np.ones(3), size=(5, 7)).astype(np.float32)
+    advantages = jnp.asarray(np.random.default_rng(0).normal(size=(5, 7, 3)), jnp.float32)
+    weights = jnp.asarray(np.random.default_rng(1).dirichlet(np.ones(3), size=(5, 7)), jnp.float32)
     actual = aggregation.aggregate(aggregation.linear(), (), advantages, weights, {})
     np.testing.assert_allclose(actual, np.einsum("teo,teo->te", advantages, weights), atol=1e-6)
 
 
 def test_linear_with_one_objective_returns_the_advantage_itself():
-    advantages = np.random.default_rng(0).normal(size=(5, 7, 1)).astype(np.float32)
-    actual = aggregation.aggregate(aggregation.linear(), (), advantages, np.ones((5, 7, 1), np.float32), {})
+    advantages = jnp.asarray(np.random.default_rng(0).normal(size=(5, 7, 1)), jnp.float32)
+    actual = aggregation.aggregate(aggregation.linear(), (), advantages, jnp.ones((5, 7, 1)), {})
     np.testing.assert_array_equal(actual, advantages[..., 0])
 
 
@@ -222,7 +222,7 @@ def test_multipliers_follow_dual_ascent():
     state = aggregator.update(state, summary([7.0, 4.0, -3.0]), WEIGHTS, parameters)
     np.testing.assert_allclose(state.values, [0.0, 1.5, 0.5])
     np.testing.assert_allclose(
-        aggregator.coefficients(state, WEIGHTS, parameters), (np.asarray(WEIGHTS) + [0.0, 1.5, 0.5]) / 3.0, rtol=1e-6
+        aggregator.coefficients(state, WEIGHTS, parameters), (WEIGHTS + jnp.asarray([0.0, 1.5, 0.5])) / 3.0, rtol=1e-6
     )
     # Met with room to spare, both fall and stop at zero.
     for _ in range(3):

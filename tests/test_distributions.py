@@ -231,7 +231,8 @@ def test_tanh_gaussian_log_prob_and_gradient_stay_finite_far_in_the_tails():
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "accuracy"), [(0.0, 1.0, 2e-5), (1.5, 0.4, 2e-5), (3.0, 0.05, 2e-5), (-0.7, 2.0, 3e-4), (0.0, 3.0, 4e-3)]
+    ("mean", "std", "accuracy"),
+    [(0.0, 1.0, 2e-5), (1.5, 0.4, 2e-5), (3.0, 0.05, 2e-5), (-0.7, 2.0, 3e-4), (0.0, 3.0, 4e-3)],
 )
 def test_tanh_gaussian_entropy_matches_numerical_integration(mean, std, accuracy):
     family = distributions.tanh_gaussian(Box(-1.0, 1.0, (1,)))

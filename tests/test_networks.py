@@ -38,8 +38,11 @@ def act(network, params, observation, weights=None, memory=None, start=None):
 
 @pytest.mark.parametrize(
     ("space", "network"),
-    [("vector", "auto"), ("vector", "gru"), ("image", "auto"), ("image", "cnn"), ("image", "mlp"), ("image", "gru")]
-    + [("integer", "auto"), ("integers", "mlp"), ("integers", "gru")],
+    [
+        *(("vector", "auto"), ("vector", "gru")),
+        *(("image", "auto"), ("image", "cnn"), ("image", "mlp"), ("image", "gru")),
+        *(("integer", "auto"), ("integers", "mlp"), ("integers", "gru")),
+    ],
 )
 def test_shapes_hold_for_steps_sequences_and_single_observations(space, network):
     space = SPACES[space]
@@ -75,10 +78,10 @@ def test_a_feed_forward_sequence_is_each_step_by_itself():
 def test_a_multilayer_perceptron_computes_what_its_layers_say():
     network = build()
     params = network.init(jax.random.key(3))
-    observation = np.asarray(observations(VECTOR, ENV))
+    observation = observations(VECTOR, ENV)
 
     def forward(torso, head):
-        x = observation
+        x = np.asarray(observation)
         for layer in ("Dense_0", "Dense_1"):
             x = np.tanh(x @ params[torso][layer]["kernel"] + params[torso][layer]["bias"])
         return x @ params[head]["kernel"] + params[head]["bias"]
@@ -237,9 +240,9 @@ def test_encoding_is_one_hot_for_integers_and_flat_for_arrays():
     encoded = encode(MultiDiscrete((2, 3)), jnp.asarray([[1, 0], [0, 2]]))
     np.testing.assert_array_equal(encoded, [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]])
     image = jnp.arange(24, dtype=jnp.int32).reshape(2, 3, 2, 2)
-    flat = encode(Box(0, 24, (3, 2, 2), "int32"), image)
+    flat = encode(Box(0.0, 24.0, (3, 2, 2), "int32"), image)
     assert flat.shape == (2, 12) and flat.dtype == jnp.float32
-    assert encode(Box(0, 24, (3, 2, 2), "int32"), image, keep_image=True).shape == (2, 3, 2, 2)
+    assert encode(Box(0.0, 24.0, (3, 2, 2), "int32"), image, keep_image=True).shape == (2, 3, 2, 2)
     assert encode(Box(0.0, 1.0, ()), jnp.asarray([0.5, 0.25])).shape == (2, 1)
 
 

@@ -8,7 +8,9 @@ import pytest
 from jaxrl import returns
 
 TIME, ENV, OBJECTIVE = 13, 5, 3
-DISCOUNT = np.array([0.9, 0.97, 0.5], np.float32)
+generalised_advantage = jax.jit(returns.generalised_advantage)
+vtrace = jax.jit(returns.vtrace)
+DISCOUNT = jnp.asarray([0.9, 0.97, 0.5])
 
 
 def random_rollout(seed, time=TIME, batch=(ENV,), objective=OBJECTIVE, end_probability=0.15, consistent=True):
@@ -21,12 +23,16 @@ def random_rollout(seed, time=TIME, batch=(ENV,), objective=OBJECTIVE, end_proba
     if consistent:
         alive = ~(terminated | truncated)[:-1]
         next_values[:-1][alive] = values[1:][alive]
-    return rewards, values, next_values, terminated, truncated
+    return tuple(jnp.asarray(leaf) for leaf in (rewards, values, next_values, terminated, truncated))
+
+
+def as_numpy(*arrays):
+    return [np.asarray(array, np.float64 if array.dtype == np.float32 else None) for array in arrays]
 
 
 def advantage_loop(rewards, values, next_values, terminated, truncated, discount, trace):
     """Equation 16 of Schulman et al. (2016), one scalar at a time, in double precision."""
-    rewards, values, next_values = (np.asarray(x, np.float64) for x in (rewards, values, next_values))
+    rewards, values, next_values, terminated, truncated = as_numpy(rewards, values, next_values, terminated, truncated)
     discount = np.broadcast_to(np.asarray(discount, np.float64), rewards.shape[-1:])
     trace = np.broadcast_to(np.asarray(trace, np.float64), rewards.shape[-1:])
     result = np.zeros_like(rewards)
@@ -44,45 +50,46 @@ def advantage_loop(rewards, values, next_values, terminated, truncated, discount
 
 
 @pytest.mark.parametrize("discount", [0.93, DISCOUNT])
-@pytest.mark.parametrize("trace", [0.0, 0.8, 1.0, np.array([0.3, 0.9, 1.0], np.float32)])
+@pytest.mark.parametrize("trace", [0.0, 0.8, 1.0, jnp.asarray([0.3, 0.9, 1.0])])
 @pytest.mark.parametrize("batch", [(ENV,), (), (2, 4)])
 def test_advantages_match_the_loop(discount, trace, batch):
     rollout = random_rollout(0, batch=batch, consistent=False)
     np.testing.assert_allclose(
-        returns.generalised_advantage(*rollout, discount, trace), advantage_loop(*rollout, discount, trace), atol=2e-5
+        generalised_advantage(*rollout, discount, trace), advantage_loop(*rollout, discount, trace), atol=2e-5
     )
 
 
 def test_advantages_with_full_trace_are_monte_carlo_returns_minus_values():
-    rewards, values, next_values, terminated, truncated = random_rollout(1)
-    expected = np.zeros_like(rewards, dtype=np.float64)
+    rollout = random_rollout(1)
+    rewards, values, next_values, terminated, truncated = as_numpy(*rollout)
+    expected = np.zeros_like(rewards)
     for t in range(TIME):
         for env in range(ENV):
             power, step = np.ones(OBJECTIVE), t
             while True:
                 expected[t, env] += power * rewards[step, env]
-                power = power * DISCOUNT
+                power = power * np.asarray(DISCOUNT)
                 if terminated[step, env] or truncated[step, env] or step == TIME - 1:
                     expected[t, env] += 0.0 if terminated[step, env] else power * next_values[step, env]
                     break
                 step += 1
-    advantages = returns.generalised_advantage(rewards, values, next_values, terminated, truncated, DISCOUNT, 1.0)
+    advantages = generalised_advantage(*rollout, DISCOUNT, 1.0)
     np.testing.assert_allclose(advantages, expected - values, atol=2e-5)
 
 
 def test_advantages_without_trace_are_one_step_errors():
     rewards, values, next_values, terminated, truncated = random_rollout(2)
     expected = rewards + 0.9 * np.where(terminated[..., None], 0.0, next_values) - values
-    advantages = returns.generalised_advantage(rewards, values, next_values, terminated, truncated, 0.9, 0.0)
+    advantages = generalised_advantage(rewards, values, next_values, terminated, truncated, 0.9, 0.0)
     np.testing.assert_allclose(advantages, expected, atol=1e-6)
 
 
 def test_advantages_are_linear_in_rewards_and_values():
     rewards, values, next_values, terminated, truncated = random_rollout(3)
-    w = np.array([0.2, 0.5, 0.3], np.float32)
-    vector = returns.generalised_advantage(rewards, values, next_values, terminated, truncated, 0.95, 0.9)
+    w = jnp.asarray([0.2, 0.5, 0.3])
+    vector = generalised_advantage(rewards, values, next_values, terminated, truncated, 0.95, 0.9)
     mixed = [(x @ w)[..., None] for x in (rewards, values, next_values)]
-    scalar = returns.generalised_advantage(*mixed, terminated, truncated, 0.95, 0.9)
+    scalar = generalised_advantage(*mixed, terminated, truncated, 0.95, 0.9)
     np.testing.assert_allclose(vector @ w, scalar[..., 0], atol=1e-5)
 
 
@@ -109,10 +116,10 @@ def test_one_objective_is_the_scalar_recursion_bit_for_bit():
 
 def test_each_objective_is_estimated_as_if_alone():
     rollout = random_rollout(5)
-    together = returns.generalised_advantage(*rollout, DISCOUNT, 0.9)
+    together = generalised_advantage(*rollout, DISCOUNT, 0.9)
     for k in range(OBJECTIVE):
         alone = [x[..., k : k + 1] for x in rollout[:3]]
-        one = returns.generalised_advantage(*alone, *rollout[3:], float(DISCOUNT[k]), 0.9)
+        one = generalised_advantage(*alone, *rollout[3:], float(DISCOUNT[k]), 0.9)
         np.testing.assert_allclose(together[..., k], one[..., 0], rtol=1e-6, atol=1e-6)
 
 
@@ -120,32 +127,30 @@ def test_each_objective_is_estimated_as_if_alone():
 def test_a_time_limit_is_not_a_termination(trace):
     # Constant reward 1 has value 1/(1-γ), also at the step where a limit cuts the episode.
     discount, time = 0.9, 37
-    rewards = np.ones((time, ENV, 1), np.float32)
-    values = np.full((time, ENV, 1), 1.0 / (1.0 - discount), np.float32)
-    limit = np.broadcast_to((np.arange(time) % 10 == 9)[:, None], (time, ENV))
-    never = np.zeros_like(limit)
-    truncation = returns.generalised_advantage(rewards, values, values, never, limit, discount, trace)
-    termination = returns.generalised_advantage(rewards, values, values, limit, never, discount, trace)
+    rewards = jnp.ones((time, ENV, 1))
+    values = jnp.full((time, ENV, 1), 1.0 / (1.0 - discount))
+    limit = jnp.broadcast_to((jnp.arange(time) % 10 == 9)[:, None], (time, ENV))
+    never = jnp.zeros_like(limit)
+    truncation = generalised_advantage(rewards, values, values, never, limit, discount, trace)
+    termination = generalised_advantage(rewards, values, values, limit, never, discount, trace)
     np.testing.assert_allclose(truncation, 0.0, atol=1e-5)
     np.testing.assert_allclose(termination[9], -discount / (1.0 - discount), rtol=1e-5)
 
 
 def test_nothing_leaks_across_the_end_of_an_episode():
     rollout = list(random_rollout(6, end_probability=0.0))
-    rollout[3][6, 0] = rollout[4][6, 1] = True
-    log_ratios = np.random.default_rng(0).normal(size=(TIME, ENV)).astype(np.float32)
+    rollout[3], rollout[4] = rollout[3].at[6, 0].set(True), rollout[4].at[6, 1].set(True)
+    log_ratios = jnp.asarray(np.random.default_rng(0).normal(size=(TIME, ENV)), jnp.float32)
 
     def estimates(rewards, values):
         inputs = (rewards, values, *rollout[2:])
         return (
-            returns.generalised_advantage(*inputs, 0.9, 0.9),
+            generalised_advantage(*inputs, 0.9, 0.9),
             returns.n_step_returns(rewards, *rollout[2:], 0.9, 4),
-            *returns.vtrace(*inputs, log_ratios, 0.9),
+            *vtrace(*inputs, log_ratios, 0.9),
         )
 
-    rewards, values = rollout[0].copy(), rollout[1].copy()
-    rewards[7:] += 100.0
-    values[7:] -= 50.0
+    rewards, values = rollout[0].at[7:].add(100.0), rollout[1].at[7:].add(-50.0)
     for before, after in zip(estimates(rollout[0], rollout[1]), estimates(rewards, values)):
         np.testing.assert_array_equal(before[:7, :2], after[:7, :2])
         # Where no episode ended the same change is felt, so the equality is not vacuous.
@@ -154,31 +159,33 @@ def test_nothing_leaks_across_the_end_of_an_episode():
 
 def test_a_terminated_step_ignores_a_value_that_is_not_finite():
     rewards, values, next_values, terminated, truncated = random_rollout(7, consistent=False)
-    next_values[terminated] = np.nan
+    next_values = jnp.where(terminated[..., None], jnp.nan, next_values)
     for estimate in (
-        returns.generalised_advantage(rewards, values, next_values, terminated, truncated, 0.9, 0.9),
+        generalised_advantage(rewards, values, next_values, terminated, truncated, 0.9, 0.9),
         returns.n_step_returns(rewards, next_values, terminated, truncated, 0.9, 3),
-        *returns.vtrace(rewards, values, next_values, terminated, truncated, np.zeros((TIME, ENV)), 0.9),
+        *vtrace(rewards, values, next_values, terminated, truncated, jnp.zeros((TIME, ENV)), 0.9),
     ):
         assert np.all(np.isfinite(estimate))
 
 
 @pytest.mark.parametrize("trace", [0.0, 0.7, 1.0])
 def test_lambda_returns_match_their_recursion(trace):
-    rewards, values, next_values, terminated, truncated = random_rollout(8)
-    expected = np.zeros_like(rewards, dtype=np.float64)
+    rollout = random_rollout(8)
+    rewards, _, next_values, terminated, truncated = as_numpy(*rollout)
+    expected = np.zeros_like(rewards)
     for t in reversed(range(TIME)):
         for env in range(ENV):
             ended = terminated[t, env] or truncated[t, env] or t == TIME - 1
             # Beyond the batch there is no G, so the last step bootstraps whole.
             rest = next_values[t, env] if ended else (1 - trace) * next_values[t, env] + trace * expected[t + 1, env]
-            expected[t, env] = rewards[t, env] + (0.0 if terminated[t, env] else DISCOUNT * rest)
-    actual = returns.lambda_returns(rewards, values, next_values, terminated, truncated, DISCOUNT, trace)
+            expected[t, env] = rewards[t, env] + (0.0 if terminated[t, env] else np.asarray(DISCOUNT) * rest)
+    actual = returns.lambda_returns(*rollout, DISCOUNT, trace)
     np.testing.assert_allclose(actual, expected, atol=2e-5)
 
 
 def n_step_loop(rewards, next_values, terminated, truncated, discount, num_steps):
-    expected = np.zeros(rewards.shape)
+    rewards, next_values, terminated, truncated = as_numpy(rewards, next_values, terminated, truncated)
+    expected, discount = np.zeros(rewards.shape), np.asarray(discount)
     for t in range(rewards.shape[0]):
         for env in range(rewards.shape[1]):
             power = np.ones(rewards.shape[-1])
@@ -202,16 +209,15 @@ def test_n_step_returns_match_the_loop(num_steps, discount):
 
 
 def test_n_step_returns_count_exactly_n_rewards():
-    rewards, values = np.ones((9, 2, 1), np.float32), np.zeros((9, 2, 1), np.float32)
-    never = np.zeros((9, 2), bool)
+    rewards, values, never = jnp.ones((9, 2, 1)), jnp.zeros((9, 2, 1)), jnp.zeros((9, 2), bool)
     actual = returns.n_step_returns(rewards, values, never, never, 1.0, 3)
     np.testing.assert_array_equal(actual[:, 0, 0], [3, 3, 3, 3, 3, 3, 3, 2, 1])
 
 
 def test_n_step_returns_refuse_no_steps():
-    never = np.zeros((4, 2), bool)
+    never = jnp.zeros((4, 2), bool)
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        returns.n_step_returns(np.ones((4, 2, 1)), np.ones((4, 2, 1)), never, never, 0.9, 0)
+        returns.n_step_returns(jnp.ones((4, 2, 1)), jnp.ones((4, 2, 1)), never, never, 0.9, 0)
 
 
 # --- V-trace -------------------------------------------------------------------------------------
@@ -219,7 +225,7 @@ def test_n_step_returns_refuse_no_steps():
 
 def vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip):
     """Equation 1 of Espeholt et al. (2018) as the explicit sum of products, cut at ends."""
-    rewards, values, next_values, terminated, truncated = (np.asarray(x, np.float64) for x in rollout)
+    rewards, values, next_values, terminated, truncated = as_numpy(*rollout)
     time, env, objective = rewards.shape
     ratio = np.exp(np.asarray(log_ratios, np.float64))
     rho, c = np.minimum(ratio_clip, ratio), trace * np.minimum(trace_clip, ratio)
@@ -247,8 +253,8 @@ def vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip):
 @pytest.mark.parametrize("discount", [0.9, DISCOUNT])
 def test_vtrace_matches_the_papers_sum(trace, ratio_clip, trace_clip, discount):
     rollout = random_rollout(10)
-    log_ratios = np.random.default_rng(11).normal(size=(TIME, ENV)).astype(np.float32)
-    targets, advantages = returns.vtrace(*rollout, log_ratios, discount, trace, ratio_clip, trace_clip)
+    log_ratios = jnp.asarray(np.random.default_rng(11).normal(size=(TIME, ENV)), jnp.float32)
+    targets, advantages = vtrace(*rollout, log_ratios, discount, trace, ratio_clip, trace_clip)
     expected = vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip)
     np.testing.assert_allclose(targets, expected[0], atol=3e-5)
     np.testing.assert_allclose(advantages, expected[1], atol=3e-5)
@@ -257,14 +263,14 @@ def test_vtrace_matches_the_papers_sum(trace, ratio_clip, trace_clip, discount):
 @pytest.mark.parametrize("trace", [0.6, 1.0])
 def test_vtrace_on_policy_gives_lambda_returns(trace):
     rollout = random_rollout(12)
-    targets, advantages = returns.vtrace(*rollout, np.zeros((TIME, ENV), np.float32), DISCOUNT, trace)
+    targets, advantages = vtrace(*rollout, jnp.zeros((TIME, ENV)), DISCOUNT, trace)
     np.testing.assert_allclose(targets, returns.lambda_returns(*rollout, DISCOUNT, trace), atol=2e-5)
     if trace == 1.0:
-        np.testing.assert_allclose(advantages, returns.generalised_advantage(*rollout, DISCOUNT, 1.0), atol=2e-5)
+        np.testing.assert_allclose(advantages, generalised_advantage(*rollout, DISCOUNT, 1.0), atol=2e-5)
 
 
 def test_vtrace_ignores_actions_that_the_target_policy_never_takes():
     rollout = random_rollout(13)
-    targets, advantages = returns.vtrace(*rollout, np.full((TIME, ENV), -np.inf, np.float32), 0.9)
+    targets, advantages = vtrace(*rollout, jnp.full((TIME, ENV), -jnp.inf), 0.9)
     np.testing.assert_array_equal(targets, rollout[1])
     np.testing.assert_array_equal(advantages, 0.0)

@@ -75,9 +75,8 @@ def test_kl_penalty_adds_the_divergence_from_the_old_policy():
     value, gradient = loss_and_gradient("kl_penalty", given, {"kl_coefficient": 2.5})
     np.testing.assert_allclose(value, 2.5 * kl - np.exp(log_ratio) * advantage, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, -np.exp(log_ratio) * advantage, rtol=1e-5)
-    slope = jax.grad(
-        lambda kl: make_surrogate("kl_penalty").apply(given._replace(kl_from_old=kl), {"kl_coefficient": 2.5}, ()).sum()
-    )(given.kl_from_old)
+    apply, parameters = make_surrogate("kl_penalty").apply, {"kl_coefficient": jnp.asarray(2.5)}
+    slope = jax.grad(lambda kl: apply(given._replace(kl_from_old=kl), parameters, ()).sum())(given.kl_from_old)
     np.testing.assert_allclose(slope, 2.5)
 
 
@@ -180,7 +179,7 @@ def test_surrogates_are_found_by_name_and_pass_through():
 
 
 def test_squared_error_and_its_gradient_keep_the_objectives_apart():
-    values, targets = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype(np.float32)
+    values, targets = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 7, 3)), jnp.float32)
     np.testing.assert_allclose(value_losses.squared_error(values, targets), (values - targets) ** 2 / 2, rtol=1e-6)
     gradient = jax.grad(lambda v: value_losses.squared_error(v, targets).sum())(values)
     np.testing.assert_allclose(gradient, values - targets, rtol=1e-6)
@@ -188,7 +187,7 @@ def test_squared_error_and_its_gradient_keep_the_objectives_apart():
 
 def test_clipped_squared_error_takes_the_larger_of_both():
     values, targets, old = np.random.default_rng(1).normal(size=(3, 5, 7, 3)).astype(np.float32)
-    actual = value_losses.clipped_squared_error(values, targets, old, jnp.asarray(0.3))
+    actual = value_losses.clipped_squared_error(*map(jnp.asarray, (values, targets, old)), jnp.asarray(0.3))
     expected = np.zeros_like(values)
     for i in np.ndindex(values.shape):
         near = min(max(values[i], old[i] - 0.3), old[i] + 0.3)

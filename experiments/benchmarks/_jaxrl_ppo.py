@@ -1,12 +1,15 @@
 """PPO on CartPole by jaxrl; run by the driver in a process of its own, like every peer."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from _protocol import compile_then_run, read_settings, report, versions
+from jax.sharding import PartitionSpec as P
 
 import jaxrl
+from jaxrl.devices import member_mesh
 
 
 def build(settings: dict) -> jaxrl.Trainer:
@@ -44,23 +47,28 @@ def _rounded_steps(settings: dict) -> int:
     return math.ceil(iterations / settings["num_evaluations"]) * settings["num_evaluations"] * per_iteration
 
 
+def program(trainer: jaxrl.Trainer, num_seeds: int, num_devices: int) -> Callable[..., jaxrl.Result]:
+    """`(keys, hyperparameters) -> Result`: one run, or members side by side, sharded over devices."""
+    if num_seeds == 1:
+        return lambda keys, hyperparameters: trainer.run(keys[0], hyperparameters)
+    members = jax.vmap(trainer.run, in_axes=(0, None))
+    if num_devices == 1:
+        return members
+    # What `jaxrl.sweep` compiles, without its host loop, so that all rows are timed alike.
+    return jax.shard_map(
+        members, mesh=member_mesh(), in_specs=(P("member"), P()), out_specs=P("member"), check_vma=False
+    )
+
+
 def main() -> None:
     """Trains all seeds in one program and reports time and returns."""
     settings = read_settings()
     if settings["num_devices"] > 1:
-        # Before the first use of jax: XLA counts its host devices once.
-        jax.config.update("jax_num_cpu_devices", settings["num_devices"])
+        jaxrl.use_cpu_cores(settings["num_devices"])
     trainer = build(settings)
     keys = jax.random.split(jax.random.key(settings["seed"]), settings["num_seeds"])
-
-    def train(keys: jax.Array, hyperparameters: jaxrl.Result) -> jax.Array:
-        # Evaluations are all that either side returns; the final state stays in the program.
-        return jax.vmap(trainer.run, in_axes=(0, None))(keys, hyperparameters)
-
-    if settings["num_seeds"] == 1:
-        result, seconds = compile_then_run(trainer.run, keys[0], trainer.hyperparameters)
-    else:
-        result, seconds = compile_then_run(train, keys, trainer.hyperparameters)
+    run = program(trainer, settings["num_seeds"], settings["num_devices"])
+    result, seconds = compile_then_run(run, keys, trainer.hyperparameters)
     curve = np.asarray(result.evaluation.returns).reshape(settings["num_seeds"], settings["num_evaluations"])
     report(
         **seconds,

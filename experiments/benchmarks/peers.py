@@ -50,16 +50,21 @@ def interpreter(peer: str) -> Path:
     return python
 
 
-def run_contender(python: Path | str, script: str, settings: dict[str, Any]) -> dict[str, Any]:
+def run_contender(
+    python: Path | str, script: str, settings: dict[str, Any], timeout_seconds: float = 3600.0
+) -> dict[str, Any]:
     """Runs a contender's script in a process of its own and returns what it reports.
 
     All contenders inherit the same environment variables, XLA flags among them.
 
     Raises:
         RuntimeError: if the script fails, with its last lines of output.
+        subprocess.TimeoutExpired: if it takes longer than `timeout_seconds`.
     """
     path = Path(__file__).with_name(script)
-    finished = subprocess.run([python, path, json.dumps(settings)], capture_output=True, text=True, cwd=ROOT)
+    finished = subprocess.run(
+        [python, path, json.dumps(settings)], capture_output=True, text=True, cwd=ROOT, timeout=timeout_seconds
+    )
     if finished.returncode:
         lines = "\n".join(finished.stderr.splitlines()[-12:])
         raise RuntimeError(f"{script} failed with {settings}:\n{lines}")

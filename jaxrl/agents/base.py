@@ -47,6 +47,8 @@ class Agent(NamedTuple):
         action: `raw action -> action` for the environment.
         act: `(key, state, observation, memory, hyperparameters, explore=False) -> (action, memory)`;
             `observation` may have any leading batch axes, `start` of an episode is a fresh memory.
+        value: `(state, observation, memory, hyperparameters) -> [*batch, objective]`, the critic's
+            value of an observation that follows `memory`.
         update: `(key, state, Rollout, ReturnSummary, hyperparameters, progress) -> (state, metrics)`.
         hyperparameters: defaults of everything traced but the environment's leaf.
         config: what is static.
@@ -59,6 +61,7 @@ class Agent(NamedTuple):
     explore: Callable[..., tuple[Array, PyTree]]
     action: Callable[[Array], Array]
     act: Callable[..., tuple[Array, PyTree]]
+    value: Callable[..., Array]
     update: Callable[..., tuple[PyTree, dict[str, Array]]]
     hyperparameters: Any
     config: Any

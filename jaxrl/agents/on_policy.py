@@ -151,7 +151,14 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
             raw = distribution.mode(parameters)
         return distribution.action(raw), memory
 
-    def prepare(state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters) -> tuple[Batch, RewardScale]:
+    def value(
+        state: OnPolicyState, observation: Array, memory: PyTree, hp: OnPolicyHyperparameters
+    ) -> Float[Array, "*batch objective"]:
+        return network.value(state.params, see(state, observation), hp.weights, memory)
+
+    def prepare(
+        state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
+    ) -> tuple[Batch, RewardScale | None]:
         observation = see(state, rollout.observation)
         weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
         parameters, values, memories = network.sequence(
@@ -249,16 +256,17 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
         )
 
     return Agent(
-        init,
-        network.memory,
-        distribution.noise,
-        explore,
-        distribution.action,
-        act,
-        update,
-        hyperparameters,
-        config,
-        spec,
+        init=init,
+        memory=network.memory,
+        noise=distribution.noise,
+        explore=explore,
+        action=distribution.action,
+        act=act,
+        value=value,
+        update=update,
+        hyperparameters=hyperparameters,
+        config=config,
+        spec=spec,
     )
 
 

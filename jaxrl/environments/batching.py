@@ -54,7 +54,7 @@ class BatchedEnvironment(NamedTuple):
 
 
 def vectorise(
-    environment: Environment, num_envs: int, auto_reset: AutoReset = "fresh", pool_size: int | None = None
+    environment: Environment, num_envs: int, auto_reset: AutoReset | str = "fresh", pool_size: int | None = None
 ) -> BatchedEnvironment:
     """`num_envs` copies of `environment` that restart by themselves.
 
@@ -84,10 +84,10 @@ def vectorise(
         return resets(jax.random.split(key, num_envs), params)
 
     def draw(key: PRNGKeyArray, num_steps: int, params: PyTree) -> Draws:
+        if not size:
+            return Draws(jax.random.split(key, (num_steps, num_envs)), None)
         step_key, reset_key = jax.random.split(key)
         keys = jax.random.split(step_key, (num_steps, num_envs))
-        if not size:
-            return Draws(keys, None)
         reset_keys = jax.random.split(reset_key, (num_steps, size))
         return Draws(keys, jax.vmap(resets, in_axes=(0, None))(reset_keys, params))
 

@@ -42,6 +42,12 @@ def _describe(tree: PyTree) -> Any:
 
 def _structural_faults(environment: Environment) -> list[str]:
     spec, key = environment.spec, jax.random.key(0)
+    numeric = jax.Array | np.ndarray | np.generic | float | int | bool
+    untraceable = {type(leaf).__name__ for leaf in jax.tree.leaves(environment.params) if not isinstance(leaf, numeric)}
+    if untraceable:
+        return [
+            f"params holds {name}, which cannot be traced; move it into the builder" for name in sorted(untraceable)
+        ]
     try:
         reset = jax.eval_shape(environment.reset, key, environment.params)
     except Exception as error:
@@ -78,9 +84,6 @@ def _structural_faults(environment: Environment) -> list[str]:
             faults.append(f"{name} is {_describe(flag)}, it must be a scalar bool")
     if not isinstance(timestep.info, dict):
         faults.append(f"info must be a dict, it is {type(timestep.info).__name__}")
-    for leaf in jax.tree.leaves(environment.params):
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int | bool):
-            faults.append(f"params holds {type(leaf).__name__}, which cannot be traced; move it into the builder")
     return faults
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxrl.types import Array, PRNGKeyArray
 
@@ -23,7 +24,7 @@ class Discrete:
         """A uniform draw, shape ()."""
         return jax.random.randint(key, (), 0, self.n)
 
-    def contains(self, value: Array) -> bool:
+    def contains(self, value: Array | np.ndarray) -> bool:
         """Whether every entry of a concrete `value` lies in 0 .. n - 1."""
         value = np.asarray(value)
         integral = np.issubdtype(value.dtype, np.integer)
@@ -46,7 +47,7 @@ class MultiDiscrete:
         """A uniform draw, shape (number of choices,)."""
         return jax.random.randint(key, self.shape, 0, jnp.asarray(self.sizes))
 
-    def contains(self, value: Array) -> bool:
+    def contains(self, value: Array | np.ndarray) -> bool:
         """Whether every entry of a concrete `value` lies in its range."""
         value = np.asarray(value)
         return bool(np.all(value >= 0) and np.all(value < np.asarray(self.sizes)))
@@ -62,7 +63,7 @@ class Box:
     dtype: str = "float32"
 
     @classmethod
-    def from_arrays(cls, low: Array, high: Array, shape: tuple[int, ...], dtype: str = "float32") -> "Box":
+    def from_arrays(cls, low: ArrayLike, high: ArrayLike, shape: tuple[int, ...], dtype: str = "float32") -> "Box":
         """A box from array bounds; equal bounds collapse to one float."""
         return cls(_bound(low), _bound(high), tuple(int(n) for n in shape), np.dtype(dtype).name)
 
@@ -78,7 +79,7 @@ class Box:
         low, high = jnp.asarray(self.low), jnp.asarray(self.high)
         return jax.random.uniform(key, self.shape, minval=low, maxval=high).astype(self.dtype)
 
-    def contains(self, value: Array) -> bool:
+    def contains(self, value: Array | np.ndarray) -> bool:
         """Whether every entry of a concrete `value` lies within the bounds (to 1e-5)."""
         value = np.asarray(value)
         return bool(np.all(value >= np.asarray(self.low) - 1e-5) and np.all(value <= np.asarray(self.high) + 1e-5))
@@ -87,7 +88,7 @@ class Box:
 Space = Discrete | MultiDiscrete | Box
 
 
-def _bound(value: Array) -> float | tuple:
+def _bound(value: ArrayLike) -> float | tuple:
     array = np.asarray(value, dtype=np.float64)
     if array.size == 0 or np.all(array == array.flat[0]):
         return float(array.flat[0]) if array.size else 0.0

@@ -1,0 +1,55 @@
+# Every target sets up .venv from pyproject.toml by itself and reuses it afterwards.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One test process per core; every process compiles with its own devices.
+WORKERS ?= auto
+
+.PHONY: help setup demo test test-slow lint format notebooks bench clean
+
+help:
+	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
+	@echo "make test       the test suite (notebooks included)"
+	@echo "make test-slow  the longer tests"
+	@echo "make lint       ruff check and format"
+	@echo "make notebooks  run the notebooks in place"
+	@echo "make bench      jaxrl beside rejax and Stable-Baselines3, in environments of their own"
+	@echo "make clean      remove .venv and runs/demo"
+	@echo "PYTHON=python3.12 make ... chooses the interpreter (3.11 to 3.13) of a new .venv"
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+demo: setup
+	@rm -rf runs/demo
+	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 32 --seeds 2 --total-steps 400000 --num-envs 16 \
+		--learning-rate 1e-3 --progress True --out runs/demo
+
+test: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: setup
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+bench: setup
+	$(BIN)/python experiments/benchmarks/cartpole_ppo.py
+
+clean:
+	rm -rf $(VENV) runs/demo

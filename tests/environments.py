@@ -1,0 +1,118 @@
+"""Probe environments with known answers."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
+
+
+def _environment(name, step, params=(), num_objectives=1, actions=2, size=1, limit=None):
+    spec = EnvironmentSpec(
+        name=f"probe/{name}",
+        observation=Box(-10.0, 100.0, (size,)),
+        action=Discrete(actions),
+        num_objectives=num_objectives,
+        time_limit=limit,
+    )
+
+    def reset(key, params):
+        return jnp.zeros((), jnp.int32), jnp.zeros(size)
+
+    return Environment(reset, step, params, spec)
+
+
+def constant_reward(limit=10, observe_time=False):
+    """Reward 1 on every step under a time limit: the value is 1/(1-γ), not the finite sum."""
+
+    def step(key, state, action, params):
+        state = state + 1
+        observation = jnp.where(observe_time, state, 0).astype(jnp.float32)[None]
+        return state, Timestep(observation, jnp.ones(1), jnp.array(False), state >= limit, {})
+
+    return _environment("constant-reward", step, limit=limit)
+
+
+def one_step(reward=3.0):
+    """Terminates at once with a fixed reward: the value is that reward."""
+
+    def step(key, state, action, params):
+        return state + 1, Timestep(jnp.zeros(1), params * jnp.ones(1), jnp.array(True), jnp.array(False), {})
+
+    return _environment("one-step", step, params=jnp.asarray(reward), limit=1)
+
+
+def stay_or_leave(limit=10, bonus=12.0):
+    """Action 0 earns +1 and goes on under a time limit; action 1 earns `bonus` and terminates.
+
+    With discount 0.99 staying is worth 100, so leaving is wrong; an agent that takes the time limit
+    for termination believes that staying is worth at most 9.6.
+    """
+
+    def step(key, state, action, params):
+        state = state + 1
+        leave = action == 1
+        reward = jnp.where(leave, bonus, 1.0)[None]
+        return state, Timestep(jnp.zeros(1), reward, leave, (state >= limit) & ~leave, {})
+
+    return _environment("stay-or-leave", step, limit=limit)
+
+
+def choice(rewards):
+    """One step; action a earns the vector rewards[a]."""
+    table = jnp.asarray(rewards, jnp.float32)
+
+    def step(key, state, action, params):
+        return state + 1, Timestep(jnp.zeros(1), params[action], jnp.array(True), jnp.array(False), {})
+
+    return _environment("choice", step, table, table.shape[1], table.shape[0], limit=1)
+
+
+def observation_matters():
+    """The observation says which action earns +1; the other earns -1. One step."""
+    spec = EnvironmentSpec("probe/observation-matters", Box(-1.0, 1.0, (1,)), Discrete(2), time_limit=1)
+
+    def reset(key, params):
+        sign = jnp.where(jax.random.bernoulli(key), 1.0, -1.0)
+        return sign, sign[None]
+
+    def step(key, state, action, params):
+        right = (action == 1) == (state > 0)
+        reward = jnp.where(right, 1.0, -1.0)[None]
+        return state, Timestep(state[None], reward, jnp.array(True), jnp.array(False), {})
+
+    return Environment(reset, step, (), spec)
+
+
+def delayed_reward(length=4):
+    """+1 only on the last of `length` steps: values grow backwards as γ^k."""
+
+    def step(key, state, action, params):
+        state = state + 1
+        last = state >= length
+        observation = state.astype(jnp.float32)[None]
+        return state, Timestep(observation, last.astype(jnp.float32)[None], last, jnp.array(False), {})
+
+    return _environment("delayed-reward", step, limit=length)
+
+
+def not_a_number(after=40):
+    """Rewards turn to NaN once an episode is older than `after` steps."""
+
+    def step(key, state, action, params):
+        state = state + 1
+        reward = jnp.where(state > after, jnp.nan, 1.0)[None]
+        return state, Timestep(jnp.zeros(1), reward, jnp.array(False), jnp.array(False), {})
+
+    return _environment("not-a-number", step)
+
+
+def duplicate_objectives(environment, count):
+    """The same reward `count` times over, as a vector."""
+    from dataclasses import replace
+
+    def step(key, state, action, params):
+        state, timestep = environment.step(key, state, action, params)
+        return state, timestep._replace(reward=jnp.repeat(timestep.reward, count))
+
+    spec = replace(environment.spec, num_objectives=count, objective_names=())
+    return environment._replace(step=step, spec=spec)

@@ -1,0 +1,192 @@
+"""Sweeps: designs, labels, devices, hosts, members."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl import designs
+from jaxrl.memory import bytes_per_member, members_that_fit
+from jaxrl.morl.front import front
+from tests import environments as probes
+
+SMALL = {"total_steps": 256, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 3}
+QUIET = {"options": jaxrl.RunOptions(progress=False, num_chunks=2), "say": lambda _: None}
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return jaxrl.trainer("ppo", "gymnax/CartPole-v1", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def swept(trainer):
+    settings = {"learning_rate": [1e-4, 1e-3], "environment.max_steps_in_episode": [3, 5, 7]}
+    return jaxrl.sweep(trainer, seeds=2, hyperparameters=settings, **QUIET)
+
+
+def test_the_table_has_a_row_per_member_and_evaluation(swept):
+    table = swept.table
+    assert len(table) == 2 * 3 * 2 * 2
+    assert set(table["seed"]) == {0, 1}
+    assert list(table.columns[:5]) == ["member", "seed", "setting", "learning_rate", "environment.max_steps_in_episode"]
+    np.testing.assert_array_equal(table["length"], table["environment.max_steps_in_episode"])
+
+
+def test_arrays_have_named_axes(swept):
+    arrays, axes = swept.arrays()
+    assert axes == ("setting", "weight", "seed", "evaluation", "objective")
+    assert arrays["returns"].shape == (6, 1, 2, 2, 1)
+    np.testing.assert_array_equal(arrays["length"][:, 0, 0, 0], [3, 5, 7, 3, 5, 7])
+
+
+def test_a_member_equals_its_single_run(trainer, swept):
+    from jaxrl.hyperparameters import replace
+
+    member = 2 * (3 + 1) + 1
+    settings = {"learning_rate": 1e-3, "environment.max_steps_in_episode": 5}
+    single = jax.jit(trainer.run)(jax.random.key(1), replace(trainer.hyperparameters, settings))
+    for one, two in zip(jax.tree.leaves(swept.policy(member).state.params), jax.tree.leaves(single.state.agent.params)):
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-5)
+
+
+def test_eight_devices_one_device_and_blocks_give_the_same_members(trainer):
+    assert jax.device_count() == 8
+    settings = {"seeds": 5, "hyperparameters": {"discount": [0.9, 0.99]}, **QUIET}
+    eight = jaxrl.sweep(trainer, **settings).final_returns()
+    one = jaxrl.sweep(trainer, max_devices=1, **settings).final_returns()
+    blocks = jaxrl.sweep(trainer, max_devices=1, members_per_block=3, **settings).final_returns()
+    np.testing.assert_allclose(eight, one)
+    np.testing.assert_allclose(blocks, one)
+
+
+def test_members_are_spread_over_the_devices(trainer):
+    from jaxrl.devices import member_mesh
+    from jaxrl.running import program
+
+    axes = jax.tree.map(lambda _: None, trainer.hyperparameters)
+    compiled = program(trainer, 1, axes, 16, member_mesh())
+    keys = compiled.place(jax.random.split(jax.random.key(0), 16), 0)
+    state = compiled.init(keys, compiled.place(trainer.hyperparameters, axes))
+    assert len(state.observation.sharding.device_set) == 8
+    assert state.observation.addressable_shards[0].data.shape[0] == 2
+
+
+def test_static_settings_are_swept_at_one_compilation_each(trainer):
+    said = []
+    options = jaxrl.RunOptions(progress=False)
+    settings = {"hidden_sizes": [(8,), (16, 16)], "discount": [0.9, 0.99]}
+    result = jaxrl.sweep(trainer, seeds=2, hyperparameters=settings, options=options, say=said.append)
+    assert "2 combinations of static settings (hidden_sizes)" in said[0]
+    assert result.num_members == 8
+    assert result.policy(0).state.params["actor_torso"]["Dense_0"]["kernel"].shape == (4, 8)
+    assert result.policy(7).state.params["actor_torso"]["Dense_0"]["kernel"].shape == (4, 16)
+    assert result.table["hidden_sizes"].nunique() == 2
+
+
+def test_designs_fill_their_ranges():
+    ranges = {"a": designs.LogUniform(1e-4, 1e-1), "b": designs.Uniform(-1.0, 2.0), "c": designs.Integer(2, 5)}
+    for build in (designs.random_design, designs.sobol_design):
+        rows = build(ranges, 512)
+        a, b, c = (np.array([row[name] for row in rows]) for name in "abc")
+        np.testing.assert_allclose(np.median(np.log10(a)), -2.5, atol=0.2)
+        assert a.min() >= 1e-4 and a.max() <= 1e-1
+        np.testing.assert_allclose(b.mean(), 0.5, atol=0.15)
+        np.testing.assert_allclose(np.bincount(c.astype(int))[2:] / 512, 0.25, atol=0.06)
+
+
+def test_a_sobol_sweep_runs(trainer):
+    ranges = {"learning_rate": jaxrl.LogUniform(1e-4, 1e-2)}
+    result = jaxrl.sweep(trainer, hyperparameters=ranges, design="sobol", samples=4, **QUIET)
+    assert result.table["learning_rate"].nunique() == 4
+
+
+def test_a_member_can_be_taken_out_saved_evaluated_and_trained_on(swept, tmp_path):
+    jaxrl.save_member(swept, 3, tmp_path)
+    key, observation = jax.random.key(0), jnp.asarray([0.01, 0.02, 0.03, 0.04])
+    loaded = jaxrl.load(tmp_path)
+    assert int(loaded(key, observation)) == int(swept.policy(3)(key, observation))
+    for one, two in zip(jax.tree.leaves(loaded.state), jax.tree.leaves(swept.policy(3).state)):
+        np.testing.assert_array_equal(one, two)
+    assert swept.evaluate(4).returns.shape == (12, 1)
+    more = swept.train_on(3, total_steps=128)
+    assert more.evaluation.returns.shape == (2, 1)
+
+
+def test_weights_make_a_front():
+    environment = probes.choice([[3.0, 0.0], [2.0, 2.0], [0.0, 3.0], [1.0, 1.0]])
+    environment = environment._replace(
+        spec=environment.spec.__class__(
+            "probe/choice", environment.spec.observation, environment.spec.action, 2, 1, reference_point=(0.0, 0.0)
+        )
+    )
+    trainer = jaxrl.trainer("ppo", environment, **{**SMALL, "total_steps": 6400, "learning_rate": 3e-3})
+    found = front(jaxrl.sweep(trainer, seeds=2, weights=5, **QUIET), num_episodes=2)
+    points = np.unique(found.points[found.members], axis=0)
+    np.testing.assert_allclose(points, [[0.0, 3.0], [2.0, 2.0], [3.0, 0.0]])
+    assert found.measures.set_index("seed").loc["all", "hypervolume"] == pytest.approx(8.0)
+
+
+def test_memory_grows_with_the_batch(trainer):
+    larger = trainer.rebuild(num_envs=64)
+    assert bytes_per_member(larger) > 4 * bytes_per_member(trainer)
+    assert members_that_fit(trainer, 3) >= 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hyperparameters": {"learning_rat": [1.0]}}, "unknown hyperparameter 'learning_rat'. Did you mean 'learning_rate'"),
+        ({"hyperparameters": {"learning_rate": 0.1}}, "needs a list of values"),
+        ({"hyperparameters": {"learning_rate": []}}, "needs a list of values"),
+        ({"hyperparameters": {"discount": [2.0]}}, "'discount' must lie in"),
+        ({"weights": [[0.5, 0.5]]}, "weights need 1 entries"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"design": "sobol"}, "needs samples="),
+        ({"design": "latin"}, "unknown design 'latin'"),
+        ({"design": "random", "samples": 2, "hyperparameters": {"discount": [0.9]}}, "needs Uniform, LogUniform or Integer"),
+    ],
+)
+def test_bad_sweeps_raise(trainer, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        jaxrl.sweep(trainer, **arguments, **QUIET)
+
+
+WORKER = """
+import sys, json
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+import jaxrl
+trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **json.loads(sys.argv[3]))
+options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_directory=None)
+result = jaxrl.sweep(trainer, seeds=6, options=options)
+assert jax.device_count() == 4
+print("RETURNS", json.dumps(result.final_returns().tolist()))
+"""
+
+
+def test_two_processes_share_a_sweep(trainer):
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        address = f"localhost:{listener.getsockname()[1]}"
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    command = [sys.executable, "-c", WORKER, address]
+    workers = [
+        subprocess.Popen([*command, str(i), json.dumps(SMALL)], env=environment, stdout=subprocess.PIPE, text=True)
+        for i in range(2)
+    ]
+    outputs = [worker.communicate(timeout=240)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    found = [json.loads(output.split("RETURNS")[1]) for output in outputs]
+    np.testing.assert_allclose(found[0], found[1])
+    alone = jaxrl.sweep(trainer, seeds=6, max_devices=1, **QUIET).final_returns()
+    np.testing.assert_allclose(found[0], alone)
