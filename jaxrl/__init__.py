@@ -1,6 +1,6 @@
 """jaxrl: reinforcement learning runs, sweeps and Pareto studies as one compiled program."""
 
-from jaxrl import environments
+from jaxrl import agents, environments
 from jaxrl.designs import Integer, LogUniform, Uniform
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
@@ -26,6 +26,7 @@ __all__ = [
     "Timestep",
     "Trainer",
     "Uniform",
+    "agents",
     "environments",
     "front",
     "list_environments",

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -57,7 +58,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     """The docstring under each attribute of a dataclass, on one line."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
     docs = {}
-    for statement, following in zip(body, body[1:]):
+    for statement, following in pairwise(body):
         if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
             docs[statement.target.id] = " ".join(following.value.value.split())
     return docs
@@ -221,7 +222,7 @@ def _flat(words: Sequence[Any]) -> list[str]:
 
 
 def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
-    from jaxrl import experiment
+    from jaxrl import experiment, report
     from jaxrl.devices import use_cpu_cores
     from jaxrl.running import RunOptions
 
@@ -237,7 +238,7 @@ def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> An
     directory = parsed.out or Path("runs") / f"{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
     options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
     outcome = experiment.run(configuration, directory, options)
-    print(experiment.describe(outcome))
+    print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome
 
@@ -297,13 +298,13 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _resume(arguments: list[str]) -> None:
-    from jaxrl import experiment
+    from jaxrl import experiment, report
     from jaxrl.devices import use_cpu_cores
 
     parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl resume", description="Finish an interrupted run.")
     use_cpu_cores()
     outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
-    print(experiment.describe(outcome))
+    print(report.describe(outcome))
 
 
 def _plot(arguments: list[str]) -> None:

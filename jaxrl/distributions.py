@@ -7,6 +7,7 @@ raw sample to what the environment takes.
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -98,7 +99,7 @@ def multi_categorical(sizes: tuple[int, ...]) -> Distribution:
     edges = np.cumsum((0, *sizes))
 
     def split(logits: Array) -> list[Array]:
-        return [logits[..., low:high] for low, high in zip(edges[:-1], edges[1:])]
+        return [logits[..., low:high] for low, high in pairwise(edges)]
 
     def stack(name: str) -> Callable[..., Array]:
         def apply(logits: Array, *rest: Array) -> Array:

@@ -7,64 +7,29 @@ figures/             PNG
 front.csv, measures.csv   of a Pareto study
 """
 
-import json
-import os
-import platform
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxrl import designs, plotting
+from jaxrl import designs
 from jaxrl.checkpoint import Checkpoints
-from jaxrl.environments.base import Environment
+from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.registry import make
-from jaxrl.errors import CheckpointError, require_name
+from jaxrl.errors import require_name
 from jaxrl.evaluation import evaluator
 from jaxrl.hyperparameters import leaves
 from jaxrl.morl.front import Front, front
 from jaxrl.policy import Policy
+from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute, program
 from jaxrl.sweeps import Sweep, sweep
-from jaxrl.tables import evaluation_columns, metrics_table, return_columns
+from jaxrl.tables import evaluation_columns, metrics_table
 from jaxrl.training import Result, Trainer, trainer
 
 __all__ = ["Configuration", "Outcome", "load", "read_configuration", "run", "save_member"]
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """Everything that determines the numbers of a run."""
-
-    kind: str
-    """train, sweep or pareto."""
-    agent: str
-    """Name of the agent."""
-    environment: str
-    """Name of the environment."""
-    environment_options: dict[str, Any] = field(default_factory=dict)
-    """Static options of the environment."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Settings of the trainer that differ from the defaults."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds; a single run uses the first."""
-    hyperparameters: dict[str, Any] = field(default_factory=dict)
-    """Swept settings: lists, or strings such as `log:1e-5:1e-2` for ranges."""
-    weights: Any = None
-    """Number of preference weights, or the weights."""
-    design: str = "grid"
-    """grid, random or sobol."""
-    samples: int | None = None
-    """Settings of a random or Sobol design."""
-    evaluation_episodes: int = 64
-    """Episodes per policy of a Pareto study's final evaluation."""
-    discounted: bool = False
-    """Whether a front shows discounted returns."""
-
-    def __post_init__(self) -> None:
-        require_name("kind of run", self.kind, ("train", "sweep", "pareto"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +50,7 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
     """
     directory = Path(directory)
     built = _build(configuration)
-    _claim(directory, configuration)
+    claim(directory, configuration)
     options = options or RunOptions()
     options = replace(options, label=f"{configuration.agent} {configuration.environment}")
     if configuration.kind == "train":
@@ -113,8 +78,8 @@ def _train(configuration: Configuration, built: Trainer, directory: Path, option
 
     table = table.merge(pandas.DataFrame(evaluated), on="steps", how="left")
     table.insert(0, "seed", configuration.seeds[0])
-    _write_table(table, directory / "metrics.csv")
-    _draw_curves(table[table["length"].notna()].assign(setting=configuration.agent), built, directory)
+    write_table(table, directory / "metrics.csv")
+    draw_curves(table[table["length"].notna()].assign(setting=configuration.agent), built, directory)
     return Outcome(built, result=result)
 
 
@@ -133,12 +98,12 @@ def _sweep(configuration: Configuration, built: Trainer, directory: Path, option
     if jax.process_index() != 0:
         return Outcome(built, sweep=swept)
     table = swept.table
-    _write_table(table, directory / "metrics.csv")
+    write_table(table, directory / "metrics.csv")
     if configuration.kind == "sweep":
-        _draw_sweep(table, swept, directory)
+        draw_sweep(table, swept, directory)
         return Outcome(built, sweep=swept)
     found = front(swept, configuration.evaluation_episodes, configuration.discounted)
-    _write_front(found, swept, directory)
+    write_front(found, swept, directory)
     return Outcome(built, sweep=swept, front=found)
 
 
@@ -154,88 +119,6 @@ def _parse_range(value: Any) -> Any:
     if kind == "int":
         return designs.Integer(int(low), int(high))
     return designs.LogUniform(low, high) if kind == "log" else designs.Uniform(low, high)
-
-
-def _draw_curves(table: Any, built: Trainer, directory: Path) -> None:
-    for column in return_columns(built.environment.spec):
-        figure = plotting.learning_curves(table, value=column, title=built.environment.spec.name)
-        plotting.save(figure, _figures(directory) / f"curve_{column}.png")
-
-
-def _draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
-    spec = swept.trainer.environment.spec
-    if spec.num_objectives > 1 and any(group.weights is not None for group in swept.groups):
-        points = {"all runs": swept.final_returns()}
-        plotting.save(plotting.front(points, spec.objective_names), _figures(directory) / "front.png")
-        return
-    _draw_curves(table, swept.trainer, directory)
-    column = return_columns(spec)[0]
-    numeric = [name for name in swept.names if np.issubdtype(table[name].dtype, np.number)]
-    for name in numeric:
-        if table[name].nunique() > 1 and len(swept.names) == 1:
-            plotting.save(plotting.sensitivity(table, name, column), _figures(directory) / f"sensitivity_{name}.png")
-    if len(swept.names) == 2:
-        x, y = swept.names
-        plotting.save(plotting.sweep_heatmap(table, x, y, column), _figures(directory) / "heatmap.png")
-
-
-def _write_front(found: Front, swept: Sweep, directory: Path) -> None:
-    names = found.spec.objective_names
-    _write_table(front_table(found, swept), directory / "front.csv")
-    _write_table(found.measures, directory / "measures.csv")
-    figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
-    plotting.save(figure, _figures(directory) / "front.png")
-
-
-def front_table(found: Front, swept: Sweep) -> Any:
-    """One row per policy: seed, weights, returns, and whether it is on the front."""
-    import pandas
-
-    names = found.spec.objective_names
-    rows = {"member": np.arange(len(found.points)), "on_front": found.on_front}
-    rows |= {"seed": np.concatenate([group.seeds for group in swept.groups])}
-    if swept.groups[0].weights is not None:
-        weights = np.concatenate([group.weights for group in swept.groups])
-        rows |= {f"weight_{name}": weights[:, i] for i, name in enumerate(names)}
-    rows |= {f"return_{name}": found.points[:, i] for i, name in enumerate(names)}
-    return pandas.DataFrame(rows)
-
-
-def describe(outcome: Outcome) -> str:
-    """The results as text: final returns of runs, or a front and its measures."""
-    spec = outcome.trainer.environment.spec
-    if outcome.result is not None:
-        import pandas
-
-        table = pandas.DataFrame(evaluation_columns(outcome.result.evaluation, spec))
-        return _as_text(table)
-    if outcome.front is None:
-        return _as_text(_final_summary(outcome.sweep))
-    found, swept = outcome.front, outcome.sweep
-    rows = front_table(found, swept)
-    on_front = rows[rows["on_front"]].drop(columns="on_front").sort_values(f"return_{spec.objective_names[0]}")
-    return (
-        f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{_as_text(on_front)}\n\n"
-        f"Measures (reference point {spec.reference_point})\n{_as_text(found.measures)}"
-    )
-
-
-def _as_text(table: Any) -> str:
-    return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
-
-
-def _final_summary(swept: Sweep) -> Any:
-    """Interquartile means of the final returns per setting and weight."""
-    from jaxrl.statistics import summary
-
-    table = swept.table
-    last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
-    by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
-    value = return_columns(swept.trainer.environment.spec)
-    frames = [summary(last, by, column).assign(value=column) for column in value]
-    import pandas
-
-    return pandas.concat(frames, ignore_index=True)
 
 
 def evaluate(
@@ -269,80 +152,6 @@ def draw(directory: str | Path) -> list[Path]:
     directory = Path(directory)
     run(read_configuration(directory), directory, RunOptions(progress=False))
     return sorted((directory / "figures").glob("*.png"))
-
-
-def _figures(directory: Path) -> Path:
-    (directory / "figures").mkdir(parents=True, exist_ok=True)
-    return directory / "figures"
-
-
-def _write_table(table: Any, path: Path) -> None:
-    _write_atomically(path, table.to_csv(index=False))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    if jax.process_index() != 0:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def _claim(directory: Path, configuration: Configuration) -> None:
-    """Writes the configuration, or checks that the directory already holds the same one."""
-    path = directory / "configuration.json"
-    if path.exists():
-        found = read_configuration(directory)
-        if found != _roundtrip(configuration):
-            changed = [
-                name for name, value in asdict(_roundtrip(configuration)).items() if asdict(found)[name] != value
-            ]
-            raise CheckpointError(
-                f"{directory} holds a run with another {', '.join(changed)}; choose another --out or delete it"
-            )
-        return
-    import jaxlib
-
-    from jaxrl import __version__
-
-    versions = {
-        "jaxrl": __version__,
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-    devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    record = {"configuration": asdict(configuration), "versions": versions, "devices": devices}
-    _write_atomically(path, json.dumps(record, indent=2, default=_jsonable))
-
-
-def _jsonable(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _roundtrip(configuration: Configuration) -> Configuration:
-    return _from_dict(json.loads(json.dumps(asdict(configuration), default=_jsonable)))
-
-
-def _from_dict(values: dict[str, Any]) -> Configuration:
-    return Configuration(**{**values, "seeds": tuple(values["seeds"])})
-
-
-def read_configuration(directory: str | Path) -> Configuration:
-    """The configuration of a run directory.
-
-    Raises:
-        CheckpointError: if the directory is not one, or its configuration is damaged.
-    """
-    path = Path(directory) / "configuration.json"
-    if not path.exists():
-        raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
-    try:
-        return _from_dict(json.loads(path.read_text())["configuration"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
 def load(directory: str | Path, member: int | None = None, explore: bool = False) -> Policy:
@@ -412,7 +221,7 @@ def save_member(swept: Sweep, member: int, directory: str | Path) -> None:
         if not np.array_equal(leaf, leaves(built.hyperparameters)[name])
     }
     settings = {**built.settings, **group.static, **changed}
-    environment: Environment = built.environment
+    environment = built.environment
     configuration = Configuration(
         kind="train",
         agent=built.agent_name,
@@ -421,7 +230,7 @@ def save_member(swept: Sweep, member: int, directory: str | Path) -> None:
         settings=settings,
         seeds=(group.seeds[index],),
     )
-    _claim(directory, configuration)
+    claim(directory, configuration)
     history = jax.tree.map(lambda leaf: np.asarray(leaf)[index], group.result.metrics)
     rows = _scattered(group.result.evaluation, index, built)
     checkpoints = Checkpoints(directory / "checkpoints")

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from jaxrl.environments.batching import vectorise
-from jaxrl.training import Trainer, collect
+from jaxrl.rollouts import collect
+from jaxrl.training import Trainer
 from jaxrl.types import PyTree
 
 __all__ = ["bytes_per_member", "members_that_fit"]

@@ -5,9 +5,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.types import Array, Float
+from jaxrl.types import Array, Bool, Float
 
-__all__ = ["RunningStatistics", "init_statistics", "normalise", "update_statistics"]
+__all__ = [
+    "RewardScale",
+    "RunningStatistics",
+    "init_statistics",
+    "normalise",
+    "scale_rewards",
+    "standard_deviation",
+    "update_statistics",
+]
 
 
 class RunningStatistics(NamedTuple):
@@ -58,3 +66,35 @@ def standard_deviation(statistics: RunningStatistics) -> Array:
 def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) -> Array:
     """(value - mean)/std, clipped to ±`limit`."""
     return jnp.clip((value - statistics.mean) / standard_deviation(statistics), -limit, limit)
+
+
+class RewardScale(NamedTuple):
+    """Running scale of rewards, per objective: the deviation of discounted sums of rewards.
+
+    Attributes:
+        sums: Σ γᵏ rₜ₋ₖ of each environment's current episode, `[env, objective]`.
+        statistics: of those sums.
+    """
+
+    sums: Float[Array, "env objective"]
+    statistics: RunningStatistics
+
+
+def scale_rewards(
+    scale: RewardScale | None,
+    rewards: Float[Array, "time env objective"],
+    done: Bool[Array, "time env"],
+    discount: Float[Array, "..."],
+) -> tuple[Float[Array, "time env objective"], RewardScale | None]:
+    """Rewards over the deviation seen before this rollout, and the scale after it."""
+    if scale is None:
+        return rewards, None
+
+    def body(sums: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        reward, done = inputs
+        sums = discount * sums + reward
+        return jnp.where(done[..., None], 0.0, sums), sums
+
+    sums, seen = jax.lax.scan(body, scale.sums, (rewards, done))
+    statistics = update_statistics(scale.statistics, seen)
+    return rewards / standard_deviation(scale.statistics), RewardScale(sums, statistics)

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.training import Result, RunState, Trainer
+from jaxrl.rollouts import RunState
+from jaxrl.training import Result, Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["Program", "RunOptions", "execute", "program"]
@@ -239,7 +240,7 @@ def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints:
     if np.all(bad):
         kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
         raise NonFiniteError(
-            f"the loss is not finite (first seen in iterations {start} to {start + metrics['non_finite'].shape[-1]}){kept}. "
+            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}{kept}. "
             "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
         )
 

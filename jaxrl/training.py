@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import Agent, Rollout, agent_entry
-from jaxrl.aggregation import ReturnSummary
+from jaxrl.agents import Agent, agent_entry
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import AutoReset, BatchedEnvironment, vectorise
-from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
-from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.rollouts import RunState, collect, start_run
+from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Result", "RunState", "Trainer", "TrainerConfig", "trainer"]
 
@@ -41,30 +41,6 @@ class TrainerConfig:
     None: what suits the environment."""
     pool_size: int | None = None
     """Starts per step in mode pool; default num_envs / 16."""
-
-
-class RunState(NamedTuple):
-    """The complete state of a run; saving it and continuing equals never having stopped.
-
-    Attributes:
-        agent: the agent's state.
-        environment: environment states, leading axis `env`.
-        observation: what the agent sees next.
-        start: whether that observation begins an episode.
-        memory: the agent's memory.
-        weights: preference weights in force.
-        episode: sums of the running episodes.
-        key: base key; iteration i uses fold_in(key, i).
-    """
-
-    agent: PyTree
-    environment: PyTree
-    observation: PyTree
-    start: Bool[Array, " env"]
-    memory: PyTree
-    weights: Float[Array, "env objective"]
-    episode: EpisodeStatistics
-    key: PRNGKeyArray
 
 
 class Result(NamedTuple):
@@ -122,8 +98,7 @@ class Trainer(NamedTuple):
     @property
     def evaluation_iterations(self) -> np.ndarray:
         """Indices of the iterations that end with an evaluation."""
-        index = np.arange(self.num_iterations)
-        return index[_evaluation_due(index, self.config.num_evaluations, self.num_iterations)]
+        return _evaluation_iterations(self.config.num_evaluations, self.num_iterations)
 
 
 def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
@@ -159,10 +134,10 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
         environment,
         built,
         schedule,
-        named.replace(defaults, rest),
-        name,
-        settings,
-        lambda **changes: trainer(agent, environment, **{**settings, **changes}),
+        hyperparameters=named.replace(defaults, rest),
+        agent_name=name,
+        settings=settings,
+        rebuild=lambda **changes: trainer(agent, environment, **{**settings, **changes}),
     )
 
 
@@ -170,17 +145,36 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _assemble(
-    environment: Environment,
-    agent: Agent,
-    config: TrainerConfig,
-    defaults: Any,
-    name: str,
-    settings: dict[str, Any],
-    rebuild: Callable[..., Trainer],
-) -> Trainer:
-    num_envs, num_steps = agent.config.num_envs, agent.config.num_steps
-    per_iteration = num_envs * num_steps
+class Parts(NamedTuple):
+    """What a trainer is put together of; static."""
+
+    environment: BatchedEnvironment
+    agent: Agent
+    config: TrainerConfig
+    evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
+    num_iterations: int
+    steps_per_iteration: int
+
+
+def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **rest: Any) -> Trainer:
+    parts = _parts(environment, agent, config)
+    return Trainer(
+        init=partial(_init, parts),
+        step=partial(_step, parts),
+        run=partial(_run, parts),
+        train_on=partial(_train_on, parts),
+        evaluate=parts.evaluate,
+        environment=environment,
+        agent=agent,
+        config=config,
+        num_iterations=parts.num_iterations,
+        steps_per_iteration=parts.steps_per_iteration,
+        **rest,
+    )
+
+
+def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Parts:
+    per_iteration = agent.config.num_envs * agent.config.num_steps
     num_iterations = config.total_steps // per_iteration
     if num_iterations < 1:
         raise ValueError(
@@ -191,74 +185,62 @@ def _assemble(
             f"num_evaluations={config.num_evaluations} must lie between 1 and the number of iterations {num_iterations}"
         )
     auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset else "fresh")
-    batched = vectorise(environment, num_envs, auto_reset, config.pool_size)
-    evaluate = evaluator(
-        environment, agent, config.evaluation_episodes, config.evaluation_steps, config.evaluation_explores
-    )
-
-    def init(key: PRNGKeyArray, hyperparameters: Any) -> RunState:
-        _check_shapes(hyperparameters, environment.spec)
-        agent_key, reset_key, run_key = jax.random.split(key, 3)
-        state, observation = batched.reset(reset_key, hyperparameters.environment)
-        return RunState(
-            agent=agent.init(agent_key, hyperparameters),
-            environment=state,
-            observation=observation,
-            start=jnp.ones(num_envs, bool),
-            memory=agent.memory((num_envs,)),
-            weights=jnp.broadcast_to(hyperparameters.weights, (num_envs, environment.spec.num_objectives)),
-            episode=start_episode((num_envs,), environment.spec.num_objectives),
-            key=run_key,
-        )
-
-    def step(
-        state: RunState, hyperparameters: Any, index: Int[Array, ""]
-    ) -> tuple[RunState, tuple[dict[str, Array], Evaluation]]:
-        collect_key, update_key, evaluate_key = jax.random.split(jax.random.fold_in(state.key, index), 3)
-        state, rollout, summary = collect(collect_key, state, agent, batched, hyperparameters)
-        progress = index / num_iterations
-        agent_state, metrics = agent.update(update_key, state.agent, rollout, summary, hyperparameters, progress)
-        state = state._replace(agent=agent_state)
-        metrics = {
-            **metrics,
-            "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
-            "episode_length": jnp.where(summary.count > 0, summary.length, jnp.nan),
-            "episodes": summary.count,
-        }
-        due = _evaluation_due(index, config.num_evaluations, num_iterations)
-        evaluation = _evaluate_where(due, evaluate, evaluate_key, agent_state, hyperparameters)
-        return state, (metrics, evaluation._replace(steps=(index + 1.0) * per_iteration))
-
-    def finish(state: RunState, hyperparameters: Any) -> Result:
-        state, (metrics, evaluation) = jax.lax.scan(
-            lambda state, index: step(state, hyperparameters, index), state, jnp.arange(num_iterations)
-        )
-        rows = assembled.evaluation_iterations
-        return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
-
-    def run(key: PRNGKeyArray, hyperparameters: Any) -> Result:
-        return finish(init(key, hyperparameters), hyperparameters)
-
-    def train_on(state: RunState, hyperparameters: Any) -> Result:
-        return finish(state._replace(key=jax.random.fold_in(state.key, num_iterations)), hyperparameters)
-
-    assembled = Trainer(
-        init=init,
-        step=step,
-        run=run,
-        train_on=train_on,
-        evaluate=evaluate,
-        rebuild=rebuild,
-        hyperparameters=defaults,
-        environment=environment,
+    return Parts(
+        environment=vectorise(environment, agent.config.num_envs, auto_reset, config.pool_size),
         agent=agent,
         config=config,
-        agent_name=name,
-        settings=settings,
+        evaluate=evaluator(
+            environment, agent, config.evaluation_episodes, config.evaluation_steps, config.evaluation_explores
+        ),
         num_iterations=num_iterations,
         steps_per_iteration=per_iteration,
     )
-    return assembled
+
+
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> RunState:
+    _check_shapes(hyperparameters, parts.environment.spec)
+    return start_run(key, parts.agent, parts.environment, hyperparameters)
+
+
+def _step(
+    parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""]
+) -> tuple[RunState, tuple[dict[str, Array], Evaluation]]:
+    keys = jax.random.split(jax.random.fold_in(state.key, index), 3)
+    state, rollout, summary = collect(keys[0], state, parts.agent, parts.environment, hyperparameters)
+    progress = index / parts.num_iterations
+    agent_state, metrics = parts.agent.update(keys[1], state.agent, rollout, summary, hyperparameters, progress)
+    metrics = {
+        **metrics,
+        "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
+        "episode_length": jnp.where(summary.count > 0, summary.length, jnp.nan),
+        "episodes": summary.count,
+    }
+    due = _evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
+    evaluation = _evaluate_where(due, parts.evaluate, keys[2], agent_state, hyperparameters)
+    evaluation = evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration)
+    return state._replace(agent=agent_state), (metrics, evaluation)
+
+
+def _run(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> Result:
+    return _finish(parts, _init(parts, key, hyperparameters), hyperparameters)
+
+
+def _train_on(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
+    key = jax.random.fold_in(state.key, parts.num_iterations)
+    return _finish(parts, state._replace(key=key), hyperparameters)
+
+
+def _finish(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
+    state, (metrics, evaluation) = jax.lax.scan(
+        lambda state, index: _step(parts, state, hyperparameters, index), state, jnp.arange(parts.num_iterations)
+    )
+    rows = _evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
+    return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
+
+
+def _evaluation_iterations(num_evaluations: int, num_iterations: int) -> np.ndarray:
+    index = np.arange(num_iterations)
+    return index[_evaluation_due(index, num_evaluations, num_iterations)]
 
 
 def _evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any:
@@ -284,57 +266,3 @@ def _check_shapes(hyperparameters: Any, spec: EnvironmentSpec) -> None:
         raise ValueError(
             f"weights have shape {shape}; {spec.name} has {spec.num_objectives} objectives: {spec.objective_names}"
         )
-
-
-def collect(
-    key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
-) -> tuple[RunState, Rollout, ReturnSummary]:
-    """Acts for one iteration; all random numbers are drawn before the loop."""
-    num_steps, num_objectives = agent.config.num_steps, environment.spec.num_objectives
-    draw_key, noise_key, weights_key = jax.random.split(key, 3)
-    draws = environment.draw(draw_key, num_steps, hyperparameters.environment)
-    noise = agent.noise(noise_key, (num_steps, environment.num_envs))
-    weights = state.weights
-    if agent.config.condition_on_weights:
-        shares = jax.random.exponential(weights_key, weights.shape)
-        weights = shares / shares.sum(axis=-1, keepdims=True)
-
-    def body(carry: tuple, inputs: tuple) -> tuple[tuple, tuple]:
-        env_state, observation, start, memory, episode, finished = carry
-        raw, memory = agent.explore(state.agent, observation, memory, start, weights, inputs[1], hyperparameters)
-        env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
-        episode = accumulate(episode, timestep.reward, hyperparameters.discount)
-        done = timestep.terminated | timestep.truncated
-        finished = _add_finished(finished, episode, done)
-        seen = (
-            observation,
-            raw,
-            timestep.reward,
-            timestep.terminated,
-            timestep.truncated,
-            timestep.info["final_observation"],
-            start,
-        )
-        return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
-
-    nothing = ReturnSummary(jnp.zeros(num_objectives), jnp.zeros(num_objectives), jnp.zeros(()), jnp.zeros(()))
-    carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
-    carry, seen = jax.lax.scan(body, carry, (draws, noise))
-    env_state, observation, start, memory, episode, finished = carry
-    rollout = Rollout(*seen, memory=state.memory, weights=weights)
-    count = jnp.maximum(finished.count, 1.0)
-    summary = ReturnSummary(
-        finished.returns / count, finished.discounted_returns / count, finished.length / count, finished.count
-    )
-    state = RunState(state.agent, env_state, observation, start, memory, weights, episode, state.key)
-    return state, rollout, summary
-
-
-def _add_finished(finished: ReturnSummary, episode: EpisodeStatistics, done: Bool[Array, " env"]) -> ReturnSummary:
-    mask = done.astype(jnp.float32)
-    return ReturnSummary(
-        finished.returns + mask @ episode.returns,
-        finished.discounted_returns + mask @ episode.discounted_returns,
-        finished.length + mask @ episode.length,
-        finished.count + mask.sum(),
-    )

@@ -299,6 +299,19 @@ def test_sticky_actions_repeat_the_last_action_as_often_as_asked():
     assert abs(repeated.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / count)
 
 
+def test_whether_an_action_sticks_is_independent_of_the_randomness_of_the_step():
+    environment, count = transforms.sticky_actions(counter(), 0.5), 400
+    keys = jax.random.split(jax.random.key(0), count)
+    state, _ = environment.reset(jax.random.key(1), environment.params)
+    after, timestep = jax.vmap(environment.step, in_axes=(0, None, None, None))(
+        keys, state, jnp.asarray(3), environment.params
+    )
+    stuck = np.asarray(timestep.observation)[:, 2] == 0.0
+    for used in (keys, after.inner.noise):
+        low = np.asarray(jax.vmap(jax.random.uniform)(used)) < 0.5
+        assert abs(np.mean(low == stuck) - 0.5) < 0.1
+
+
 def test_sticky_actions_without_stickiness_change_nothing_and_reject_bad_probabilities():
     actions = np.arange(9) % 4
     _, timesteps = roll(transforms.sticky_actions(counter(), 0.0), actions)

@@ -52,6 +52,10 @@ def test_a_gymnax_time_limit_truncates_and_failure_terminates():
     assert not upright.terminated[:9].any()
     falling = roll(environment, [1] * 12, environment.params)
     assert falling.terminated.any() and not falling.truncated.any()
+    # A fall on the very step of the limit is a fall.
+    last = int(np.argmax(falling.terminated))
+    both = roll(environment, [1] * 12, environment.params.replace(max_steps_in_episode=last + 1))
+    assert both.terminated[last] and not both.truncated[: last + 1].any()
 
 
 def test_gymnax_parameters_are_arrays_that_change_the_dynamics_when_swept():

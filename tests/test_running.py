@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
 
 def test_not_a_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     trainer = build(probes.not_a_number(40), aggregator="linear", normalise_rewards=False, normalise_observations=False)
-    with pytest.raises(NonFiniteError, match="not finite .* last good checkpoint is step 2"):
+    with pytest.raises(NonFiniteError, match=r"not finite .* last good checkpoint is step 2"):
         drive(trainer, 11, checkpoint_directory=tmp_path, checkpoint_seconds=0.0)
     assert Checkpoints(tmp_path).latest() == 2
 

@@ -143,7 +143,10 @@ def test_memory_grows_with_the_batch(trainer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hyperparameters": {"learning_rat": [1.0]}}, "unknown hyperparameter 'learning_rat'. Did you mean 'learning_rate'"),
+        (
+            {"hyperparameters": {"learning_rat": [1.0]}},
+            "unknown hyperparameter 'learning_rat'. Did you mean 'learning_rate'",
+        ),
         ({"hyperparameters": {"learning_rate": 0.1}}, "needs a list of values"),
         ({"hyperparameters": {"learning_rate": []}}, "needs a list of values"),
         ({"hyperparameters": {"discount": [2.0]}}, "'discount' must lie in"),
@@ -151,7 +154,10 @@ def test_memory_grows_with_the_batch(trainer):
         ({"seeds": 0}, "at least one seed"),
         ({"design": "sobol"}, "needs samples="),
         ({"design": "latin"}, "unknown design 'latin'"),
-        ({"design": "random", "samples": 2, "hyperparameters": {"discount": [0.9]}}, "needs Uniform, LogUniform or Integer"),
+        (
+            {"design": "random", "samples": 2, "hyperparameters": {"discount": [0.9]}},
+            "needs Uniform, LogUniform or Integer",
+        ),
     ],
 )
 def test_bad_sweeps_raise(trainer, arguments, message):

@@ -8,7 +8,7 @@ import pytest
 import jaxrl
 from jaxrl import aggregation
 from jaxrl.hyperparameters import leaves, replace
-from jaxrl.training import collect
+from jaxrl.rollouts import collect
 from tests import environments as probes
 
 SMALL = {"num_envs": 4, "num_steps": 32, "num_evaluations": 2, "evaluation_episodes": 3}
@@ -229,7 +229,9 @@ def test_the_gradient_norm_is_global():
     trainer = small_trainer(total_steps=256)
     from jaxrl.agents.on_policy import make_optimiser
 
-    hyperparameters = trainer.hyperparameters._replace(max_gradient_norm=jnp.asarray(1.0), learning_rate=jnp.asarray(1.0))
+    hyperparameters = trainer.hyperparameters._replace(
+        max_gradient_norm=jnp.asarray(1.0), learning_rate=jnp.asarray(1.0)
+    )
     from dataclasses import replace
 
     config = replace(trainer.agent.config, optimiser="sgd", anneal_learning_rate=False)

@@ -1,10 +1,11 @@
 """The on-policy agent: one loop, of which PPO, A2C, REINFORCE, MDPO and DPO are settings.
 
-Reading order: `on_policy` builds the agent; its `update` estimates advantages for the whole
-rollout with the parameters that acted, aggregates objectives, and descends in minibatches.
+Reading order: `on_policy` builds the agent out of module-level functions; `update` prepares the whole
+rollout with the parameters that acted, and `descend` follows the loss in minibatches.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,34 +14,25 @@ import optax
 
 from jaxrl import distributions, returns
 from jaxrl.agents.base import Agent, Rollout
+from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
-from jaxrl.aggregation import ReturnSummary, aggregate, make_aggregator, standardise
+from jaxrl.aggregation import Aggregator, ReturnSummary, aggregate, make_aggregator, standardise
+from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import actor_critic
+from jaxrl.networks import ActorCritic, actor_critic
 from jaxrl.normalisation import (
+    RewardScale,
     RunningStatistics,
     init_statistics,
     normalise,
-    standard_deviation,
+    scale_rewards,
     update_statistics,
 )
-from jaxrl.objectives.surrogate import SurrogateInputs, make_surrogate
+from jaxrl.objectives.surrogate import Surrogate, SurrogateInputs, make_surrogate
 from jaxrl.objectives.value import clipped_squared_error, squared_error
-from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]
-
-
-class RewardScale(NamedTuple):
-    """Running scale of rewards, per objective: the deviation of discounted sums of rewards.
-
-    Attributes:
-        sums: Σ γᵏ rₜ₋ₖ of each environment's current episode, `[env, objective]`.
-        statistics: of those sums.
-    """
-
-    sums: Float[Array, "env objective"]
-    statistics: RunningStatistics
 
 
 class OnPolicyState(NamedTuple):
@@ -63,18 +55,15 @@ class OnPolicyState(NamedTuple):
     surrogate: PyTree
 
 
-class Batch(NamedTuple):
-    """What a minibatch needs of each sample."""
+class Parts(NamedTuple):
+    """What the builder put together; static."""
 
-    observation: Array
-    raw_action: Array
-    log_prob: Array
-    distribution: Array
-    value: Array
-    advantage: Array
-    target: Array
-    weights: Array
-    start: Array
+    spec: EnvironmentSpec
+    config: OnPolicyConfig
+    distribution: Distribution
+    network: ActorCritic
+    aggregator: Aggregator
+    surrogate: Surrogate
 
 
 def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str, float] | None = None) -> Agent:
@@ -89,8 +78,25 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
         ValueError: for settings that do not fit each other or the environment.
     """
     validate(config, spec)
+    parts = make_parts(spec, config)
+    return Agent(
+        init=partial(init, parts),
+        memory=parts.network.memory,
+        noise=parts.distribution.noise,
+        explore=partial(explore, parts),
+        action=parts.distribution.action,
+        act=partial(act, parts),
+        value=partial(value, parts),
+        update=partial(update, parts),
+        hyperparameters=make_hyperparameters(parts, defaults or {}),
+        config=config,
+        spec=spec,
+    )
+
+
+def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
+    """Distribution, network, aggregator and surrogate for an environment."""
     distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
-    aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
     network = actor_critic(
         spec.observation,
         distribution.num_parameters,
@@ -105,169 +111,204 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
         shared_parameters=distribution.shared_parameters,
         initial_shared=distribution.initial_shared,
     )
+    aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
+    return Parts(spec, config, distribution, network, aggregator, surrogate)
+
+
+def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
+    """Traced defaults as float32 arrays."""
     hyperparameters = OnPolicyHyperparameters(
-        weights=default_weights(spec.num_objectives),
-        objective=surrogate.init(None),
-        aggregator=aggregator.parameters(spec.num_objectives),
-    )._replace(**(defaults or {}))
-    hyperparameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
+        weights=default_weights(parts.spec.num_objectives),
+        objective=parts.surrogate.init(None),
+        aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
+    )._replace(**defaults)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 
-    def see(state: OnPolicyState, observation: Array) -> Array:
-        return observation if state.observations is None else normalise(state.observations, observation)
 
-    def init(key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPolicyState:
-        params = network.init(key)
-        shape = (config.num_envs, spec.num_objectives)
-        scale = RewardScale(jnp.zeros(shape), init_statistics(shape[1:])) if config.normalise_rewards else None
-        return OnPolicyState(
-            params=params,
-            optimiser=make_optimiser(config, hp, 0.0).init(params),
-            observations=init_statistics(spec.observation.shape) if config.normalise_observations else None,
-            rewards=scale,
-            aggregator=aggregator.init(spec.num_objectives, hp.aggregator),
-            surrogate=surrogate.init_state(hp.objective),
-        )
-
-    def explore(
-        state: OnPolicyState, observation: Array, memory: PyTree, start: Array, weights: Array, noise: Array, hp: PyTree
-    ) -> tuple[Array, PyTree]:
-        parameters, memory = network.act(state.params, see(state, observation), weights, memory, start)
-        return distribution.sample(parameters, noise), memory
-
-    def act(
-        key: PRNGKeyArray,
-        state: OnPolicyState,
-        observation: Array,
-        memory: PyTree,
-        hp: OnPolicyHyperparameters,
-        explore: bool = False,
-    ) -> tuple[Array, PyTree]:
-        batch_shape = observation.shape[: observation.ndim - len(spec.observation.shape)]
-        start = jnp.zeros(batch_shape, bool)
-        parameters, memory = network.act(state.params, see(state, observation), hp.weights, memory, start)
-        if explore:
-            raw = distribution.sample(parameters, distribution.noise(key, batch_shape))
-        else:
-            raw = distribution.mode(parameters)
-        return distribution.action(raw), memory
-
-    def value(
-        state: OnPolicyState, observation: Array, memory: PyTree, hp: OnPolicyHyperparameters
-    ) -> Float[Array, "*batch objective"]:
-        return network.value(state.params, see(state, observation), hp.weights, memory)
-
-    def prepare(
-        state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
-    ) -> tuple[Batch, RewardScale | None]:
-        observation = see(state, rollout.observation)
-        weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-        parameters, values, memories = network.sequence(
-            state.params, observation, weights, rollout.memory, rollout.start
-        )
-        following = network.value(state.params, see(state, rollout.final_observation), weights, memories)
-        reward, scale = scale_rewards(state.rewards, rollout, hp)
-        advantages = returns.generalised_advantage(
-            reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
-        )
-        advantage = aggregate(aggregator, state.aggregator, advantages, weights, hp.aggregator)
-        if config.standardise_advantages == "batch":
-            advantage = standardise(advantage)
-        batch = Batch(
-            observation=observation,
-            raw_action=rollout.raw_action,
-            log_prob=distribution.log_prob(parameters, rollout.raw_action),
-            distribution=parameters,
-            value=values,
-            advantage=advantage,
-            target=advantages + values,
-            weights=weights,
-            start=rollout.start,
-        )
-        return jax.lax.stop_gradient((batch, scale))
-
-    def loss(
-        params: PyTree, batch: Batch, memory: PyTree, state: OnPolicyState, hp: OnPolicyHyperparameters, progress: Array
-    ) -> tuple[Array, dict[str, Array]]:
-        parameters, values, _ = network.sequence(params, batch.observation, batch.weights, memory, batch.start)
-        log_ratio = distribution.log_prob(parameters, batch.raw_action) - batch.log_prob
-        kl = distribution.kl(batch.distribution, parameters)
-        inputs = SurrogateInputs(
-            log_ratio=log_ratio,
-            advantage=standardise(batch.advantage) if config.standardise_advantages == "minibatch" else batch.advantage,
-            kl_from_old=kl,
-            kl_to_old=distribution.kl(parameters, batch.distribution),
-            progress=progress,
-        )
-        policy_loss = jnp.mean(surrogate.apply(inputs, hp.objective, state.surrogate))
-        if config.clip_values:
-            errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
-        else:
-            errors = squared_error(values, batch.target)
-        value_loss = jnp.mean(errors)
-        entropy = jnp.mean(distribution.entropy(parameters))
-        total = policy_loss + hp.value_coefficient * value_loss - hp.entropy_coefficient * entropy
-        metrics = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
-            "kl": jnp.mean(kl),
-            "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
-        }
-        return total, metrics
-
-    def update(
-        key: PRNGKeyArray,
-        state: OnPolicyState,
-        rollout: Rollout,
-        summary: ReturnSummary,
-        hp: OnPolicyHyperparameters,
-        progress: Float[Array, ""],
-    ) -> tuple[OnPolicyState, dict[str, Array]]:
-        batch, scale = prepare(state, rollout, hp)
-        optimiser = make_optimiser(config, hp, progress)
-        minibatches = make_minibatches(config, network.recurrent, key, batch, rollout.memory)
-
-        def descend(carry: tuple[PyTree, PyTree], indices: Array) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
-            params, optimiser_state = carry
-            minibatch, memory = minibatches.take(indices)
-            gradient, metrics = jax.grad(loss, has_aux=True)(params, minibatch, memory, state, hp, progress)
-            changes, optimiser_state = optimiser.update(gradient, optimiser_state, params)
-            return (optax.apply_updates(params, changes), optimiser_state), metrics
-
-        carry = (state.params, state.optimiser)
-        (params, optimiser_state), metrics = jax.lax.scan(descend, carry, minibatches.indices)
-        last_kl = metrics["kl"][-config.num_minibatches :].mean()
-        non_finite = metrics.pop("non_finite").sum()
-        metrics = {**jax.tree.map(jnp.mean, metrics), "non_finite": non_finite}
-        observations = state.observations
-        if observations is not None:
-            observations = update_statistics(observations, rollout.observation)
-        weights = rollout.weights.mean(axis=0)
-        return (
-            OnPolicyState(
-                params=params,
-                optimiser=optimiser_state,
-                observations=observations,
-                rewards=scale,
-                aggregator=aggregator.update(state.aggregator, summary, weights, hp.aggregator),
-                surrogate=surrogate.update(state.surrogate, last_kl, hp.objective),
-            ),
-            metrics,
-        )
-
-    return Agent(
-        init=init,
-        memory=network.memory,
-        noise=distribution.noise,
-        explore=explore,
-        action=distribution.action,
-        act=act,
-        value=value,
-        update=update,
-        hyperparameters=hyperparameters,
-        config=config,
-        spec=spec,
+def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPolicyState:
+    """Fresh parameters, optimiser, statistics, multipliers."""
+    config, num_objectives = parts.config, parts.spec.num_objectives
+    params = parts.network.init(key)
+    scale = RewardScale(jnp.zeros((config.num_envs, num_objectives)), init_statistics((num_objectives,)))
+    return OnPolicyState(
+        params=params,
+        optimiser=make_optimiser(config, hp, 0.0).init(params),
+        observations=init_statistics(parts.spec.observation.shape) if config.normalise_observations else None,
+        rewards=scale if config.normalise_rewards else None,
+        aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
+        surrogate=parts.surrogate.init_state(hp.objective),
     )
+
+
+def see(state: OnPolicyState, observation: Array) -> Array:
+    """An observation under the running statistics, if there are any."""
+    return observation if state.observations is None else normalise(state.observations, observation)
+
+
+def explore(
+    parts: Parts,
+    state: OnPolicyState,
+    observation: Array,
+    memory: PyTree,
+    start: Bool[Array, " env"],
+    weights: Float[Array, "env objective"],
+    noise: Array,
+    hp: OnPolicyHyperparameters,
+) -> tuple[Array, PyTree]:
+    """A raw sample from the policy, with noise that was drawn before."""
+    parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)
+    return parts.distribution.sample(parameters, noise), memory
+
+
+def act(
+    parts: Parts,
+    key: PRNGKeyArray,
+    state: OnPolicyState,
+    observation: Array,
+    memory: PyTree,
+    hp: OnPolicyHyperparameters,
+    explore: bool = False,
+) -> tuple[Array, PyTree]:
+    """The most likely action, or a sample; under the weights of the hyperparameters."""
+    batch_shape = observation.shape[: observation.ndim - len(parts.spec.observation.shape)]
+    start = jnp.zeros(batch_shape, bool)
+    parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
+    if explore:
+        raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch_shape))
+    else:
+        raw = parts.distribution.mode(parameters)
+    return parts.distribution.action(raw), memory
+
+
+def value(
+    parts: Parts, state: OnPolicyState, observation: Array, memory: PyTree, hp: OnPolicyHyperparameters
+) -> Float[Array, "*batch objective"]:
+    """The critic's value of an observation that follows `memory`."""
+    return parts.network.value(state.params, see(state, observation), hp.weights, memory)
+
+
+def prepare(
+    parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
+) -> tuple[Batch, RewardScale | None]:
+    """Advantages and targets of a whole rollout, under the parameters and statistics that acted."""
+    observation = see(state, rollout.observation)
+    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    parameters, values, memories = parts.network.sequence(
+        state.params, observation, weights, rollout.memory, rollout.start
+    )
+    following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
+    done = rollout.terminated | rollout.truncated
+    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount)
+    advantages = returns.generalised_advantage(
+        reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
+    )
+    advantage = aggregate(parts.aggregator, state.aggregator, advantages, weights, hp.aggregator)
+    if parts.config.standardise_advantages == "batch":
+        advantage = standardise(advantage)
+    batch = Batch(
+        observation=observation,
+        raw_action=rollout.raw_action,
+        log_prob=parts.distribution.log_prob(parameters, rollout.raw_action),
+        distribution=parameters,
+        value=values,
+        advantage=advantage,
+        target=advantages + values,
+        weights=weights,
+        start=rollout.start,
+    )
+    return jax.lax.stop_gradient((batch, scale))
+
+
+def loss(
+    parts: Parts,
+    params: PyTree,
+    batch: Batch,
+    memory: PyTree,
+    state: OnPolicyState,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """Surrogate + c_v value loss - c_e entropy of one minibatch, and its metrics."""
+    distribution, config = parts.distribution, parts.config
+    parameters, values, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)
+    kl = distribution.kl(batch.distribution, parameters)
+    inputs = SurrogateInputs(
+        log_ratio=distribution.log_prob(parameters, batch.raw_action) - batch.log_prob,
+        advantage=standardise(batch.advantage) if config.standardise_advantages == "minibatch" else batch.advantage,
+        kl_from_old=kl,
+        kl_to_old=distribution.kl(parameters, batch.distribution),
+        progress=jnp.asarray(progress),
+    )
+    policy_loss = jnp.mean(parts.surrogate.apply(inputs, hp.objective, state.surrogate))
+    if config.clip_values:
+        errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
+    else:
+        errors = squared_error(values, batch.target)
+    value_loss, entropy = jnp.mean(errors), jnp.mean(distribution.entropy(parameters))
+    total = policy_loss + hp.value_coefficient * value_loss - hp.entropy_coefficient * entropy
+    metrics = {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "kl": jnp.mean(kl),
+        "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
+    }
+    return total, metrics
+
+
+def update(
+    parts: Parts,
+    key: PRNGKeyArray,
+    state: OnPolicyState,
+    rollout: Rollout,
+    summary: ReturnSummary,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[OnPolicyState, dict[str, Array]]:
+    """Estimate, aggregate, descend in minibatches; statistics move only afterwards."""
+    config = parts.config
+    batch, scale = prepare(parts, state, rollout, hp)
+    params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress)
+    last_kl = metrics["kl"][-config.num_minibatches :].mean()
+    non_finite = metrics.pop("non_finite").sum()
+    observations = state.observations
+    if observations is not None:
+        observations = update_statistics(observations, rollout.observation)
+    weights = rollout.weights.mean(axis=0)
+    state = OnPolicyState(
+        params=params,
+        optimiser=optimiser,
+        observations=observations,
+        rewards=scale,
+        aggregator=parts.aggregator.update(state.aggregator, summary, weights, hp.aggregator),
+        surrogate=parts.surrogate.update(state.surrogate, last_kl, hp.objective),
+    )
+    return state, {**jax.tree.map(jnp.mean, metrics), "non_finite": non_finite}
+
+
+def descend(
+    parts: Parts,
+    key: PRNGKeyArray,
+    state: OnPolicyState,
+    batch: Batch,
+    memory: PyTree,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[PyTree, PyTree, dict[str, Array]]:
+    """Parameters and optimiser state after all epochs, and metrics per minibatch."""
+    optimiser = make_optimiser(parts.config, hp, progress)
+    minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
+
+    def body(carry: tuple[PyTree, PyTree], indices: Array) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
+        params, optimiser_state = carry
+        minibatch, memory = minibatches.take(indices)
+        gradient_and_metrics = jax.grad(partial(loss, parts), has_aux=True)
+        gradient, metrics = gradient_and_metrics(params, minibatch, memory, state, hp, progress)
+        changes, optimiser_state = optimiser.update(gradient, optimiser_state, params)
+        return (optax.apply_updates(params, changes), optimiser_state), metrics
+
+    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), minibatches.indices)
+    return params, optimiser_state, metrics
 
 
 def make_optimiser(
@@ -284,75 +325,3 @@ def make_optimiser(
         optax.clip_by_global_norm(hp.max_gradient_norm), scalers[config.optimiser](), optax.scale_by_learning_rate(rate)
     )
     return optax.flatten(chain)
-
-
-def scale_rewards(
-    scale: RewardScale | None, rollout: Rollout, hp: OnPolicyHyperparameters
-) -> tuple[Float[Array, "time env objective"], RewardScale | None]:
-    """Rewards over the deviation seen before this rollout, and the scale after it."""
-    if scale is None:
-        return rollout.reward, None
-    done = rollout.terminated | rollout.truncated
-
-    def body(sums: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        reward, done = inputs
-        sums = hp.discount * sums + reward
-        return jnp.where(done[..., None], 0.0, sums), sums
-
-    sums, seen = jax.lax.scan(body, scale.sums, (rollout.reward, done))
-    statistics = update_statistics(scale.statistics, seen)
-    return rollout.reward / standard_deviation(scale.statistics), RewardScale(sums, statistics)
-
-
-class Minibatches(NamedTuple):
-    """`indices` `[epochs * minibatches, size]` and how to take such a row of them."""
-
-    indices: Array
-    take: Callable[[Array], tuple[Batch, PyTree]]
-
-
-def make_minibatches(
-    config: OnPolicyConfig, recurrent: bool, key: PRNGKeyArray, batch: Batch, memory: PyTree
-) -> Minibatches:
-    """One permutation per epoch, drawn in one call; samples are steps, or whole sequences if recurrent."""
-    count = config.num_envs if recurrent else config.num_envs * config.num_steps
-    keys = jax.random.bits(key, (config.num_epochs, count))
-    order = jnp.argsort(keys, axis=1) if config.num_minibatches > 1 else jnp.zeros((config.num_epochs, 0), jnp.int32)
-    indices = order.reshape(config.num_epochs * config.num_minibatches, -1)
-    if config.num_minibatches == 1:
-        return Minibatches(indices, lambda _: (batch, memory))
-    if recurrent:
-
-        def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
-            return jax.tree.map(lambda leaf: leaf[:, rows], batch), memory[rows]
-
-        return Minibatches(indices, take_sequences)
-    rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))
-    return Minibatches(indices, lambda chosen: (unpack(rows[chosen]), ()))
-
-
-def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
-    """Samples as rows of one float32 matrix, so that a minibatch is one gather; bits are kept exactly."""
-    leaves, structure = jax.tree.flatten(batch)
-    columns = []
-    for leaf in leaves:
-        flat = leaf.reshape(leaf.shape[0], -1)
-        if flat.dtype == jnp.bool_:
-            flat = flat.astype(jnp.float32)
-        elif flat.dtype != jnp.float32:
-            flat = jax.lax.bitcast_convert_type(flat.astype(jnp.int32), jnp.float32)
-        columns.append(flat)
-
-    def unpack(rows: Array) -> Batch:
-        position, unpacked = 0, []
-        for leaf, column in zip(leaves, columns):
-            part = rows[:, position : position + column.shape[1]]
-            position += column.shape[1]
-            if leaf.dtype == jnp.bool_:
-                part = part != 0.0
-            elif leaf.dtype != jnp.float32:
-                part = jax.lax.bitcast_convert_type(part, jnp.int32).astype(leaf.dtype)
-            unpacked.append(part.reshape(rows.shape[0], *leaf.shape[1:]))
-        return jax.tree.unflatten(structure, unpacked)
-
-    return jnp.concatenate(columns, axis=1), unpack

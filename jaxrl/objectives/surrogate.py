@@ -84,7 +84,7 @@ def kl_penalty() -> Surrogate:
 
 
 def adaptive_kl_penalty() -> Surrogate:
-    """As `kl_penalty`, with β halved below target/1.5 and doubled above 1.5 target (Schulman et al., 2017, section 4)."""
+    """As `kl_penalty`, β halved below target/1.5, doubled above 1.5 target (Schulman et al., 2017, section 4)."""
 
     def apply(inputs: SurrogateInputs, parameters: Mapping[str, Array], state: Array) -> Array:
         return state * inputs.kl_from_old - jnp.exp(inputs.log_ratio) * inputs.advantage

@@ -1,0 +1,149 @@
+"""Learning results of single-objective agents: several seeds, interquartile means, curves.
+
+    python experiments/learning.py                  # all studies
+    python experiments/learning.py cartpole acrobot # some of them
+
+Writes results/learning/STUDY.csv (one row per seed and evaluation), STUDY.png and summary.json, to which every study
+adds its own entry.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import jaxrl
+from jaxrl import plotting
+from jaxrl.statistics import interquartile_mean, interval
+
+RESULTS = Path(__file__).parents[1] / "results" / "learning"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One environment, its variants by name, and what is expected of the final interquartile mean."""
+
+    environment: str
+    seeds: int
+    goal: str
+    settings: dict[str, Any]
+    variants: dict[str, dict[str, Any]] = field(default_factory=lambda: {"ppo": {}})
+
+
+CLASSIC = {"num_envs": 8, "num_steps": 128, "learning_rate": 1e-3, "evaluation_episodes": 32}
+CONTINUOUS = {
+    "num_epochs": 10,
+    "num_minibatches": 16,
+    "num_steps": 256,
+    "learning_rate": 1e-3,
+    "normalise_rewards": True,
+    "evaluation_episodes": 32,
+}
+
+STUDIES = {
+    "cartpole": Study("gymnax/CartPole-v1", 16, "at least 490", {**CLASSIC, "total_steps": 500_000}),
+    "agents": Study(
+        "gymnax/CartPole-v1",
+        16,
+        "every agent above 400",
+        {"total_steps": 500_000, "evaluation_episodes": 32},
+        {
+            "ppo": {"learning_rate": 1e-3},
+            "dpo": {"learning_rate": 1e-3},
+            "mdpo": {"learning_rate": 1e-3},
+            "a2c": {"learning_rate": 2e-3},
+            "reinforce": {"learning_rate": 1e-2},
+        },
+    ),
+    "acrobot": Study("gymnax/Acrobot-v1", 16, "at least -90", {**CLASSIC, "total_steps": 500_000}),
+    "pendulum": Study(
+        "gymnax/Pendulum-v1",
+        8,
+        "at least -250",
+        {**CONTINUOUS, "num_envs": 8, "total_steps": 500_000, "discount": 0.95, "entropy_coefficient": 0.0},
+    ),
+    "mountain_car_continuous": Study(
+        "gymnax/MountainCarContinuous-v0",
+        8,
+        "90 is solved (Gym)",
+        {
+            **CONTINUOUS,
+            "num_envs": 16,
+            "total_steps": 300_000,
+            "discount": 0.999,
+            "normalise_observations": True,
+            "initial_log_std": 0.5,
+        },
+    ),
+    "memory_chain": Study(
+        "gymnax/MemoryChain-bsuite",
+        8,
+        "recurrent 1, feed-forward 0 (chance)",
+        {"num_envs": 16, "num_steps": 64, "total_steps": 200_000, "learning_rate": 1e-3, "evaluation_episodes": 128},
+        {"recurrent (GRU)": {"network": "gru"}, "feed-forward": {"network": "mlp"}},
+    ),
+    "breakout": Study(
+        "gymnax/Breakout-MinAtar",
+        2,
+        "as many steps as a CPU allows",
+        {
+            "num_envs": 64,
+            "num_steps": 128,
+            "num_minibatches": 8,
+            "total_steps": 3_000_000,
+            "learning_rate": 1e-3,
+            "hidden_sizes": (128,),
+            "activation": "relu",
+            "shared_torso": True,
+            "evaluation_episodes": 64,
+        },
+    ),
+}
+
+
+def run(name: str, study: Study) -> dict[str, Any]:
+    """Runs every variant of a study, writes its table and figure, and returns its summary."""
+    import pandas
+
+    tables, summary = [], {"environment": study.environment, "goal": study.goal, "seeds": study.seeds, "variants": {}}
+    for variant, changes in study.variants.items():
+        agent = variant if variant in jaxrl.agents.AGENTS else "ppo"
+        trainer = jaxrl.trainer(agent, study.environment, **{**study.settings, **changes})
+        start = time.perf_counter()
+        sweep = jaxrl.sweep(trainer, seeds=study.seeds)
+        seconds = time.perf_counter() - start
+        scores = sweep.final_returns()[:, 0]
+        low, high = interval(scores, interquartile_mean)
+        summary["variants"][variant] = {
+            "settings": {key: str(value) for key, value in trainer.settings.items()},
+            "final_return_iqm": round(float(interquartile_mean(scores)), 2),
+            "interval_95": [round(float(low), 2), round(float(high), 2)],
+            "worst_seed": round(float(scores.min()), 2),
+            "seconds_compile_included": round(seconds, 1),
+        }
+        print(name, variant, json.dumps(summary["variants"][variant]), flush=True)
+        tables.append(sweep.table.assign(setting=variant))
+    table = pandas.concat(tables, ignore_index=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g")
+    plotting.save(plotting.learning_curves(table, title=study.environment), RESULTS / f"{name}.png")
+    summary["jax"] = jax.__version__
+    return summary
+
+
+def main(names: list[str]) -> None:
+    """Runs the named studies, or all."""
+    jaxrl.use_cpu_cores()
+    path = RESULTS / "summary.json"
+    for name in names or STUDIES:
+        found = run(name, STUDIES[name])
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**known, name: found}, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

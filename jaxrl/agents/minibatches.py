@@ -1,0 +1,80 @@
+"""Minibatches of a rollout: one permutation per epoch, one gather per minibatch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["Batch", "Minibatches", "make_minibatches", "pack"]
+
+
+class Batch(NamedTuple):
+    """What a minibatch needs of each sample."""
+
+    observation: Array
+    raw_action: Array
+    log_prob: Float[Array, "*batch"]
+    distribution: Float[Array, "*batch parameter"]
+    value: Float[Array, "*batch objective"]
+    advantage: Float[Array, "*batch"]
+    target: Float[Array, "*batch objective"]
+    weights: Float[Array, "*batch objective"]
+    start: Bool[Array, "*batch"]
+
+
+class Minibatches(NamedTuple):
+    """`indices` `[epochs * minibatches, size]` and how to take such a row of them."""
+
+    indices: Array
+    take: Callable[[Array], tuple[Batch, PyTree]]
+
+
+def make_minibatches(
+    config: OnPolicyConfig, recurrent: bool, key: PRNGKeyArray, batch: Batch, memory: PyTree
+) -> Minibatches:
+    """One permutation per epoch, drawn in one call; samples are steps, or whole sequences if recurrent."""
+    count = config.num_envs if recurrent else config.num_envs * config.num_steps
+    keys = jax.random.bits(key, (config.num_epochs, count))
+    order = jnp.argsort(keys, axis=1) if config.num_minibatches > 1 else jnp.zeros((config.num_epochs, 0), jnp.int32)
+    indices = order.reshape(config.num_epochs * config.num_minibatches, -1)
+    if config.num_minibatches == 1:
+        return Minibatches(indices, lambda _: (batch, memory))
+    if recurrent:
+
+        def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
+            return jax.tree.map(lambda leaf: leaf[:, rows], batch), memory[rows]
+
+        return Minibatches(indices, take_sequences)
+    rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))
+    return Minibatches(indices, lambda chosen: (unpack(rows[chosen]), ()))
+
+
+def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
+    """Samples as rows of one float32 matrix, so that a minibatch is one gather; bits are kept exactly."""
+    leaves, structure = jax.tree.flatten(batch)
+    columns = []
+    for leaf in leaves:
+        flat = leaf.reshape(leaf.shape[0], -1)
+        if flat.dtype == jnp.bool_:
+            flat = flat.astype(jnp.float32)
+        elif flat.dtype != jnp.float32:
+            flat = jax.lax.bitcast_convert_type(flat.astype(jnp.int32), jnp.float32)
+        columns.append(flat)
+
+    def unpack(rows: Array) -> Batch:
+        position, unpacked = 0, []
+        for leaf, column in zip(leaves, columns):
+            part = rows[:, position : position + column.shape[1]]
+            position += column.shape[1]
+            if leaf.dtype == jnp.bool_:
+                part = part != 0.0
+            elif leaf.dtype != jnp.float32:
+                part = jax.lax.bitcast_convert_type(part, jnp.int32).astype(leaf.dtype)
+            unpacked.append(part.reshape(rows.shape[0], *leaf.shape[1:]))
+        return jax.tree.unflatten(structure, unpacked)
+
+    return jnp.concatenate(columns, axis=1), unpack

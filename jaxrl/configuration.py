@@ -1,0 +1,114 @@
+"""What determines the numbers of a run, and how a run directory records it."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.errors import CheckpointError, require_name
+
+__all__ = ["Configuration", "claim", "read_configuration", "write_atomically"]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that determines the numbers of a run."""
+
+    kind: str
+    """train, sweep or pareto."""
+    agent: str
+    """Name of the agent."""
+    environment: str
+    """Name of the environment."""
+    environment_options: dict[str, Any] = field(default_factory=dict)
+    """Static options of the environment."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the trainer that differ from the defaults."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds; a single run uses the first."""
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    """Swept settings: lists, or strings such as `log:1e-5:1e-2` for ranges."""
+    weights: Any = None
+    """Number of preference weights, or the weights."""
+    design: str = "grid"
+    """grid, random or sobol."""
+    samples: int | None = None
+    """Settings of a random or Sobol design."""
+    evaluation_episodes: int = 64
+    """Episodes per policy of a Pareto study's final evaluation."""
+    discounted: bool = False
+    """Whether a front shows discounted returns."""
+
+    def __post_init__(self) -> None:
+        require_name("kind of run", self.kind, ("train", "sweep", "pareto"))
+
+
+def claim(directory: Path, configuration: Configuration) -> None:
+    """Writes the configuration, or checks that the directory already holds the same one."""
+    path = directory / "configuration.json"
+    if path.exists():
+        found = read_configuration(directory)
+        if found != _roundtrip(configuration):
+            changed = [
+                name for name, value in asdict(_roundtrip(configuration)).items() if asdict(found)[name] != value
+            ]
+            raise CheckpointError(
+                f"{directory} holds a run with another {', '.join(changed)}; choose another --out or delete it"
+            )
+        return
+    import jaxlib
+
+    from jaxrl import __version__
+
+    versions = {
+        "jaxrl": __version__,
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
+    record = {"configuration": asdict(configuration), "versions": versions, "devices": devices}
+    write_atomically(path, json.dumps(record, indent=2, default=_jsonable))
+
+
+def _jsonable(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _roundtrip(configuration: Configuration) -> Configuration:
+    return _from_dict(json.loads(json.dumps(asdict(configuration), default=_jsonable)))
+
+
+def _from_dict(values: dict[str, Any]) -> Configuration:
+    return Configuration(**{**values, "seeds": tuple(values["seeds"])})
+
+
+def read_configuration(directory: str | Path) -> Configuration:
+    """The configuration of a run directory.
+
+    Raises:
+        CheckpointError: if the directory is not one, or its configuration is damaged.
+    """
+    path = Path(directory) / "configuration.json"
+    if not path.exists():
+        raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
+    try:
+        return _from_dict(json.loads(path.read_text())["configuration"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one step, on the first host only."""
+    if jax.process_index() != 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,112 @@
+"""What a finished run shows: text, tables and figures of its directory."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxrl import plotting
+from jaxrl.configuration import write_atomically
+from jaxrl.morl.front import Front
+from jaxrl.statistics import summary
+from jaxrl.sweeps import Sweep
+from jaxrl.tables import evaluation_columns, return_columns
+from jaxrl.training import Trainer
+
+if TYPE_CHECKING:
+    from jaxrl.experiment import Outcome
+
+__all__ = ["describe", "draw_curves", "draw_sweep", "front_table", "write_front", "write_table"]
+
+
+def front_table(found: Front, swept: Sweep) -> Any:
+    """One row per policy: seed, weights, returns, and whether it is on the front."""
+    import pandas
+
+    names = found.spec.objective_names
+    rows = {"member": np.arange(len(found.points)), "on_front": found.on_front}
+    rows |= {"seed": np.concatenate([group.seeds for group in swept.groups])}
+    if swept.groups[0].weights is not None:
+        weights = np.concatenate([group.weights for group in swept.groups])
+        rows |= {f"weight_{name}": weights[:, i] for i, name in enumerate(names)}
+    rows |= {f"return_{name}": found.points[:, i] for i, name in enumerate(names)}
+    return pandas.DataFrame(rows)
+
+
+def describe(outcome: "Outcome") -> str:
+    """The results as text: final returns of runs, or a front and its measures."""
+    spec = outcome.trainer.environment.spec
+    if outcome.result is not None:
+        import pandas
+
+        table = pandas.DataFrame(evaluation_columns(outcome.result.evaluation, spec))
+        return _as_text(table)
+    if outcome.front is None:
+        return _as_text(_final_summary(outcome.sweep))
+    found, swept = outcome.front, outcome.sweep
+    rows = front_table(found, swept)
+    on_front = rows[rows["on_front"]].drop(columns="on_front").sort_values(f"return_{spec.objective_names[0]}")
+    return (
+        f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{_as_text(on_front)}\n\n"
+        f"Measures (reference point {spec.reference_point})\n{_as_text(found.measures)}"
+    )
+
+
+def _as_text(table: Any) -> str:
+    return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+
+
+def _final_summary(swept: Sweep) -> Any:
+    """Interquartile means of the final returns per setting and weight."""
+    table = swept.table
+    last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
+    by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
+    value = return_columns(swept.trainer.environment.spec)
+    frames = [summary(last, by, column).assign(value=column) for column in value]
+    import pandas
+
+    return pandas.concat(frames, ignore_index=True)
+
+
+def draw_curves(table: Any, built: Trainer, directory: Path) -> None:
+    """Learning curves of a table of evaluations, one figure per objective."""
+    for column in return_columns(built.environment.spec):
+        figure = plotting.learning_curves(table, value=column, title=built.environment.spec.name)
+        plotting.save(figure, figures(directory) / f"curve_{column}.png")
+
+
+def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
+    """Curves, sensitivity and heatmap of a sweep over settings; the returns of a sweep over weights."""
+    spec = swept.trainer.environment.spec
+    if spec.num_objectives > 1 and any(group.weights is not None for group in swept.groups):
+        points = {"all runs": swept.final_returns()}
+        plotting.save(plotting.front(points, spec.objective_names), figures(directory) / "front.png")
+        return
+    draw_curves(table, swept.trainer, directory)
+    column = return_columns(spec)[0]
+    numeric = [name for name in swept.names if np.issubdtype(table[name].dtype, np.number)]
+    for name in numeric:
+        if table[name].nunique() > 1 and len(swept.names) == 1:
+            plotting.save(plotting.sensitivity(table, name, column), figures(directory) / f"sensitivity_{name}.png")
+    if len(swept.names) == 2:
+        x, y = swept.names
+        plotting.save(plotting.sweep_heatmap(table, x, y, column), figures(directory) / "heatmap.png")
+
+
+def write_front(found: Front, swept: Sweep, directory: Path) -> None:
+    """Tables and figure of a Pareto study."""
+    names = found.spec.objective_names
+    write_table(front_table(found, swept), directory / "front.csv")
+    write_table(found.measures, directory / "measures.csv")
+    figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
+    plotting.save(figure, figures(directory) / "front.png")
+
+
+def figures(directory: Path) -> Path:
+    (directory / "figures").mkdir(parents=True, exist_ok=True)
+    return directory / "figures"
+
+
+def write_table(table: Any, path: Path) -> None:
+    """A CSV file, replaced in one step."""
+    write_atomically(path, table.to_csv(index=False))
