@@ -1,7 +1,7 @@
 """Designs of a sweep: which settings of the traced leaves are tried."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Integer:
         return np.minimum(self.low + np.floor(quantile * (self.high - self.low + 1)), self.high)
 
 
-def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def grid(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every combination, the last name varying fastest.
 
     Raises:

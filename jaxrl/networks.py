@@ -191,12 +191,22 @@ def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, fl
 
 
 def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
-    """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices."""
+    """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices.
+
+    Gram-Schmidt, each column projected twice (Giraud et al., 2005), instead of LAPACK's QR: batched over members,
+    that call holds every thread of a CPU while it waits for one, and a vmapped run would hang.
+    """
     columns = shape[-1]
     rows = draw.size // columns
     matrix = draw.reshape(max(rows, columns), min(rows, columns))
-    basis, triangle = jnp.linalg.qr(matrix)
-    basis = basis * jnp.sign(jnp.diagonal(triangle))
+
+    def body(i: Array, basis: Array) -> Array:
+        column = matrix[:, i]
+        for _ in range(2):
+            column = column - basis @ (column @ basis)
+        return basis.at[:, i].set(column / jnp.linalg.norm(column))
+
+    basis = jax.lax.fori_loop(0, matrix.shape[1], body, jnp.zeros_like(matrix))
     return (basis if rows >= columns else basis.T).reshape(shape)
 
 

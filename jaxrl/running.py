@@ -25,7 +25,7 @@ from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
 from jaxrl.rollouts import RunState
 from jaxrl.training import Result, Trainer
-from jaxrl.types import PRNGKeyArray, PyTree
+from jaxrl.types import Array, Key, PRNGKeyArray, PyTree
 
 __all__ = ["Program", "RunOptions", "execute", "program"]
 
@@ -134,16 +134,26 @@ def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
 
 
 def _fetcher(mesh: Mesh | None) -> Callable[[PyTree], PyTree]:
+    def gather(leaf: jax.Array) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(gather(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return multihost_utils.process_allgather(leaf, tiled=True)
+
     def fetch(tree: PyTree) -> PyTree:
-        if mesh is None or mesh.is_multi_process is False:
+        if mesh is None or not mesh.is_multi_process:
             return jax.device_get(tree)
-        return multihost_utils.process_allgather(tree, tiled=True)
+        return jax.tree.map(gather, tree)
 
     return fetch
 
 
 def execute(
-    trainer: Trainer, compiled: Program, keys: PRNGKeyArray, hyperparameters: PyTree, axes: PyTree, options: RunOptions
+    trainer: Trainer,
+    compiled: Program,
+    keys: Key[Array, "*member"],
+    hyperparameters: PyTree,
+    axes: PyTree,
+    options: RunOptions,
 ) -> Result:
     """Runs to the end, from a checkpoint if there is one.
 
@@ -202,7 +212,7 @@ def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
 
 
 def _restore(
-    trainer: Trainer, compiled: Program, checkpoints: Checkpoints, keys: PRNGKeyArray, hyperparameters: PyTree
+    trainer: Trainer, compiled: Program, checkpoints: Checkpoints, keys: Key[Array, "*member"], hyperparameters: PyTree
 ) -> tuple[int, RunState, PyTree]:
     """Iterations done, the state after them, and their outputs."""
     start = checkpoints.metadata()["iteration"]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, agent_entry
 from jaxrl.environments.base import Environment, EnvironmentSpec
-from jaxrl.environments.batching import AutoReset, BatchedEnvironment, vectorise
+from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
@@ -36,7 +36,7 @@ class TrainerConfig:
     """Steps after which an episode without a time limit is cut in evaluation."""
     evaluation_explores: bool = False
     """Sample actions in evaluation instead of taking the most likely."""
-    auto_reset: AutoReset | None = None
+    auto_reset: str | None = None
     """fresh (a new start per copy and step), pool (a few starts per step, for costly resets) or
     None: what suits the environment."""
     pool_size: int | None = None

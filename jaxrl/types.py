@@ -6,8 +6,8 @@ Axis names used in shapes: `time`, `env`, `objective`, `agent`, `action`, `batch
 
 from typing import Any
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-__all__ = ["Array", "Bool", "Float", "Int", "PRNGKeyArray", "PyTree"]
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "PRNGKeyArray", "PyTree"]
 
 PyTree = Any

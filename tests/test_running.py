@@ -82,7 +82,7 @@ def test_resumed_equals_uninterrupted(whole, tmp_path):
 
 
 def test_a_killed_process_resumes_bit_for_bit(tmp_path):
-    command = [sys.executable, "-m", "jaxrl", "train", "ppo", "gymnax/CartPole-v1", "--total-steps", "120000"]
+    command = [sys.executable, "-m", "jaxrl", "train", "ppo", "gymnax/CartPole-v1", "--total-steps", "50000"]
     command += ["--num-evaluations", "3", "--evaluation-episodes", "2", "--checkpoint-seconds", "0"]
     environment = {**os.environ, "XLA_FLAGS": ""}
 

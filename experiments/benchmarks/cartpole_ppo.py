@@ -171,6 +171,7 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_threads": os.environ.get("NPROC", "default"),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
@@ -185,7 +186,7 @@ def main(arguments: Arguments) -> None:
             stable_baselines_steps=10_000,
             num_evaluations=2,
             num_devices=arguments.num_devices,
-            output=arguments.output.with_name("cartpole_ppo_quick.json"),
+            output=ROOT / "runs" / "cartpole_ppo_quick.json",
         )
     report: dict[str, Any] = {"machine": machine(), "settings": SHARED_SETTINGS, "results": {}, "runs": {}}
     for scenario, contenders in scenarios(arguments).items():

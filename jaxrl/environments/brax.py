@@ -1,7 +1,7 @@
 """brax environments, stepped without brax's wrappers, their physical constants as the traced leaf."""
 
 import copy
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +22,11 @@ from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["BACKENDS", "COMPONENTS", "make", "names"]
 
-Backend = Literal["spring", "positional", "generalized", "mjx"]
-
-_ALL: tuple[Backend, ...] = ("spring", "positional", "generalized", "mjx")
+_ALL = ("spring", "positional", "generalized", "mjx")
 # Pairs that reset, step and stay finite until an episode ends (brax 0.14.2, mujoco-mjx 3.17.0).
 # swimmer is left out: it allows only `generalized`, which calls a jax function by an argument
 # that jax has removed.
-BACKENDS: dict[str, tuple[Backend, ...]] = {
+BACKENDS: dict[str, tuple[str, ...]] = {
     "ant": _ALL,
     "halfcheetah": _ALL,
     "hopper": _ALL,
@@ -60,8 +58,8 @@ def names() -> tuple[str, ...]:
 
 def make(
     name: str,
-    backend: Backend = "spring",
-    objectives: Literal["sum", "components"] = "sum",
+    backend: str = "spring",
+    objectives: str = "sum",
     limit: int = 1000,
     **options: Any,
 ) -> Environment:
@@ -69,8 +67,8 @@ def make(
 
     Args:
         name: one of `names()`.
-        backend: physics engine. Engines differ in dynamics and reward scale: results from two of
-            them do not belong in one table.
+        backend: physics engine: spring, positional, generalized or mjx. Engines differ in dynamics
+            and reward scale: results from two of them do not belong in one table.
         objectives: `sum` for brax's scalar reward; `components` for one objective per term of it,
             such as speed, control cost and survival, which add up to the scalar.
         limit: steps after which an episode is truncated.
@@ -96,7 +94,7 @@ def make(
 
 
 def _adapt(
-    task: Any, name: str, backend: Backend, components: dict[str, float | None] | None, state_type: type
+    task: Any, name: str, backend: str, components: dict[str, float | None] | None, state_type: type
 ) -> Environment:
     fields = {"mjx": MJX_FIELDS, "generalized": GENERALIZED_FIELDS}.get(backend, MAXIMAL_FIELDS)
 
