@@ -1,6 +1,6 @@
 """jaxrl: reinforcement learning runs, sweeps and Pareto studies as one compiled program."""
 
-from jaxrl import agents, environments
+from jaxrl import agents, environments, plotting, statistics
 from jaxrl.designs import Integer, LogUniform, Uniform
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
@@ -33,8 +33,10 @@ __all__ = [
     "load",
     "load_sweep",
     "make",
+    "plotting",
     "register",
     "save_member",
+    "statistics",
     "sweep",
     "trainer",
     "use_cpu_cores",

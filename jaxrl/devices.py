@@ -12,7 +12,8 @@ __all__ = ["member_mesh", "use_cpu_cores"]
 def use_cpu_cores(count: int | None = None) -> None:
     """Makes every CPU core a device, so that the members of a sweep run side by side.
 
-    Call it before the first computation; the command line does. It has no effect on GPUs or TPUs.
+    Call it before the first computation; the command line does. It has no effect on GPUs or TPUs, nor where
+    XLA_FLAGS already forces a number of host devices.
 
     Args:
         count: number of CPU devices; default the number of cores.
@@ -24,6 +25,8 @@ def use_cpu_cores(count: int | None = None) -> None:
     # XLA runs all CPU devices on one pool of NPROC threads, and a program that occupies every
     # thread waits for ever for its own parallel parts: the pool must be larger than the devices.
     os.environ.setdefault("NPROC", str(2 * max(count, os.cpu_count() or 1)))
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return  # The environment has decided, and JAX accepts only one of the two settings.
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:

@@ -209,7 +209,7 @@ def prepare(
         observation=observation,
         raw_action=rollout.raw_action,
         log_prob=parts.distribution.log_prob(parameters, rollout.raw_action),
-        distribution=parameters,
+        distribution=parameters if parts.surrogate.uses_divergence else parameters[..., :0],
         value=values,
         advantage=advantage,
         target=advantages + values,
@@ -231,12 +231,19 @@ def loss(
     """Surrogate + c_v value loss - c_e entropy of one minibatch, and its metrics."""
     distribution, config = parts.distribution, parts.config
     parameters, values, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)
-    kl = distribution.kl(batch.distribution, parameters)
+    log_ratio = distribution.log_prob(parameters, batch.raw_action) - batch.log_prob
+    if parts.surrogate.uses_divergence:
+        kl, kl_to_old = distribution.kl(batch.distribution, parameters), distribution.kl(parameters, batch.distribution)
+        mean_kl = jnp.mean(kl)
+    else:
+        kl = kl_to_old = jnp.zeros_like(log_ratio)
+        # E_old[r - 1 - log r] = KL(old ‖ new), without the old distribution.
+        mean_kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
     inputs = SurrogateInputs(
-        log_ratio=distribution.log_prob(parameters, batch.raw_action) - batch.log_prob,
+        log_ratio=log_ratio,
         advantage=standardise(batch.advantage) if config.standardise_advantages == "minibatch" else batch.advantage,
         kl_from_old=kl,
-        kl_to_old=distribution.kl(parameters, batch.distribution),
+        kl_to_old=kl_to_old,
         progress=jnp.asarray(progress),
     )
     policy_loss = jnp.mean(parts.surrogate.apply(inputs, hp.objective, state.surrogate))
@@ -250,7 +257,7 @@ def loss(
         "policy_loss": policy_loss,
         "value_loss": value_loss,
         "entropy": entropy,
-        "kl": jnp.mean(kl),
+        "kl": mean_kl,
         "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
     }
     return total, metrics

@@ -42,12 +42,15 @@ class Surrogate(NamedTuple):
         apply: `(SurrogateInputs, parameters, state) -> loss [*batch]`.
         init_state: `parameters -> state` that adapts while training.
         update: `(state, mean KL(π_old ‖ π) of the last update, parameters) -> state`.
+        uses_divergence: whether `apply` or `update` reads a KL divergence; if not, the divergences
+            of the inputs are zero and the old distributions are not kept.
     """
 
     init: Callable[[Array | None], dict[str, Array]]
     apply: Callable[[SurrogateInputs, Mapping[str, Array], PyTree], Array]
     init_state: Callable[[Mapping[str, Array]], PyTree] = lambda parameters: ()
     update: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] = lambda state, kl, parameters: state
+    uses_divergence: bool = False
 
 
 def _defaults(**values: float) -> Callable[[Array | None], dict[str, Array]]:
@@ -80,7 +83,7 @@ def kl_penalty() -> Surrogate:
     def apply(inputs: SurrogateInputs, parameters: Mapping[str, Array], state: PyTree) -> Array:
         return parameters["kl_coefficient"] * inputs.kl_from_old - jnp.exp(inputs.log_ratio) * inputs.advantage
 
-    return Surrogate(_defaults(kl_coefficient=1.0), apply)
+    return Surrogate(_defaults(kl_coefficient=1.0), apply, uses_divergence=True)
 
 
 def adaptive_kl_penalty() -> Surrogate:
@@ -99,6 +102,7 @@ def adaptive_kl_penalty() -> Surrogate:
         apply,
         lambda parameters: jnp.asarray(parameters["kl_coefficient"], jnp.float32),
         update,
+        uses_divergence=True,
     )
 
 
@@ -109,7 +113,7 @@ def mirror_descent() -> Surrogate:
         step_size = parameters["step_size"] * jnp.maximum(1.0 - inputs.progress, 1e-3)
         return inputs.kl_to_old / step_size - jnp.exp(inputs.log_ratio) * inputs.advantage
 
-    return Surrogate(_defaults(step_size=1.0), apply)
+    return Surrogate(_defaults(step_size=1.0), apply, uses_divergence=True)
 
 
 def drift() -> Surrogate:
