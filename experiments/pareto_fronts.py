@@ -1,12 +1,14 @@
 """Fronts that a sweep of linear weights finds, beside the exact ones.
 
-    python experiments/pareto_fronts.py
+    python experiments/pareto_fronts.py            # all three studies
+    python experiments/pareto_fronts.py minecart   # one
 
 Deep sea treasure, convex: every point of the front. Concave: linear weights can only find the two extreme points
 (Vamplew et al., 2008). Minecart: the demo's study. Writes results/pareto/*.csv, *.png and summary.json.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,14 @@ TREASURE = {
     "num_evaluations": 5,
     "evaluation_episodes": 2,
 }
-MINECART = {"total_steps": 400_000, "num_envs": 16, "learning_rate": 1e-3, "evaluation_episodes": 8}
+MINECART = {
+    "total_steps": 400_000,
+    "num_envs": 16,
+    "num_steps": 64,
+    "learning_rate": 1e-3,
+    "discount": 0.98,
+    "evaluation_episodes": 8,
+}
 
 
 def study(name: str, weights: int, seeds: int, settings: dict[str, Any], known: np.ndarray | None) -> dict[str, Any]:
@@ -60,16 +69,23 @@ def study(name: str, weights: int, seeds: int, settings: dict[str, Any], known: 
     return summary
 
 
-def main() -> None:
-    """Runs the three studies."""
+STUDIES = {
+    "deep-sea-treasure": (32, 4, TREASURE),
+    "deep-sea-treasure-concave": (32, 4, TREASURE),
+    "minecart": (32, 2, MINECART),
+}
+
+
+def main(names: list[str]) -> None:
+    """Runs the named studies, or all three."""
     jaxrl.use_cpu_cores()
-    summaries = {
-        name: study(name, 32, 4, TREASURE, np.asarray(exact_front(name, 1.0)))
-        for name in ("deep-sea-treasure", "deep-sea-treasure-concave")
-    }
-    summaries["minecart"] = study("minecart", 32, 2, MINECART, None)
-    (RESULTS / "summary.json").write_text(json.dumps(summaries, indent=1) + "\n")
+    path = RESULTS / "summary.json"
+    for name in names or STUDIES:
+        exact = np.asarray(exact_front(name, 1.0)) if name.startswith("deep") else None
+        found = study(name, *STUDIES[name], exact)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**known, name: found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
