@@ -96,10 +96,18 @@ def _scatter(axes: "matplotlib.axes.Axes", series: list[_Series], known: Points 
         common = {"color": style["color"], "marker": style["marker"], **space}
         if not best.all():
             label = "dominated" if len(series) == 1 else None
-            axes.scatter(*points[~best][:, columns].T, s=20, alpha=0.25, linewidths=0, zorder=3, label=label, **common)
+            # Opaque: many policies with the same return must not add up to a strong colour.
+            faint = {**common, "color": _pale(style["color"])}
+            axes.scatter(*points[~best][:, columns].T, s=20, linewidths=0, zorder=3, label=label, **faint)
         axes.scatter(
             *points[best][:, columns].T, s=38, edgecolors="white", linewidths=0.7, zorder=5, label=name, **common
         )
+
+
+def _pale(color: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return tuple(0.3 * channel + 0.7 for channel in to_rgb(color))
 
 
 def _mark_reference(axes: "matplotlib.axes.Axes", reference: np.ndarray | None) -> None:

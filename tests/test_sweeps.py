@@ -196,3 +196,13 @@ def test_two_processes_share_a_sweep(trainer):
     np.testing.assert_allclose(found[0], found[1])
     alone = jaxrl.sweep(trainer, seeds=6, max_devices=1, **QUIET).final_returns()
     np.testing.assert_allclose(found[0], alone)
+
+
+def test_sparsity_is_measured_on_the_front_alone():
+    from jaxrl.morl.front import measures
+
+    spec = jaxrl.make("mo/deep-sea-treasure-concave").spec
+    found = measures(np.asarray([[1.0, -1.0], [124.0, -19.0], [0.0, -100.0], [1.0, -1.0]]), spec)
+    # Two distinct points: 123² + 18², whatever is dominated or repeated.
+    assert found["sparsity"] == pytest.approx(123.0**2 + 18.0**2)
+    assert found["cardinality"] == 2

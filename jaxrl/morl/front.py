@@ -70,14 +70,14 @@ def front(sweep: "Sweep", num_episodes: int = 64, discounted: bool = False, capa
 
 
 def measures(points: Float[np.ndarray, "member objective"], spec: EnvironmentSpec) -> dict[str, float]:
-    """Hypervolume over `spec.reference_point`, expected utility, sparsity and cardinality."""
+    """Hypervolume over `spec.reference_point`, expected utility, and sparsity and cardinality of the front."""
     values = jnp.asarray(points, jnp.float32)
     weights = equally_spaced(spec.num_objectives, max(_UTILITY_WEIGHTS, spec.num_objectives))
     reference = None if spec.reference_point is None else jnp.asarray(spec.reference_point)
     return {
         "hypervolume": float("nan") if reference is None else float(pareto.hypervolume(values, reference)),
         "expected_utility": float(pareto.expected_utility(values, weights)),
-        "sparsity": float(pareto.sparsity(values)),
+        "sparsity": float(pareto.sparsity(values, pareto.non_dominated(values))),
         "cardinality": int(pareto.cardinality(values)),
     }
 
