@@ -13,6 +13,7 @@ from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, agent_entry
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
+from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
@@ -113,8 +114,10 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     Raises:
         UnknownNameError: for an unknown agent, environment or setting, with the nearest match.
         ValueError: for values that do not fit each other or the environment.
+        EnvironmentContractError: for an environment that breaks the contract.
     """
     environment = make(environment) if isinstance(environment, str) else environment
+    check_structure(environment)
     schedule_names = {field.name for field in fields(TrainerConfig)}
     schedule = TrainerConfig(**{k: v for k, v in settings.items() if k in schedule_names})
     rest = {k: v for k, v in settings.items() if k not in schedule_names}

@@ -305,3 +305,14 @@ def test_recurrent_minibatches_divide_sequences():
 def test_estimating_aggregators_do_not_serve_many_weights():
     with pytest.raises(ValueError, match="cannot be combined with condition_on_weights"):
         small_trainer(aggregator="lagrangian", condition_on_weights=True)
+
+
+def test_an_environment_that_breaks_the_contract_is_refused():
+    whole = probes.one_step()
+
+    def scalar_reward(key, state, action, params):
+        state, timestep = whole.step(key, state, action, params)
+        return state, timestep._replace(reward=timestep.reward[0])
+
+    with pytest.raises(jaxrl.environments.EnvironmentContractError, match=r"use transforms\.vector_reward"):
+        small_trainer(environment=whole._replace(step=scalar_reward))

@@ -10,7 +10,7 @@ from jaxrl.environments.base import Environment, Timestep
 from jaxrl.environments.spaces import Box
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["EnvironmentContractError", "check"]
+__all__ = ["EnvironmentContractError", "check", "check_structure"]
 
 
 class EnvironmentContractError(ValueError):
@@ -28,9 +28,22 @@ def check(environment: Environment, num_steps: int = 200, seed: int = 0) -> None
     Raises:
         EnvironmentContractError: listing every fault.
     """
-    faults = _structural_faults(environment)
-    if not faults:
-        faults = _behavioural_faults(environment, num_steps, seed)
+    check_structure(environment)
+    _raise_faults(environment, _behavioural_faults(environment, num_steps, seed))
+
+
+def check_structure(environment: Environment) -> None:
+    """The part of `check` that needs no step: shapes, types and structure, by abstract evaluation.
+
+    Every trainer does this when it is built.
+
+    Raises:
+        EnvironmentContractError: listing every fault.
+    """
+    _raise_faults(environment, _structural_faults(environment))
+
+
+def _raise_faults(environment: Environment, faults: list[str]) -> None:
     if faults:
         listed = "\n".join(f"  - {fault}" for fault in faults)
         raise EnvironmentContractError(f"{environment.spec.name} breaks the environment contract:\n{listed}")
