@@ -10,7 +10,7 @@ from jaxrl.evaluation import Evaluation
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweeps import Group
+    from jaxrl.sweep_result import Group
 
 __all__ = ["evaluation_columns", "evaluation_table", "metrics_table", "return_columns"]
 

@@ -1,0 +1,76 @@
+"""What an on-policy agent is put together of, and what it carries along."""
+
+from typing import NamedTuple
+
+from jaxrl import distributions
+from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.aggregation import Aggregator, make_aggregator
+from jaxrl.distributions import Distribution
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.normalisation import (
+    RewardScale,
+    RunningStatistics,
+    normalise,
+)
+from jaxrl.objectives.surrogate import Surrogate, make_surrogate
+from jaxrl.types import Array, PyTree
+
+__all__ = ["OnPolicyState", "Parts", "make_parts", "see"]
+
+
+class OnPolicyState(NamedTuple):
+    """Everything the agent carries from one update to the next.
+
+    Attributes:
+        params: network parameters.
+        optimiser: optax state.
+        observations: running statistics of observations, or None.
+        rewards: running scale of rewards, or None.
+        aggregator: the aggregator's state, such as multipliers.
+        surrogate: the surrogate's state, such as an adaptive coefficient.
+    """
+
+    params: PyTree
+    optimiser: PyTree
+    observations: RunningStatistics | None
+    rewards: RewardScale | None
+    aggregator: PyTree
+    surrogate: PyTree
+
+
+class Parts(NamedTuple):
+    """What the builder put together; static."""
+
+    spec: EnvironmentSpec
+    config: OnPolicyConfig
+    distribution: Distribution
+    network: ActorCritic
+    aggregator: Aggregator
+    surrogate: Surrogate
+
+
+def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
+    """Distribution, network, aggregator and surrogate for an environment."""
+    distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
+    network = actor_critic(
+        spec.observation,
+        distribution.num_parameters,
+        spec.num_objectives,
+        network=config.network,
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        shared_torso=config.shared_torso,
+        recurrent_size=config.recurrent_size,
+        channels=config.channels,
+        condition_on_weights=config.condition_on_weights,
+        shared_parameters=distribution.shared_parameters,
+        initial_shared=distribution.initial_shared,
+    )
+    aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
+    return Parts(spec, config, distribution, network, aggregator, surrogate)
+
+
+def see(state: OnPolicyState, observation: Array) -> Array:
+    """An observation under the running statistics, if there are any."""
+    return observation if state.observations is None else normalise(state.observations, observation)

@@ -1,0 +1,172 @@
+"""Learning from a rollout: estimate, aggregate, descend in minibatches."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl import returns
+from jaxrl.agents.base import Rollout
+from jaxrl.agents.minibatches import Batch, make_minibatches
+from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, see
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
+from jaxrl.aggregation import ReturnSummary, aggregate, standardise
+from jaxrl.normalisation import (
+    RewardScale,
+    scale_rewards,
+    update_statistics,
+)
+from jaxrl.objectives.surrogate import SurrogateInputs
+from jaxrl.objectives.value import clipped_squared_error, squared_error
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+
+__all__ = ["make_optimiser", "update"]
+
+
+def update(
+    parts: Parts,
+    key: PRNGKeyArray,
+    state: OnPolicyState,
+    rollout: Rollout,
+    summary: ReturnSummary,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[OnPolicyState, dict[str, Array]]:
+    """Estimate, aggregate, descend in minibatches; statistics move only afterwards."""
+    config = parts.config
+    batch, scale = prepare(parts, state, rollout, hp)
+    params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress)
+    last_kl = metrics["kl"][-config.num_minibatches :].mean()
+    non_finite = metrics.pop("non_finite").sum()
+    observations = state.observations
+    if observations is not None:
+        observations = update_statistics(observations, rollout.observation)
+    weights = rollout.weights.mean(axis=0)
+    state = OnPolicyState(
+        params=params,
+        optimiser=optimiser,
+        observations=observations,
+        rewards=scale,
+        aggregator=parts.aggregator.update(state.aggregator, summary, weights, hp.aggregator),
+        surrogate=parts.surrogate.update(state.surrogate, last_kl, hp.objective),
+    )
+    return state, {**jax.tree.map(jnp.mean, metrics), "non_finite": non_finite}
+
+
+def prepare(
+    parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
+) -> tuple[Batch, RewardScale | None]:
+    """Advantages and targets of a whole rollout, under the parameters and statistics that acted."""
+    observation = see(state, rollout.observation)
+    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    parameters, values, memories = parts.network.sequence(
+        state.params, observation, weights, rollout.memory, rollout.start
+    )
+    following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
+    done = rollout.terminated | rollout.truncated
+    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount)
+    advantages = returns.generalised_advantage(
+        reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
+    )
+    advantage = aggregate(parts.aggregator, state.aggregator, advantages, weights, hp.aggregator)
+    if parts.config.standardise_advantages == "batch":
+        advantage = standardise(advantage)
+    batch = Batch(
+        observation=observation,
+        raw_action=rollout.raw_action,
+        log_prob=parts.distribution.log_prob(parameters, rollout.raw_action),
+        distribution=parameters if parts.surrogate.uses_divergence else parameters[..., :0],
+        value=values,
+        advantage=advantage,
+        target=advantages + values,
+        weights=weights,
+        start=rollout.start,
+    )
+    return jax.lax.stop_gradient((batch, scale))
+
+
+def descend(
+    parts: Parts,
+    key: PRNGKeyArray,
+    state: OnPolicyState,
+    batch: Batch,
+    memory: PyTree,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[PyTree, PyTree, dict[str, Array]]:
+    """Parameters and optimiser state after all epochs, and metrics per minibatch."""
+    optimiser = make_optimiser(parts.config, hp, progress)
+    minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
+
+    def body(carry: tuple[PyTree, PyTree], indices: Array) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
+        params, optimiser_state = carry
+        minibatch, memory = minibatches.take(indices)
+        gradient_and_metrics = jax.grad(partial(loss, parts), has_aux=True)
+        gradient, metrics = gradient_and_metrics(params, minibatch, memory, state, hp, progress)
+        changes, optimiser_state = optimiser.update(gradient, optimiser_state, params)
+        return (optax.apply_updates(params, changes), optimiser_state), metrics
+
+    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), minibatches.indices)
+    return params, optimiser_state, metrics
+
+
+def loss(
+    parts: Parts,
+    params: PyTree,
+    batch: Batch,
+    memory: PyTree,
+    state: OnPolicyState,
+    hp: OnPolicyHyperparameters,
+    progress: Float[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """Surrogate + c_v value loss - c_e entropy of one minibatch, and its metrics."""
+    distribution, config = parts.distribution, parts.config
+    parameters, values, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)
+    log_ratio = distribution.log_prob(parameters, batch.raw_action) - batch.log_prob
+    if parts.surrogate.uses_divergence:
+        kl, kl_to_old = distribution.kl(batch.distribution, parameters), distribution.kl(parameters, batch.distribution)
+        mean_kl = jnp.mean(kl)
+    else:
+        kl = kl_to_old = jnp.zeros_like(log_ratio)
+        # E_old[r - 1 - log r] = KL(old ‖ new), without the old distribution.
+        mean_kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
+    inputs = SurrogateInputs(
+        log_ratio=log_ratio,
+        advantage=standardise(batch.advantage) if config.standardise_advantages == "minibatch" else batch.advantage,
+        kl_from_old=kl,
+        kl_to_old=kl_to_old,
+        progress=jnp.asarray(progress),
+    )
+    policy_loss = jnp.mean(parts.surrogate.apply(inputs, hp.objective, state.surrogate))
+    if config.clip_values:
+        errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
+    else:
+        errors = squared_error(values, batch.target)
+    value_loss, entropy = jnp.mean(errors), jnp.mean(distribution.entropy(parameters))
+    total = policy_loss + hp.value_coefficient * value_loss - hp.entropy_coefficient * entropy
+    metrics = {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "kl": mean_kl,
+        "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
+    }
+    return total, metrics
+
+
+def make_optimiser(
+    config: OnPolicyConfig, hp: OnPolicyHyperparameters, progress: Float[Array, ""] | float
+) -> optax.GradientTransformation:
+    """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
+    rate = hp.learning_rate * (1.0 - progress) if config.anneal_learning_rate else hp.learning_rate
+    scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
+        "adam": lambda: optax.scale_by_adam(eps=1e-5),
+        "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
+        "sgd": optax.identity,
+    }
+    chain = optax.chain(
+        optax.clip_by_global_norm(hp.max_gradient_norm), scalers[config.optimiser](), optax.scale_by_learning_rate(rate)
+    )
+    return optax.flatten(chain)

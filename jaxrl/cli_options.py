@@ -1,0 +1,193 @@
+"""Options of the command line, made from the docstrings of the settings they set."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Sequence
+from dataclasses import MISSING, field, fields, make_dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import tyro
+
+from jaxrl.agents import AGENTS, OnPolicyHyperparameters, agent_entry
+from jaxrl.errors import require_name
+from jaxrl.training import TrainerConfig
+
+__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept"]
+
+COMMANDS = {
+    "train": "train one agent",
+    "sweep": "train seeds x settings x weights as one program",
+    "pareto": "find a Pareto front: one agent under many preference weights",
+    "evaluate": "evaluate a trained run on fresh episodes",
+    "resume": "finish a run that was interrupted",
+    "plot": "draw a run's figures again",
+    "list": "list environments, agents, objectives and aggregators",
+}
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """The docstring under each attribute of a dataclass, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    docs = {}
+    for statement, following in pairwise(body):
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+            docs[statement.target.id] = " ".join(following.value.value.split())
+    return docs
+
+
+def _hyperparameter_docs() -> dict[str, str]:
+    """The `Attributes:` section of the hyperparameters' docstring."""
+    lines = inspect.getdoc(OnPolicyHyperparameters).split("Attributes:")[1].splitlines()
+    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """What the shell can give: the first simple type of a union."""
+    if annotation in (int, float, str, bool) or get_origin(annotation) in (tuple, Literal):
+        return annotation
+    for option in get_args(annotation):
+        if option in (int, float, str, bool) or get_origin(option) in (tuple, Literal):
+            return option
+    return str
+
+
+def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
+    kind = kind if default is not None else kind | None
+    return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
+
+
+def _setting_options(agent: str) -> dict[str, tuple]:
+    """Options for the schedule, the agent's static settings and its traced hyperparameters, by name."""
+    entry = agent_entry(agent)
+    options = []
+    for config in (TrainerConfig(), entry.config):
+        docs = _attribute_docs(type(config))
+        for item in fields(config):
+            options.append(_option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name)))
+    docs, defaults = _hyperparameter_docs(), OnPolicyHyperparameters(**entry.defaults)
+    for name in OnPolicyHyperparameters._fields:
+        if name == "weights":
+            options.append(_option(name, tuple[float, ...], docs[name].capitalize() + " Default: equal.", None))
+        elif name not in ("objective", "aggregator", "environment"):
+            options.append(_option(name, float, docs[name].capitalize(), float(getattr(defaults, name))))
+    return {option[0]: option for option in options}
+
+
+def _base_options() -> list[tuple]:
+    agent = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of: {', '.join(AGENTS)}.")]
+    environment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A name of `jaxrl list environments`.")]
+    out = Annotated[Path | None, tyro.conf.arg(help="Run directory. Default: runs/AGENT-TASK.")]
+    pairs = tyro.conf.UseAppendAction[tuple[str, ...]]
+    more = Annotated[
+        pairs,
+        tyro.conf.arg(
+            metavar="NAME=VALUE",
+            help="Any other traced leaf, such as environment.gravity=9.8 or objective.clip_epsilon=0.1; repeatable.",
+        ),
+    ]
+    options = Annotated[
+        pairs, tyro.conf.arg(metavar="NAME=VALUE", help="Option of the environment, such as backend=mjx; repeatable.")
+    ]
+    progress = Annotated[bool | None, tyro.conf.arg(help="Progress bar. Default: on a terminal.")]
+    seconds = Annotated[float, tyro.conf.arg(help="Least seconds between checkpoints.")]
+    return [
+        ("agent", agent, MISSING),
+        ("environment", environment, MISSING),
+        ("out", out, field(default=None)),
+        ("set", more, field(default=())),
+        ("environment_option", options, field(default=())),
+        ("progress", progress, field(default=None)),
+        ("checkpoint_seconds", seconds, field(default=20.0)),
+    ]
+
+
+def sweep_options(pareto: bool) -> list[tuple]:
+    """Options of a sweep, or of a Pareto study."""
+    many = Annotated[int, tyro.conf.arg(help="Number of seeds (0, 1, ...).")]
+    swept = Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="NAME=VALUES",
+            help="Setting to sweep: learning_rate=1e-4,3e-4 (grid) or learning_rate=log:1e-5:1e-2, "
+            "uniform:low:high, int:low:high (random, sobol). Static settings too, one compilation each. Repeatable.",
+        ),
+    ]
+    weights = Annotated[int | None, tyro.conf.arg(help="Number of evenly spaced preference weights.")]
+    design = Annotated[Literal["grid", "random", "sobol"], tyro.conf.arg(help="How settings are chosen.")]
+    samples = Annotated[int | None, tyro.conf.arg(help="Settings of a random or Sobol design.")]
+    options = [
+        ("seeds", many, field(default=2 if pareto else 1)),
+        ("sweep", swept, field(default=())),
+        ("num_weights", weights, field(default=32 if pareto else None)),
+        ("design", design, field(default="grid")),
+        ("samples", samples, field(default=None)),
+    ]
+    if not pareto:
+        return options
+    episodes = Annotated[int, tyro.conf.arg(help="Episodes per policy of the final evaluation.")]
+    discounted = Annotated[bool, tyro.conf.arg(help="Show discounted returns.")]
+    return [*options, ("front_episodes", episodes, field(default=64)), ("discounted", discounted, field(default=False))]
+
+
+def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
+    described = make_dataclass(command, [option if option[2] is not MISSING else option[:2] for option in options])
+    described.__doc__ = COMMANDS[command].capitalize() + "."
+    return tyro.cli(described, args=arguments, prog=f"jaxrl {command}", config=(tyro.conf.AvoidSubcommands,))
+
+
+def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tuple[Any, dict[str, Any]]:
+    """Parsed options, and the trainer's settings among them that were given."""
+    agent = next((word for word in arguments if not word.startswith("-")), "ppo")
+    settings = _setting_options(require_name("agent", agent, AGENTS))
+    parsed = _parse(command, arguments, [*_base_options(), *extra, *settings.values()])
+    given = {name: getattr(parsed, name) for name, option in settings.items()}
+    given = {name: value for name, value in given.items() if value != settings[name][2].default}
+    return parsed, {**given, **pairs(parsed.set)}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def pairs(words: Sequence[Any]) -> dict[str, Any]:
+    """NAME=VALUE words, values read as Python literals."""
+    values = {}
+    for word in _flat(words):
+        name, equals, text = word.partition("=")
+        if not equals or not text:
+            raise ValueError(f"expected NAME=VALUE, got {word!r}")
+        values[name] = _literal(text)
+    return values
+
+
+def swept(words: Sequence[Any]) -> dict[str, Any]:
+    """NAME=v1,v2 words as lists; NAME=log:low:high as it is."""
+    values = {}
+    for word in _flat(words):
+        name, equals, text = word.partition("=")
+        if not equals or not text:
+            raise ValueError(f"expected NAME=VALUE,VALUE,... got {word!r}")
+        values[name] = text if ":" in text else [_literal(part) for part in _split_values(text)]
+    return values
+
+
+def _split_values(text: str) -> list[str]:
+    """Splits at commas outside brackets: `(64,64),(128,128)` has two values."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _flat(words: Sequence[Any]) -> list[str]:
+    return [part for word in words for part in (word if isinstance(word, tuple | list) else [word])]

@@ -1,0 +1,152 @@
+"""A finished sweep: labelled results, and its members as policies."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.evaluation import Evaluation, evaluator
+from jaxrl.policy import Policy
+from jaxrl.training import Result, Trainer
+from jaxrl.types import Float, PyTree
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Group", "Sweep"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members that share one compiled program.
+
+    Attributes:
+        trainer: their trainer.
+        static: static settings that differ from the sweep's trainer.
+        settings: per member, its traced settings by name (weights left out).
+        weights: per member, `[member, objective]`, or None if weights are not swept.
+        seeds: per member.
+        hyperparameters: with a member axis where `axes` is 0.
+        axes: 0 or None per leaf of `hyperparameters`.
+        result: `Result` with a leading member axis.
+    """
+
+    trainer: Trainer
+    static: dict[str, Any]
+    settings: list[dict[str, Any]]
+    weights: Float[np.ndarray, "member objective"] | None
+    seeds: list[int]
+    hyperparameters: Any
+    axes: Any
+    result: Result
+
+    def member(self, index: int) -> tuple[PyTree, Any]:
+        """The final run state and the hyperparameters of one member."""
+        state = jax.tree.map(lambda leaf: leaf[index], self.result.state)
+        pick = lambda axis, leaf: leaf if axis is None else leaf[index]  # noqa: E731
+        return state, jax.tree.map(pick, self.axes, self.hyperparameters, is_leaf=lambda axis: axis is None)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished sweep.
+
+    Attributes:
+        groups: one per combination of static settings.
+        names: the swept settings' names, static ones first.
+    """
+
+    groups: list[Group]
+    names: list[str]
+
+    @property
+    def trainer(self) -> Trainer:
+        """The first group's trainer."""
+        return self.groups[0].trainer
+
+    @property
+    def num_members(self) -> int:
+        """Number of runs."""
+        return sum(len(group.seeds) for group in self.groups)
+
+    def locate(self, member: int) -> tuple[Group, int]:
+        """The group of a member and its index there.
+
+        Raises:
+            IndexError: if there is no such member.
+        """
+        if not 0 <= member < self.num_members:
+            raise IndexError(f"member {member} does not exist: this sweep has members 0 to {self.num_members - 1}")
+        for group in self.groups:
+            if member < len(group.seeds):
+                break
+            member -= len(group.seeds)
+        return group, member
+
+    @property
+    def table(self) -> "pandas.DataFrame":
+        """One row per member and evaluation, tidy: settings, seed, weights, steps, returns, length."""
+        import pandas
+
+        from jaxrl.tables import evaluation_table
+
+        frames, first = [], 0
+        for group in self.groups:
+            frames.append(evaluation_table(group, self.names, first))
+            first += len(group.seeds)
+        return pandas.concat(frames, ignore_index=True)
+
+    def arrays(self) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """Results as dense arrays and the names of their axes.
+
+        Returns:
+            Arrays `returns`, `discounted_returns` `[setting, weight, seed, evaluation, objective]`
+            and `length`, `steps` without the last axis, and those names.
+        """
+        first = self.groups[0]
+        num_seeds = len(dict.fromkeys(first.seeds))
+        num_weights = 1 if first.weights is None else len(np.unique(first.weights, axis=0))
+        axes = ("setting", "weight", "seed", "evaluation", "objective")
+
+        def shaped(name: str) -> np.ndarray:
+            stacked = np.concatenate([np.asarray(getattr(group.result.evaluation, name)) for group in self.groups])
+            return stacked.reshape(-1, num_weights, num_seeds, *stacked.shape[1:])
+
+        return {name: shaped(name) for name in ("returns", "discounted_returns", "length", "steps")}, axes
+
+    def final_returns(self, discounted: bool = False) -> Float[np.ndarray, "member objective"]:
+        """Returns of every member's last evaluation."""
+        name = "discounted_returns" if discounted else "returns"
+        return np.concatenate([np.asarray(getattr(g.result.evaluation, name))[:, -1] for g in self.groups])
+
+    def policy(self, member: int, explore: bool = False) -> Policy:
+        """One member as a policy."""
+        group, index = self.locate(member)
+        state, hyperparameters = group.member(index)
+        return Policy(group.trainer.agent, state.agent, hyperparameters, explore)
+
+    def train_on(self, member: int, **settings: Any) -> Result:
+        """Continues one member for another run, with settings such as `total_steps` changed."""
+        group, index = self.locate(member)
+        state, hyperparameters = group.member(index)
+        continued = group.trainer.rebuild(**{**group.static, **settings})
+        return jax.jit(continued.train_on)(state, hyperparameters)
+
+    def evaluate(self, num_episodes: int, seed: int = 0, explore: bool | None = None) -> Evaluation:
+        """Evaluates every final policy afresh; all members face the same episodes."""
+        parts = []
+        for group in self.groups:
+            config = group.trainer.config
+            evaluate = evaluator(
+                group.trainer.environment,
+                group.trainer.agent,
+                num_episodes,
+                config.evaluation_steps,
+                config.evaluation_explores if explore is None else explore,
+            )
+            mapped = jax.jit(jax.vmap(evaluate, in_axes=(None, 0, group.axes)))
+            state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state.agent))
+            parts.append(jax.device_get(mapped(jax.random.key(seed), state, group.hyperparameters)))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

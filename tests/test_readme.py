@@ -1,0 +1,40 @@
+"""The README's snippet and tables are true."""
+
+import re
+from pathlib import Path
+
+import jaxrl
+from jaxrl.agents import AGENTS
+from jaxrl.aggregation import AGGREGATORS
+from jaxrl.cli import main
+from jaxrl.objectives.surrogate import SURROGATES
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["--total-steps", "10240", "--num-evaluations", "1", "--progress", "False"]
+    assert main(["train", "ppo", "gymnax/CartPole-v1", *small, "--out", "runs/cartpole"]) == 0
+    snippet = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    for written, cheap in (("500_000", "10_240"), ("200_000", "10_240"), (", 64)", ", 3)"), ("seeds=8", "seeds=1")):
+        assert written in snippet
+        snippet = snippet.replace(written, cheap)
+    names: dict = {}
+    exec(snippet, names)
+    assert names["result"].evaluation.returns.shape == (10, 1)
+    assert names["many"].evaluation.returns.shape == (3, 10, 1)
+    assert names["sweep"].num_members == 6
+    assert names["front"].num_members == 4 * 32
+    environment = names["env"]
+    key = names["jax"].random.key(0)
+    _, observation = environment.reset(key, environment.params)
+    assert int(names["policy"](key, observation)) in (0, 1)
+
+
+def test_every_name_is_in_a_table():
+    for registry in (AGENTS, SURROGATES, AGGREGATORS):
+        for name in registry:
+            assert f"`{name}`" in README, name
+    for suite in {name.split("/")[0] for name in jaxrl.list_environments()}:
+        assert f"`{suite}/`" in README, suite
