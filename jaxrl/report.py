@@ -62,7 +62,7 @@ def _final_summary(swept: Sweep) -> Any:
     last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
     by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
     value = return_columns(swept.trainer.environment.spec)
-    frames = [summary(last, by, column).assign(value=column) for column in value]
+    frames = [summary(last[np.isfinite(last[column])], by, column).assign(value=column) for column in value]
     import pandas
 
     return pandas.concat(frames, ignore_index=True)
@@ -71,7 +71,9 @@ def _final_summary(swept: Sweep) -> Any:
 def draw_curves(table: Any, built: Trainer, directory: Path) -> None:
     """Learning curves of a table of evaluations, one figure per objective."""
     for column in return_columns(built.environment.spec):
-        figure = plotting.learning_curves(table, value=column, title=built.environment.spec.name)
+        figure = plotting.learning_curves(
+            table[np.isfinite(table[column])], value=column, title=built.environment.spec.name
+        )
         plotting.save(figure, figures(directory) / f"curve_{column}.png")
 
 
@@ -84,6 +86,7 @@ def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
         return
     draw_curves(table, swept.trainer, directory)
     column = return_columns(spec)[0]
+    table = table[np.isfinite(table[column])]
     numeric = [name for name in swept.names if np.issubdtype(table[name].dtype, np.number)]
     for name in numeric:
         if table[name].nunique() > 1 and len(swept.names) == 1:

@@ -72,6 +72,7 @@ def sweep(
     if len(combinations) > 1:
         say(f"{len(combinations)} combinations of static settings ({', '.join(static)}): one compilation each")
     options = options or RunOptions(label="sweep")
+    directory = directory or options.checkpoint_directory
     groups = []
     for index, combination in enumerate(combinations):
         chosen = trainer.rebuild(**combination) if combination else trainer
@@ -144,7 +145,7 @@ def _run_group(
     for index in range(count):
         chosen = np.arange(index * block, (index + 1) * block) % len(rows)
         label = options.label if count == 1 else f"{options.label} {index + 1}/{count}"
-        place = directory / f"block_{index}" if directory else options.checkpoint_directory
+        place = directory / f"block_{index}" if directory else None
         here = replace(options, label=label, checkpoint_directory=place)
         results.append(_run_block(trainer, compiled, keys, batched, axes, chosen, here))
     result = jax.tree.map(lambda *leaves: _join(leaves, len(rows)), *results)

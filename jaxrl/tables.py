@@ -31,7 +31,7 @@ def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[st
 
 
 def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pandas.DataFrame":
-    """One row per member and evaluation of a sweep's group."""
+    """One row per member and evaluation of a sweep's group; `finite` is false where a loss was not."""
     import pandas
 
     count = group.result.evaluation.steps.shape[1]
@@ -45,6 +45,8 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     columns["setting"] = np.repeat(
         [", ".join(f"{k}={_text(v)}" for k, v in d.items()) or "default" for d in described], count
     )
+    diverged = np.asarray(group.result.metrics["non_finite"]).sum(axis=1) > 0
+    columns["finite"] = np.repeat(~diverged, count)
     for name in names:
         values = [d[name] if np.ndim(d[name]) == 0 else str(d[name]) for d in described]
         columns[name] = np.repeat(values, count)

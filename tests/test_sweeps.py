@@ -36,7 +36,7 @@ def test_the_table_has_a_row_per_member_and_evaluation(swept):
     table = swept.table
     assert len(table) == 2 * 3 * 2 * 2
     assert set(table["seed"]) == {0, 1}
-    assert list(table.columns[:5]) == ["member", "seed", "setting", "learning_rate", "environment.max_steps_in_episode"]
+    assert list(table.columns[:5]) == ["member", "seed", "setting", "finite", "learning_rate"]
     np.testing.assert_array_equal(table["length"], table["environment.max_steps_in_episode"])
 
 
@@ -100,6 +100,12 @@ def test_designs_fill_their_ranges():
         assert a.min() >= 1e-4 and a.max() <= 1e-1
         np.testing.assert_allclose(b.mean(), 0.5, atol=0.15)
         np.testing.assert_allclose(np.bincount(c.astype(int))[2:] / 512, 0.25, atol=0.06)
+
+
+def test_a_diverged_member_is_marked_and_loses_nothing(trainer):
+    result = jaxrl.sweep(trainer, hyperparameters={"learning_rate": [1e-3, 1e30]}, **QUIET)
+    assert result.table.groupby("member")["finite"].first().tolist() == [True, False]
+    assert np.all(np.isfinite(result.final_returns()[0]))
 
 
 def test_a_sobol_sweep_runs(trainer):
