@@ -94,7 +94,7 @@ STUDIES = {
             "num_envs": 64,
             "num_steps": 128,
             "num_minibatches": 8,
-            "total_steps": 3_000_000,
+            "total_steps": 1_000_000,
             "learning_rate": 1e-3,
             "hidden_sizes": (128,),
             "activation": "relu",

@@ -64,6 +64,19 @@ def is_image(space: Space) -> bool:
     return isinstance(space, Box) and len(space.shape) == 3
 
 
+def patches(
+    image: Float[Array, "*batch height width channel"],
+) -> Float[Array, "*batch inner_height inner_width patch"]:
+    """Every 3x3 neighbourhood as one vector of 9 x channels entries.
+
+    A dense layer on it is the 3x3 convolution without padding. As one matrix product it is much faster on a CPU than
+    XLA's convolution, above all batched over members, where that becomes a grouped convolution.
+    """
+    height, width = image.shape[-3] - 2, image.shape[-2] - 2
+    shifted = [image[..., i : i + height, j : j + width, :] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1)
+
+
 class Torso(nn.Module):
     """Features to features: an optional convolution, then dense layers."""
 
@@ -76,7 +89,7 @@ class Torso(nn.Module):
     def __call__(self, features: Array, weights: Array | None) -> Array:
         activation = ACTIVATIONS[self.activation]
         if self.convolve:
-            features = activation(nn.Conv(self.channels, (3, 3), padding="VALID")(features))
+            features = activation(nn.Dense(self.channels, name="Convolution")(patches(features)))
             features = features.reshape(*features.shape[:-3], -1)
         if weights is not None:
             weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))

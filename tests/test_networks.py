@@ -263,3 +263,13 @@ def test_settings_that_do_not_fit_are_refused(options, fragment):
 def test_unknown_names_are_refused_with_the_nearest(options, nearest):
     with pytest.raises(UnknownNameError, match=f"Did you mean '{nearest}'"):
         build(**options)
+
+
+def test_patches_and_a_dense_layer_are_a_convolution():
+    from jaxrl.networks import patches
+
+    image = jax.random.normal(jax.random.key(0), (5, 10, 9, 4))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 4, 7))
+    numbers = ("NHWC", "HWIO", "NHWC")
+    convolved = jax.lax.conv_general_dilated(image, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+    np.testing.assert_allclose(patches(image) @ kernel.reshape(36, 7), convolved, atol=1e-4)
