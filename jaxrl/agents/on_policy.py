@@ -13,10 +13,7 @@ from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts, see
 from jaxrl.agents.on_policy_update import make_optimiser, update
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.normalisation import (
-    RewardScale,
-    init_statistics,
-)
+from jaxrl.normalisation import RewardScale, init_statistics
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]

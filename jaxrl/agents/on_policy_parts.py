@@ -8,11 +8,7 @@ from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, actor_critic
-from jaxrl.normalisation import (
-    RewardScale,
-    RunningStatistics,
-    normalise,
-)
+from jaxrl.normalisation import RewardScale, RunningStatistics, normalise
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
 from jaxrl.types import Array, PyTree
 

@@ -13,11 +13,7 @@ from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, see
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.aggregation import ReturnSummary, aggregate, standardise
-from jaxrl.normalisation import (
-    RewardScale,
-    scale_rewards,
-    update_statistics,
-)
+from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.objectives.surrogate import SurrogateInputs
 from jaxrl.objectives.value import clipped_squared_error, squared_error
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
