@@ -73,10 +73,10 @@ def _train(configuration: Configuration, built: Trainer, directory: Path, option
     result = execute(built, compiled, key, built.hyperparameters, axes, options)
     spec = built.environment.spec
     table = metrics_table(result.metrics, spec, built.steps_per_iteration)
-    evaluated = evaluation_columns(result.evaluation, spec)
-    import pandas
-
-    table = table.merge(pandas.DataFrame(evaluated), on="steps", how="left")
+    # Joined by iteration: counts of steps kept as float32 inside a program are inexact beyond 2^24.
+    for name, values in evaluation_columns(result.evaluation, spec).items():
+        if name != "steps":
+            table.loc[built.evaluation_iterations, name] = values
     table.insert(0, "seed", configuration.seeds[0])
     write_table(table, directory / "metrics.csv")
     draw_curves(table[table["length"].notna()].assign(setting=configuration.agent), built, directory)

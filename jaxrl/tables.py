@@ -53,7 +53,11 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     if group.weights is not None:
         for i, objective in enumerate(spec.objective_names):
             columns[f"weight_{objective}"] = np.repeat(group.weights[:, i], count)
-    return pandas.DataFrame({**columns, **evaluation_columns(group.result.evaluation, spec)})
+    results = evaluation_columns(group.result.evaluation, spec)
+    # Counted here: inside a program steps are float32, which is inexact beyond 2^24.
+    counted = (group.trainer.evaluation_iterations + 1) * group.trainer.steps_per_iteration
+    results["steps"] = np.tile(counted, len(group.seeds))
+    return pandas.DataFrame({**columns, **results})
 
 
 def metrics_table(
