@@ -106,8 +106,10 @@ class Sweep:
             and `length`, `steps` without the last axis, and those names.
         """
         first = self.groups[0]
-        num_seeds = len(dict.fromkeys(first.seeds))
-        num_weights = 1 if first.weights is None else len(np.unique(first.weights, axis=0))
+        num_seeds = len(set(first.seeds))
+        # Members of one setting share its dict; equal weights still count apart.
+        num_settings = len({id(settings) for settings in first.settings})
+        num_weights = len(first.seeds) // (num_settings * num_seeds)
         axes = ("setting", "weight", "seed", "evaluation", "objective")
 
         def shaped(name: str) -> np.ndarray:

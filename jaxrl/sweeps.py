@@ -66,6 +66,8 @@ def sweep(
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("a sweep needs at least one seed")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must differ: equal seeds are equal runs, got {seeds}")
     static, settings = _split(trainer, dict(hyperparameters or {}), design, samples, design_seed)
     weights = _weights(trainer, weights)
     combinations = designs.grid(static)

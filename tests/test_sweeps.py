@@ -47,6 +47,11 @@ def test_arrays_have_named_axes(swept):
     np.testing.assert_array_equal(arrays["length"][:, 0, 0, 0], [3, 5, 7, 3, 5, 7])
 
 
+def test_equal_weights_keep_their_own_axis(trainer):
+    swept = jaxrl.sweep(trainer, seeds=2, weights=3, **QUIET)
+    assert swept.arrays()[0]["returns"].shape == (1, 3, 2, 2, 1)
+
+
 def test_a_member_equals_its_single_run(trainer, swept):
     from jaxrl.hyperparameters import replace
 
@@ -158,6 +163,7 @@ def test_memory_grows_with_the_batch(trainer):
         ({"hyperparameters": {"discount": [2.0]}}, "'discount' must lie in"),
         ({"weights": [[0.5, 0.5]]}, "weights need 1 entries"),
         ({"seeds": 0}, "at least one seed"),
+        ({"seeds": [1, 1]}, "seeds must differ"),
         ({"design": "sobol"}, "needs samples="),
         ({"design": "latin"}, "unknown design 'latin'"),
         (
