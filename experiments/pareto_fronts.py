@@ -48,7 +48,7 @@ def study(name: str, weights: int, seeds: int, settings: dict[str, Any], known: 
     seconds = time.perf_counter() - start
     found = jaxrl.front(sweep)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    front_table(found, sweep).to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g")
+    front_table(found).to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g")
     names, reference = found.spec.objective_names, found.spec.reference_point
     figure = plotting.front(found.points, names, reference, known, title=found.spec.name)
     plotting.save(figure, RESULTS / f"{name}.png")

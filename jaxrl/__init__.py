@@ -5,7 +5,8 @@ from jaxrl.designs import Integer, LogUniform, Uniform
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
 from jaxrl.experiment import load, load_sweep, save_member
-from jaxrl.morl.front import Front, front
+from jaxrl.morl.algorithms import study
+from jaxrl.morl.front import Front, choose, front
 from jaxrl.policy import Policy
 from jaxrl.running import RunOptions
 from jaxrl.sweeps import Sweep, sweep
@@ -27,6 +28,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "agents",
+    "choose",
     "environments",
     "front",
     "list_environments",
@@ -37,6 +39,7 @@ __all__ = [
     "register",
     "save_member",
     "statistics",
+    "study",
     "sweep",
     "trainer",
     "use_cpu_cores",

@@ -10,9 +10,10 @@ import tyro
 
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
-from jaxrl.cli_options import COMMANDS, pairs, parse_settings, sweep_options, swept
+from jaxrl.cli_options import COMMANDS, pairs, parse_settings, sweep_options, swept, what_to_run
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
+from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.objectives.surrogate import SURROGATES
 
 __all__ = ["main"]
@@ -66,16 +67,17 @@ def _train(arguments: list[str]) -> None:
 
 
 def _sweep(arguments: list[str], command: str = "sweep") -> None:
-    parsed, settings = parse_settings(command, arguments, sweep_options(command == "pareto"))
+    options = sweep_options(command, what_to_run(command, arguments))
+    parsed, settings = parse_settings(command, arguments, options)
     rest = {
         "seeds": tuple(range(parsed.seeds)),
         "hyperparameters": swept(parsed.sweep),
-        "weights": parsed.num_weights,
+        "weights": getattr(parsed, "num_weights", None),
         "design": parsed.design,
         "samples": parsed.samples,
     }
     if command == "pareto":
-        rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": parsed.discounted}
+        rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
     _run(command, parsed, settings, **rest)
 
 
@@ -135,7 +137,9 @@ def _plot(arguments: list[str]) -> None:
 class _ListArguments:
     """List what jaxrl knows."""
 
-    what: tyro.conf.Positional[Literal["all", "environments", "agents", "objectives", "aggregators"]] = "all"
+    what: tyro.conf.Positional[Literal["all", "environments", "agents", "objectives", "aggregators", "algorithms"]] = (
+        "all"
+    )
     """Which names to list."""
 
 
@@ -146,6 +150,7 @@ def _list(arguments: list[str]) -> None:
         "agents": {name: entry.build.__doc__ for name, entry in AGENTS.items()},
         "objectives": {name: build.__doc__ for name, build in SURROGATES.items()},
         "aggregators": {name: build.__doc__ for name, build in AGGREGATORS.items()},
+        "algorithms": {name: entry.build.__doc__ for name, entry in ALGORITHMS.items()},
     }
     for kind, entries in listed.items():
         if what in ("all", kind):

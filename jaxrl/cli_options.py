@@ -13,18 +13,19 @@ import tyro
 
 from jaxrl.agents import AGENTS, OnPolicyHyperparameters, agent_entry
 from jaxrl.errors import require_name
+from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.training import TrainerConfig
 
-__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept"]
+__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept", "what_to_run"]
 
 COMMANDS = {
     "train": "train one agent",
     "sweep": "train seeds x settings x weights as one program",
-    "pareto": "find a Pareto front: one agent under many preference weights",
+    "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
     "plot": "draw a run's figures again",
-    "list": "list environments, agents, objectives and aggregators",
+    "list": "list environments, agents, objectives, aggregators and algorithms",
 }
 
 
@@ -38,9 +39,9 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def _hyperparameter_docs() -> dict[str, str]:
-    """The `Attributes:` section of the hyperparameters' docstring."""
-    lines = inspect.getdoc(OnPolicyHyperparameters).split("Attributes:")[1].splitlines()
+def _hyperparameter_docs(cls: type) -> dict[str, str]:
+    """The `Attributes:` section of the docstring of a class of hyperparameters."""
+    lines = inspect.getdoc(cls).split("Attributes:")[1].splitlines()
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
 
 
@@ -59,15 +60,41 @@ def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
     return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
 
 
+def _static_options(config: Any) -> list[tuple]:
+    docs = _attribute_docs(type(config))
+    return [
+        _option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name))
+        for item in fields(config)
+    ]
+
+
+def _algorithm_options(algorithm: str) -> dict[str, tuple]:
+    """Options of a study: the algorithm's, the protocol's, and those of its members that it leaves to the user."""
+    entry = ALGORITHMS[algorithm]
+    config, traced = entry.config(), entry.hyperparameters()
+    docs = _hyperparameter_docs(entry.hyperparameters)
+    options = [*_static_options(config), *(_option(n, float, docs[n], v) for n, v in traced._asdict().items())]
+    options += [
+        _option("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),
+        _option("evaluation_discount", float, "Discount of all reported returns. Default: the environment's.", None),
+        _option("horizon", int, "Steps after which episodes are cut. Default: the environment's limit.", None),
+        _option("reference_point", tuple[float, ...], "Of the hypervolume. Default: the environment's.", None),
+    ]
+    chosen = {option[0] for option in options} | {"weights", *entry.chosen}
+    members = {name: option for name, option in _setting_options(config.member_agent).items() if name not in chosen}
+    for name, value in entry.training.items():
+        kind, _ = members[name][1:]
+        members[name] = (name, kind, field(default=value))
+    return members | {option[0]: option for option in options}
+
+
 def _setting_options(agent: str) -> dict[str, tuple]:
     """Options for the schedule, the agent's static settings and its traced hyperparameters, by name."""
+    if agent in ALGORITHMS:
+        return _algorithm_options(agent)
     entry = agent_entry(agent)
-    options = []
-    for config in (TrainerConfig(), entry.config):
-        docs = _attribute_docs(type(config))
-        for item in fields(config):
-            options.append(_option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name)))
-    docs, defaults = _hyperparameter_docs(), OnPolicyHyperparameters(**entry.defaults)
+    options = [*_static_options(TrainerConfig()), *_static_options(entry.config)]
+    docs, defaults = _hyperparameter_docs(OnPolicyHyperparameters), OnPolicyHyperparameters(**entry.defaults)
     for name in OnPolicyHyperparameters._fields:
         if name == "weights":
             options.append(_option(name, tuple[float, ...], docs[name].capitalize() + " Default: equal.", None))
@@ -76,8 +103,8 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     return {option[0]: option for option in options}
 
 
-def _base_options() -> list[tuple]:
-    agent = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of: {', '.join(AGENTS)}.")]
+def _base_options(command: str) -> list[tuple]:
+    agent = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of: {', '.join(_runnable(command))}.")]
     environment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A name of `jaxrl list environments`.")]
     out = Annotated[Path | None, tyro.conf.arg(help="Run directory. Default: runs/AGENT-TASK.")]
     pairs = tyro.conf.UseAppendAction[tuple[str, ...]]
@@ -104,8 +131,9 @@ def _base_options() -> list[tuple]:
     ]
 
 
-def sweep_options(pareto: bool) -> list[tuple]:
-    """Options of a sweep, or of a Pareto study."""
+def sweep_options(command: str, name: str) -> list[tuple]:
+    """Options of a sweep, or of a Pareto study by the agent or algorithm `name`."""
+    pareto = command == "pareto"
     many = Annotated[int, tyro.conf.arg(help="Number of seeds (0, 1, ...).")]
     swept = Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
@@ -121,15 +149,30 @@ def sweep_options(pareto: bool) -> list[tuple]:
     options = [
         ("seeds", many, field(default=2 if pareto else 1)),
         ("sweep", swept, field(default=())),
-        ("num_weights", weights, field(default=32 if pareto else None)),
         ("design", design, field(default="grid")),
         ("samples", samples, field(default=None)),
     ]
+    if name not in ALGORITHMS:
+        options.append(("num_weights", weights, field(default=32 if pareto else None)))
     if not pareto:
         return options
     episodes = Annotated[int, tyro.conf.arg(help="Episodes per policy of the final evaluation.")]
     discounted = Annotated[bool, tyro.conf.arg(help="Show discounted returns.")]
-    return [*options, ("front_episodes", episodes, field(default=64)), ("discounted", discounted, field(default=False))]
+    options.append(("front_episodes", episodes, field(default=64)))
+    # A study's own protocol says how its returns are discounted.
+    return options if name in ALGORITHMS else [*options, ("discounted", discounted, field(default=False))]
+
+
+def what_to_run(command: str, arguments: list[str]) -> str:
+    """The agent or algorithm that the command line names first."""
+    name = next((word for word in arguments if not word.startswith("-")), "ppo")
+    kind = "agent or algorithm" if command == "pareto" else "agent"
+    return require_name(kind, name, _runnable(command))
+
+
+def _runnable(command: str) -> list[str]:
+    """What a command can run."""
+    return [*AGENTS, *ALGORITHMS] if command == "pareto" else [*AGENTS]
 
 
 def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
@@ -140,9 +183,8 @@ def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
 
 def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tuple[Any, dict[str, Any]]:
     """Parsed options, and the trainer's settings among them that were given."""
-    agent = next((word for word in arguments if not word.startswith("-")), "ppo")
-    settings = _setting_options(require_name("agent", agent, AGENTS))
-    parsed = _parse(command, arguments, [*_base_options(), *extra, *settings.values()])
+    settings = _setting_options(what_to_run(command, arguments))
+    parsed = _parse(command, arguments, [*_base_options(command), *extra, *settings.values()])
     given = {name: getattr(parsed, name) for name, option in settings.items()}
     given = {name: value for name, value in given.items() if value != settings[name][2].default}
     return parsed, {**given, **pairs(parsed.set)}

@@ -21,7 +21,9 @@ from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import evaluator
 from jaxrl.hyperparameters import leaves
+from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
+from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute, program
@@ -36,7 +38,7 @@ __all__ = ["Configuration", "Outcome", "load", "read_configuration", "run", "sav
 class Outcome:
     """What `run` returns: the trainer, and a `Result`, or a `Sweep` with its `Front`."""
 
-    trainer: Trainer
+    trainer: Trainer | Study
     result: Result | None = None
     sweep: Sweep | None = None
     front: Front | None = None
@@ -58,10 +60,12 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
     return _sweep(configuration, built, directory, options)
 
 
-def _build(configuration: Configuration) -> Trainer:
+def _build(configuration: Configuration) -> Trainer | Study:
     environment = make(configuration.environment, **configuration.environment_options)
     if configuration.kind == "pareto" and environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
+    if configuration.kind == "pareto" and configuration.agent in ALGORITHMS:
+        return study(configuration.agent, environment, **configuration.settings)
     return trainer(configuration.agent, environment, **configuration.settings)
 
 
@@ -103,7 +107,7 @@ def _sweep(configuration: Configuration, built: Trainer, directory: Path, option
         draw_sweep(table, swept, directory)
         return Outcome(built, sweep=swept)
     found = front(swept, configuration.evaluation_episodes, configuration.discounted)
-    write_front(found, swept, directory)
+    write_front(found, directory)
     return Outcome(built, sweep=swept, front=found)
 
 

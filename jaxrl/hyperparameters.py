@@ -92,7 +92,8 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
 
 def check_values(values: Mapping[str, Any], num_objectives: int) -> None:
     """Raises ValueError for a concrete value outside the range of its leaf or not a number."""
-    for name, value in values.items():
+    for path, value in values.items():
+        name = path.removeprefix("training.")
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"hyperparameter {name!r} takes numbers, got {value!r}")

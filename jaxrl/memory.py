@@ -1,6 +1,7 @@
 """How many members of a sweep fit in memory."""
 
 import os
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -8,7 +9,10 @@ import numpy as np
 from jaxrl.environments.batching import vectorise
 from jaxrl.rollouts import collect
 from jaxrl.training import Trainer
-from jaxrl.types import PyTree
+from jaxrl.types import PRNGKeyArray, PyTree
+
+if TYPE_CHECKING:
+    from jaxrl.morl.study import Study
 
 __all__ = ["bytes_per_member", "members_that_fit"]
 
@@ -17,18 +21,28 @@ _COPIES = 4
 _SHARE = 0.4
 
 
-def bytes_per_member(trainer: Trainer) -> int:
-    """Estimated bytes of one member: its state, its metrics and a few copies of its experience."""
+def bytes_per_member(trainer: "Trainer | Study") -> int:
+    """Estimated bytes of one member: its state, its metrics and a few copies of its experience.
+
+    A study counts as one member, with the experience of all that learn in it.
+    """
     key = jax.random.key(0)
-    hyperparameters = trainer.hyperparameters
-    state = jax.eval_shape(trainer.init, key, hyperparameters)
-    outputs = jax.eval_shape(trainer.step, state, hyperparameters, 0)[1]
+    state = jax.eval_shape(trainer.init, key, trainer.hyperparameters)
+    outputs = jax.eval_shape(trainer.step, state, trainer.hyperparameters, 0)[1]
+    inner, count = (trainer, 1) if isinstance(trainer, Trainer) else (trainer.trainer, trainer.num_members)
+    experience = _COPIES * _size(_rollout(inner, key)) * count
+    return 2 * _size(state) + experience + trainer.num_iterations * _size(outputs)
+
+
+def _rollout(trainer: Trainer, key: PRNGKeyArray) -> PyTree:
     batched = vectorise(trainer.environment, trainer.agent.config.num_envs)
-    rollout = jax.eval_shape(lambda k, s, h: collect(k, s, trainer.agent, batched, h), key, state, hyperparameters)[1]
-    return 2 * _size(state) + _COPIES * _size(rollout) + trainer.num_iterations * _size(outputs)
+    state = jax.eval_shape(trainer.init, key, trainer.hyperparameters)
+    return jax.eval_shape(
+        lambda k, s, h: collect(k, s, trainer.agent, batched, h), key, state, trainer.hyperparameters
+    )[1]
 
 
-def members_that_fit(trainer: Trainer, num_devices: int) -> int:
+def members_that_fit(trainer: "Trainer | Study", num_devices: int) -> int:
     """Members that fit in 40 % of the memory of `num_devices` devices, at least one each."""
     device = jax.local_devices()[0]
     statistics = device.memory_stats() or {}

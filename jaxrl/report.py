@@ -19,18 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["describe", "draw_curves", "draw_sweep", "front_table", "write_front", "write_table"]
 
 
-def front_table(found: Front, swept: Sweep) -> Any:
+def front_table(found: Front) -> Any:
     """One row per policy: seed, weights, returns, and whether it is on the front."""
-    import pandas
-
-    names = found.spec.objective_names
-    rows = {"member": np.arange(len(found.points)), "on_front": found.on_front}
-    rows |= {"seed": np.concatenate([group.seeds for group in swept.groups])}
-    if swept.groups[0].weights is not None:
-        weights = np.concatenate([group.weights for group in swept.groups])
-        rows |= {f"weight_{name}": weights[:, i] for i, name in enumerate(names)}
-    rows |= {f"return_{name}": found.points[:, i] for i, name in enumerate(names)}
-    return pandas.DataFrame(rows)
+    returns = {f"return_{name}": found.points[:, i] for i, name in enumerate(found.spec.objective_names)}
+    return found.labels.assign(on_front=found.on_front, **returns)
 
 
 def describe(outcome: "Outcome") -> str:
@@ -43,8 +35,8 @@ def describe(outcome: "Outcome") -> str:
         return _as_text(table)
     if outcome.front is None:
         return _as_text(_final_summary(outcome.sweep))
-    found, swept = outcome.front, outcome.sweep
-    rows = front_table(found, swept)
+    found = outcome.front
+    rows = front_table(found)
     on_front = rows[rows["on_front"]].drop(columns="on_front").sort_values(f"return_{spec.objective_names[0]}")
     return (
         f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{_as_text(on_front)}\n\n"
@@ -96,10 +88,10 @@ def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
         plotting.save(plotting.sweep_heatmap(table, x, y, column), figures(directory) / "heatmap.png")
 
 
-def write_front(found: Front, swept: Sweep, directory: Path) -> None:
+def write_front(found: Front, directory: Path) -> None:
     """Tables and figure of a Pareto study."""
     names = found.spec.objective_names
-    write_table(front_table(found, swept), directory / "front.csv")
+    write_table(front_table(found), directory / "front.csv")
     write_table(found.measures, directory / "measures.csv")
     figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
     plotting.save(figure, figures(directory) / "front.png")

@@ -1,7 +1,7 @@
 """Sweeps: seeds x settings x preference weights as one program, sharded over all devices."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from jaxrl.memory import members_that_fit
 from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.running import Program, RunOptions, execute, program
 from jaxrl.sweep_result import Group, Sweep
-from jaxrl.training import Result, Trainer, TrainerConfig
+from jaxrl.training import Result, Trainer
 from jaxrl.types import Array, Float
 
 __all__ = ["Group", "Sweep", "sweep"]
@@ -92,10 +92,9 @@ def _split(
 ) -> tuple[dict[str, list], list[dict[str, Any]]]:
     """Static lists, and the traced settings of the design."""
     require_name("design", design, ("grid", "random", "sobol"))
-    static_names = {field.name for config in (TrainerConfig, type(trainer.agent.config)) for field in fields(config)}
-    static = {name: values.pop(name) for name in list(values) if name in static_names}
+    static = {name: values.pop(name) for name in list(values) if name in trainer.static_names}
     for name in values:
-        named.resolve(trainer.hyperparameters, name, static_names)
+        named.resolve(trainer.hyperparameters, name, trainer.static_names)
     designs.grid(static)
     if design == "grid":
         if samples is not None:

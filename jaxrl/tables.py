@@ -21,7 +21,9 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 
 
 def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
-    """Columns of evaluations whose leading axes are flattened to rows."""
+    """Columns of evaluations whose leading axes are flattened to rows: returns, or the measures of a front."""
+    if not isinstance(evaluation, Evaluation):
+        return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}
     columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
     for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
         flat = np.asarray(values).reshape(-1, spec.num_objectives)
@@ -34,7 +36,8 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     """One row per member and evaluation of a sweep's group; `finite` is false where a loss was not."""
     import pandas
 
-    count = group.result.evaluation.steps.shape[1]
+    counted = group.trainer.evaluation_steps
+    count = len(counted)
     spec = group.trainer.environment.spec
     rows = range(len(group.seeds))
     columns: dict[str, Any] = {
@@ -55,8 +58,7 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
             columns[f"weight_{objective}"] = np.repeat(group.weights[:, i], count)
     results = evaluation_columns(group.result.evaluation, spec)
     # Counted here: inside a program steps are float32, which is inexact beyond 2^24.
-    counted = (group.trainer.evaluation_iterations + 1) * group.trainer.steps_per_iteration
-    results["steps"] = np.tile(counted, len(group.seeds))
+    results = {"steps": np.tile(counted, len(group.seeds)), **{k: v for k, v in results.items() if k != "steps"}}
     return pandas.DataFrame({**columns, **results})
 
 
@@ -73,8 +75,8 @@ def metrics_table(
         if array.ndim == 1:
             columns[name] = array
         else:
-            labels = return_columns(spec)
-            columns |= {f"episode_{labels[i]}": array[:, i] for i in range(array.shape[1])}
+            prefix = name.removesuffix("return")
+            columns |= {prefix + label: array[:, i] for i, label in enumerate(return_columns(spec))}
     return pandas.DataFrame(columns)
 
 

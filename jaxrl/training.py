@@ -101,6 +101,16 @@ class Trainer(NamedTuple):
         """Indices of the iterations that end with an evaluation."""
         return _evaluation_iterations(self.config.num_evaluations, self.num_iterations)
 
+    @property
+    def evaluation_steps(self) -> np.ndarray:
+        """Environment steps before each evaluation, counted exactly."""
+        return (self.evaluation_iterations + 1) * self.steps_per_iteration
+
+    @property
+    def static_names(self) -> set[str]:
+        """Names of static settings."""
+        return {field.name for config in (TrainerConfig, type(self.agent.config)) for field in fields(config)}
+
 
 def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
     """Builds a training program.
@@ -215,6 +225,7 @@ def _step(
     metrics = {
         **metrics,
         "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
+        "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(summary.count > 0, summary.length, jnp.nan),
         "episodes": summary.count,
     }

@@ -211,10 +211,11 @@ def test_two_processes_share_a_sweep(trainer):
 
 
 def test_sparsity_is_measured_on_the_front_alone():
-    from jaxrl.morl.front import measures
+    from jaxrl.morl.problem import make_problem, measure
 
-    spec = jaxrl.make("mo/deep-sea-treasure-concave").spec
-    found = measures(np.asarray([[1.0, -1.0], [124.0, -19.0], [0.0, -100.0], [1.0, -1.0]]), spec)
+    environment = jaxrl.make("mo/deep-sea-treasure-concave")
+    points = jnp.asarray([[1.0, -1.0], [124.0, -19.0], [0.0, -100.0], [1.0, -1.0]])
+    found = measure(make_problem(environment), points)
     # Two distinct points: 123² + 18², whatever is dominated or repeated.
     assert found["sparsity"] == pytest.approx(123.0**2 + 18.0**2)
     assert found["cardinality"] == 2

@@ -49,6 +49,8 @@ class Agent(NamedTuple):
             `observation` may have any leading batch axes, `start` of an episode is a fresh memory.
         value: `(state, observation, memory, hyperparameters) -> [*batch, objective]`, the critic's
             value of an observation that follows `memory`.
+        inherit: `(fresh state, parent state) -> state`: what was learnt goes on, what belongs to the old
+            objective (multipliers, return estimates) is as fresh.
         update: `(key, state, Rollout, ReturnSummary, hyperparameters, progress) -> (state, metrics)`.
         hyperparameters: defaults of everything traced but the environment's leaf.
         config: what is static.
@@ -62,6 +64,7 @@ class Agent(NamedTuple):
     action: Callable[[Array], Array]
     act: Callable[..., tuple[Array, PyTree]]
     value: Callable[..., Array]
+    inherit: Callable[[PyTree, PyTree], PyTree]
     update: Callable[..., tuple[PyTree, dict[str, Array]]]
     hyperparameters: Any
     config: Any

@@ -40,6 +40,7 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
         action=parts.distribution.action,
         act=partial(act, parts),
         value=partial(value, parts),
+        inherit=inherit,
         update=partial(update, parts),
         hyperparameters=make_hyperparameters(parts, defaults or {}),
         config=config,
@@ -70,6 +71,11 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
         surrogate=parts.surrogate.init_state(hp.objective),
     )
+
+
+def inherit(fresh: OnPolicyState, parent: OnPolicyState) -> OnPolicyState:
+    """The parent's networks, optimiser and statistics under a fresh aggregator and surrogate."""
+    return parent._replace(aggregator=fresh.aggregator, surrogate=fresh.surrogate)
 
 
 def explore(

@@ -1,13 +1,19 @@
-"""The Pareto front that a sweep over weights found, and its measures."""
+"""The Pareto front that a sweep over weights or a study found: its measures, and choosing a policy from it."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.morl import archive, pareto
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.errors import require_name
+from jaxrl.morl import archive
+from jaxrl.morl.problem import Problem, make_problem, measure
+from jaxrl.morl.study import Study
+from jaxrl.morl.weights import validate
+from jaxrl.policy import Policy
 from jaxrl.types import Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -15,39 +21,43 @@ if TYPE_CHECKING:
 
     from jaxrl.sweeps import Sweep
 
-__all__ = ["Front", "front", "measures"]
-
-# Preference weights over which expected utility is averaged, as in morl-baselines.
-_UTILITY_WEIGHTS = 50
+__all__ = ["Front", "choose", "front"]
 
 
 class Front(NamedTuple):
     """Returns of every policy of a study, and which of them are on the front.
 
     Attributes:
-        points: return vectors of all members.
+        points: return vectors of all policies.
         on_front: the non-dominated ones.
-        members: the member of each archived policy, sorted by the first objective.
+        members: the policies on the front, sorted by the first objective.
         measures: one row per seed and one for all seeds together (`seed` = `all`).
+        labels: one row per policy: member, seed, weights.
         spec: of the environment.
+        policy: `index -> Policy`.
     """
 
-    points: Float[np.ndarray, "member objective"]
-    on_front: Bool[np.ndarray, " member"]
+    points: Float[np.ndarray, "policy objective"]
+    on_front: Bool[np.ndarray, " policy"]
     members: Int[np.ndarray, " archived"]
     measures: "pandas.DataFrame"
+    labels: "pandas.DataFrame"
     spec: EnvironmentSpec
+    policy: Callable[[int], Policy]
 
 
-def front(sweep: "Sweep", num_episodes: int = 64, discounted: bool = False, capacity: int | None = None) -> Front:
-    """Evaluates all policies of a sweep afresh and archives the non-dominated ones.
+def front(
+    sweep: "Sweep", num_episodes: int | None = None, discounted: bool = False, capacity: int | None = None
+) -> Front:
+    """Evaluates all policies of a sweep or a study afresh and archives the non-dominated ones.
 
     Fresh episodes keep lucky evaluations during training from being selected.
 
     Args:
-        sweep: usually over `weights`.
-        num_episodes: episodes per policy.
-        discounted: use returns under `spec.discount` instead of plain sums.
+        sweep: over `weights`, or of a study.
+        num_episodes: episodes per policy; default the protocol's.
+        discounted: use returns under `spec.discount` instead of plain sums. A study always reports returns under its
+            own protocol.
         capacity: archived policies at most, thinned by crowding; default all.
 
     Raises:
@@ -56,34 +66,122 @@ def front(sweep: "Sweep", num_episodes: int = 64, discounted: bool = False, capa
     spec = sweep.trainer.environment.spec
     if spec.num_objectives < 2:
         raise ValueError(f"a Pareto front needs at least 2 objectives, {spec.name} has 1; use a sweep")
-    evaluation = sweep.evaluate(num_episodes)
-    points = np.asarray(evaluation.discounted_returns if discounted else evaluation.returns)
-    members = jnp.arange(len(points))
-    kept = archive.init(capacity or len(points), spec.num_objectives, payload=members[0])
-    kept = archive.insert(kept, jnp.asarray(points), members)
+    if isinstance(sweep.trainer, Study):
+        problem = sweep.trainer.problem
+        points, labels, policy = _archived(sweep, num_episodes or problem.num_episodes)
+    else:
+        problem = make_problem(
+            sweep.trainer.environment, discount=None if discounted else 1.0, reference_point=_reference(spec)
+        )
+        points, labels, policy = _final(sweep, num_episodes or problem.num_episodes, discounted)
+    kept = archive.init(capacity or len(points), spec.num_objectives, payload=jnp.asarray(0))
+    kept = archive.insert(kept, jnp.asarray(points), jnp.arange(len(points)))
     chosen = np.asarray(kept.payload)[np.asarray(kept.mask)]
     on_front = np.zeros(len(points), bool)
     on_front[chosen] = True
-    seeds = np.concatenate([group.seeds for group in sweep.groups])
     order = chosen[np.argsort(points[chosen, 0], kind="stable")]
-    return Front(points, on_front, order, _measures_by_seed(points, seeds, spec), spec)
+    measures = _measures_by_seed(points, labels["seed"].to_numpy(), problem)
+    return Front(points, on_front, order, measures, labels, spec, policy)
 
 
-def measures(points: Float[np.ndarray, "member objective"], spec: EnvironmentSpec) -> dict[str, float]:
-    """Hypervolume over `spec.reference_point`, expected utility, and sparsity and cardinality of the front."""
-    values = jnp.asarray(points, jnp.float32)
-    weights = equally_spaced(spec.num_objectives, max(_UTILITY_WEIGHTS, spec.num_objectives))
-    reference = None if spec.reference_point is None else jnp.asarray(spec.reference_point)
-    return {
-        "hypervolume": float("nan") if reference is None else float(pareto.hypervolume(values, reference)),
-        "expected_utility": float(pareto.expected_utility(values, weights)),
-        "sparsity": float(pareto.sparsity(values, pareto.non_dominated(values))),
-        "cardinality": int(pareto.cardinality(values)),
-    }
+def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
+    """NaN where an environment has no reference point, so that only the hypervolume is missing."""
+    return (float("nan"),) * spec.num_objectives if spec.reference_point is None else None
 
 
-def _measures_by_seed(points: np.ndarray, seeds: np.ndarray, spec: EnvironmentSpec) -> "pandas.DataFrame":
+def choose(
+    found: Front,
+    weights: Sequence[float] | None = None,
+    at_least: Mapping[str | int, float] | None = None,
+) -> int:
+    """The index of the policy on the front that a user prefers.
+
+    max w·p over the policies on the front whose returns meet every bound.
+
+    Args:
+        found: the front.
+        weights: preference weights; default equal weights of objectives scaled to the front's range.
+        at_least: least returns, by objective's name or index.
+
+    Raises:
+        ValueError: if no policy meets the bounds, naming the best reached of each bounded objective, or for weights
+            outside the simplex.
+        UnknownNameError: for an unknown objective.
+    """
+    points = found.points[found.members]
+    names = found.spec.objective_names
+    allowed = np.ones(len(points), bool)
+    for name, bound in (at_least or {}).items():
+        index = name if isinstance(name, int) else names.index(require_name("objective", name, names))
+        if not 0 <= index < len(names):
+            raise ValueError(f"objective {index} does not exist: {found.spec.name} has 0 to {len(names) - 1}")
+        allowed &= points[:, index] >= bound
+    if not allowed.any():
+        best = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, points.max(axis=0), strict=True))
+        raise ValueError(f"no policy on the front has {dict(at_least or {})}; the best of each objective: {best}")
+    if weights is None:
+        spread = np.ptp(points, axis=0)
+        utility = (points / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
+    else:
+        utility = points @ np.asarray(validate(weights, len(names)))
+    return int(found.members[np.argmax(np.where(allowed, utility, -np.inf))])
+
+
+def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:
+    """Points, labels and policies of the last policy of every run of a sweep."""
     import pandas
 
-    rows = [{"seed": str(seed), **measures(points[seeds == seed], spec)} for seed in np.unique(seeds)]
-    return pandas.DataFrame([*rows, {"seed": "all", **measures(points, spec)}])
+    evaluation = sweep.evaluate(num_episodes)
+    points = np.asarray(evaluation.discounted_returns if discounted else evaluation.returns)
+    labels = {"member": np.arange(len(points)), "seed": np.concatenate([group.seeds for group in sweep.groups])}
+    if sweep.groups[0].weights is not None:
+        weights = np.concatenate([group.weights for group in sweep.groups])
+        labels |= _weight_columns(weights, sweep.trainer.environment.spec)
+    return points, pandas.DataFrame(labels), sweep.policy
+
+
+def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
+    """Points, labels and policies of every archive of a study's runs."""
+    import pandas
+
+    frames, places = [], []
+    for group in sweep.groups:
+        study, first = group.trainer, sum(len(part) for part in frames)
+        evaluate = jax.vmap(
+            lambda state, hyperparameters, study=study: study.evaluate(
+                jax.random.key(0), state, hyperparameters, num_episodes
+            ),
+            in_axes=(0, group.axes),
+        )
+        state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state))
+        points, mask, weights = jax.device_get(jax.jit(evaluate)(state, group.hyperparameters))
+        run, slot = np.nonzero(mask)
+        places += [(group, row, column) for row, column in zip(run, slot, strict=True)]
+        labels = {"member": first + np.arange(len(run)), "seed": np.asarray(group.seeds)[run], "run": run}
+        labels |= _weight_columns(weights[run, slot], study.environment.spec)
+        frames.append(
+            pandas.DataFrame(labels).assign(**{str(i): points[run, slot, i] for i in range(points.shape[-1])})
+        )
+    table = pandas.concat(frames, ignore_index=True)
+    objectives = [str(i) for i in range(sweep.trainer.problem.num_objectives)]
+
+    def policy(index: int) -> Policy:
+        group, row, column = places[index]
+        state, hyperparameters = group.member(row)
+        return Policy(group.trainer.agent, *group.trainer.policy(state, hyperparameters, column))
+
+    return table[objectives].to_numpy(), table.drop(columns=objectives), policy
+
+
+def _weight_columns(weights: np.ndarray, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
+    return {f"weight_{name}": weights[:, i] for i, name in enumerate(spec.objective_names)}
+
+
+def _measures_by_seed(points: np.ndarray, seeds: np.ndarray, problem: Problem) -> "pandas.DataFrame":
+    import pandas
+
+    def row(label: str, chosen: np.ndarray) -> dict:
+        return {"seed": label, **{name: float(value) for name, value in measure(problem, jnp.asarray(chosen)).items()}}
+
+    rows = [row(str(seed), points[seeds == seed]) for seed in np.unique(seeds)]
+    return pandas.DataFrame([*rows, row("all", points)])

@@ -1,0 +1,92 @@
+"""Algorithms that find a front: `study("c_morl", "mo/minecart", total_steps=...)`."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
+from jaxrl.errors import require_name
+from jaxrl.morl.algorithms import c_morl
+from jaxrl.morl.problem import apply_problem, make_problem
+from jaxrl.morl.study import Study
+
+__all__ = ["ALGORITHMS", "AlgorithmEntry", "study"]
+
+# Settings of the protocol, by the names under which a study takes them.
+_PROTOCOL = {
+    "evaluation_discount": "discount",
+    "horizon": "horizon",
+    "reference_point": "reference_point",
+    "front_episodes": "num_episodes",
+}
+
+
+class AlgorithmEntry(NamedTuple):
+    """How an algorithm is built, and its defaults.
+
+    Attributes:
+        build: `(environment, problem, config, hyperparameters, settings) -> Study`.
+        config: class of its static settings.
+        hyperparameters: class of its traced ones.
+        training: settings of the inner trainer that differ from the trainer's own defaults.
+        chosen: settings of the inner trainer that the algorithm sets itself.
+    """
+
+    build: Callable[..., Study]
+    config: type
+    hyperparameters: type
+    training: dict[str, Any]
+    chosen: tuple[str, ...] = ()
+
+
+ALGORITHMS: dict[str, AlgorithmEntry] = {
+    "c_morl": AlgorithmEntry(
+        c_morl.c_morl, c_morl.CMORLConfig, c_morl.CMORLHyperparameters, c_morl.TRAINING, ("aggregator",)
+    ),
+}
+
+
+def study(algorithm: str, environment: str | Environment, **settings: Any) -> Study:
+    """Builds a multi-objective study.
+
+    Args:
+        algorithm: a name of `jaxrl list algorithms`.
+        environment: an environment with at least two objectives, or its name.
+        settings: of the algorithm (its config), of the protocol (`evaluation_discount`, `horizon`, `reference_point`,
+            `front_episodes`), of the inner trainer (`total_steps` of all members together, `num_evaluations`, and
+            what `jaxrl.trainer` takes), and defaults of traced hyperparameters, all by name.
+
+    Raises:
+        UnknownNameError: for an unknown algorithm, environment or setting, with the nearest match.
+        ValueError: for values that do not fit each other or the environment.
+    """
+    entry = ALGORITHMS[require_name("algorithm", algorithm, ALGORITHMS)]
+    if "weights" in settings:
+        raise ValueError(f"{algorithm} chooses preference weights itself; a fixed set is a sweep with weights=")
+    given = dict(settings)
+    built = make(environment) if isinstance(environment, str) else environment
+    protocol = {name: given.pop(key) for key, name in _PROTOCOL.items() if key in given}
+    problem = make_problem(built, **protocol)
+    names = {field.name for field in fields(entry.config)}
+    config = entry.config(**{name: given.pop(name) for name in list(given) if name in names})
+    names = entry.hyperparameters._fields
+    traced = entry.hyperparameters(**{name: given.pop(name) for name in list(given) if name in names})
+    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
+    _check_names(entry, given)
+    found = entry.build(apply_problem(built, problem), problem, config, traced, {**entry.training, **given})
+    return found._replace(
+        algorithm=algorithm,
+        settings=settings,
+        rebuild=lambda **changes: study(algorithm, environment, **{**settings, **changes}),
+    )
+
+
+def _check_names(entry: AlgorithmEntry, given: dict[str, Any]) -> None:
+    """Refuses what the algorithm chooses itself."""
+    for name in entry.chosen:
+        if name in given:
+            raise ValueError(f"{name}={given[name]!r} cannot be set: this algorithm chooses {name} itself")

@@ -1,0 +1,325 @@
+"""The loop of every population method: members that learn side by side, an archive, and a hook between.
+
+A method says how many members each phase has, under which weights and constraints they start, and what happens after
+an evaluation: which policies go on, under which weights. Everything is one pytree, one program.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.evaluation import Evaluation, evaluator
+from jaxrl.morl import archive as archives
+from jaxrl.morl.archive import Archive
+from jaxrl.morl.problem import Problem
+from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
+from jaxrl.rollouts import RunState
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["Assignment", "Checkpoint", "Method", "Phase", "PopulationState", "assign_members", "population"]
+
+# How fast the running mean of training returns follows, per iteration.
+_ESTIMATE_RATE = 0.2
+
+
+class Phase(NamedTuple):
+    """A stretch of a study with a fixed number of members; `num_evaluations` evaluations long."""
+
+    num_members: int
+    num_evaluations: int
+
+
+class Assignment(NamedTuple):
+    """What each member is to do; it overrides the trainer's hyperparameters.
+
+    Attributes:
+        weights: preference weights.
+        aggregator: leaves of `hyperparameters.aggregator` that differ between members.
+    """
+
+    weights: Float[Array, "member objective"]
+    aggregator: dict[str, Array]
+
+
+class Checkpoint(NamedTuple):
+    """A policy in the archive.
+
+    Attributes:
+        agent: the agent's state.
+        weights: preference weights that it was trained under.
+        estimate: running mean of its discounted training returns.
+        extended: whether the method has gone on from it already.
+    """
+
+    agent: PyTree
+    weights: Float[Array, "*batch objective"]
+    estimate: Float[Array, "*batch objective"]
+    extended: Bool[Array, "*batch"]
+
+
+class PopulationState(NamedTuple):
+    """The complete state of a population study.
+
+    Attributes:
+        members: run states, `[member, ...]`.
+        assignment: what each member is doing.
+        points: returns of each member's last evaluation, under the problem's protocol.
+        estimate: running mean of each member's discounted training returns.
+        archive: non-dominated returns and their policies.
+        memory: what the method remembers.
+        key: base key; the hook before iteration i uses fold_in(key, i).
+    """
+
+    members: RunState
+    assignment: Assignment
+    points: Float[Array, "member objective"]
+    estimate: Float[Array, "member objective"]
+    archive: Archive
+    memory: PyTree
+    key: PRNGKeyArray
+
+
+class Method(NamedTuple):
+    """What distinguishes one population method from another.
+
+    Attributes:
+        phases: in order; the arrays of members have room for the largest.
+        assign: `(key, StudyHyperparameters) -> Assignment` at the start, for the largest phase.
+        memory: `(StudyHyperparameters, example checkpoint) -> memory`.
+        keep: `completed -> bool`: whether the policies of an evaluation go to the archive; None for all.
+        select: `(key, PopulationState, StudyHyperparameters, completed) -> PopulationState`, called before the
+            iteration that follows an evaluation; `completed` evaluations are over.
+    """
+
+    phases: tuple[Phase, ...]
+    assign: Callable[[PRNGKeyArray, StudyHyperparameters], Assignment]
+    select: Callable[[PRNGKeyArray, PopulationState, StudyHyperparameters, Int[Array, ""]], PopulationState]
+    memory: Callable[[StudyHyperparameters, Checkpoint], PyTree] = lambda hyperparameters, checkpoint: ()
+    keep: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
+
+
+class Parts(NamedTuple):
+    """What a population study is put together of; static."""
+
+    trainer: Trainer
+    method: Method
+    problem: Problem
+    capacity: int
+    boundaries: tuple[int, ...]
+
+
+def population(trainer: Trainer, method: Method, problem: Problem, capacity: int, algorithm: Any, config: Any) -> Study:
+    """Builds a population study.
+
+    Args:
+        trainer: of one member, over as many iterations and evaluations as the phases have together.
+        method: the method.
+        problem: the protocol.
+        capacity: most policies in the archive.
+        algorithm: default traced hyperparameters of the method.
+        config: static settings of the method.
+
+    Raises:
+        ValueError: if the phases' evaluations do not add up to the trainer's, or sizes are below 1.
+    """
+    evaluations = [phase.num_evaluations for phase in method.phases]
+    if min(evaluations) < 1 or sum(evaluations) != trainer.config.num_evaluations:
+        raise ValueError(
+            f"phases of {evaluations} evaluations do not add up to num_evaluations={trainer.config.num_evaluations}"
+        )
+    if min(phase.num_members for phase in method.phases) < 1 or capacity < 1:
+        raise ValueError("every phase needs at least 1 member and the archive at least 1 place")
+    last = trainer.evaluation_iterations[np.cumsum(evaluations) - 1]
+    parts = Parts(trainer, method, problem, capacity, tuple(int(index) + 1 for index in last))
+    members = np.repeat([phase.num_members for phase in method.phases], np.diff([0, *parts.boundaries]))
+    init, step = partial(_init, parts), partial(_step, parts)
+    return Study(
+        init=init,
+        step=step,
+        run=run_study(init, step, trainer.evaluation_iterations, trainer.num_iterations),
+        evaluate=partial(_evaluate, parts),
+        policy=_policy,
+        hyperparameters=StudyHyperparameters(trainer.hyperparameters, algorithm),
+        trainer=trainer,
+        problem=problem,
+        iteration_steps=members.astype(np.int64) * trainer.steps_per_iteration,
+        algorithm="custom",
+        config=config,
+        settings={},
+        rebuild=None,
+    )
+
+
+def assign_members(
+    trainer: Trainer,
+    key: PRNGKeyArray,
+    state: PopulationState,
+    parents: PyTree,
+    assignment: Assignment,
+    hyperparameters: StudyHyperparameters,
+) -> PopulationState:
+    """The first members begin a new assignment, each from its parent policy; what depends on the old one is reset.
+
+    Args:
+        trainer: of one member.
+        key: for fresh episodes.
+        state: of the population.
+        parents: agent states, `[assigned, ...]`.
+        assignment: of the first `assigned` members.
+        hyperparameters: of the study.
+    """
+    count = assignment.weights.shape[0]
+    training, axes = _member_hyperparameters(assignment, hyperparameters)
+    fresh = jax.vmap(trainer.init, in_axes=(0, axes))(jax.random.split(key, count), training)
+    fresh = fresh._replace(agent=jax.vmap(trainer.agent.inherit)(fresh.agent, parents))
+    return state._replace(
+        members=_put(state.members, fresh),
+        assignment=_put(state.assignment, assignment),
+        estimate=_put(state.estimate, jnp.full_like(assignment.weights, jnp.nan)),
+    )
+
+
+def _put(old: PyTree, new: PyTree) -> PyTree:
+    """`old` with its first rows replaced."""
+    return jax.tree.map(lambda a, b: b if a.shape == b.shape else a.at[: b.shape[0]].set(b), old, new)
+
+
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> PopulationState:
+    assign_key, members_key, study_key = jax.random.split(key, 3)
+    assignment = parts.method.assign(assign_key, hyperparameters)
+    count, num_objectives = assignment.weights.shape
+    training, axes = _member_hyperparameters(assignment, hyperparameters)
+    members = jax.vmap(parts.trainer.init, in_axes=(0, axes))(jax.random.split(members_key, count), training)
+    zeros = jnp.zeros((count, num_objectives))
+    example = Checkpoint(jax.tree.map(lambda leaf: leaf[0], members.agent), zeros[0], zeros[0], jnp.zeros((), bool))
+    return PopulationState(
+        members=members,
+        assignment=assignment,
+        points=zeros,
+        estimate=jnp.full_like(zeros, jnp.nan),
+        archive=archives.init(parts.capacity, num_objectives, example),
+        memory=parts.method.memory(hyperparameters, example),
+        key=study_key,
+    )
+
+
+def _member_hyperparameters(assignment: Assignment, hyperparameters: StudyHyperparameters) -> tuple[Any, Any]:
+    """The trainer's hyperparameters with the members' own leaves, and 0 at those leaves, None elsewhere."""
+    training = hyperparameters.training
+    aggregator = {**training.aggregator, **assignment.aggregator}
+    axes = jax.tree.map(lambda _: None, training)._replace(
+        weights=0, aggregator={name: 0 if name in assignment.aggregator else None for name in aggregator}
+    )
+    return training._replace(weights=assignment.weights, aggregator=aggregator), axes
+
+
+def _step(
+    parts: Parts, state: PopulationState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
+) -> tuple[PopulationState, tuple[dict[str, Array], FrontEvaluation]]:
+    completed = _completed(parts.trainer, index)
+    follows_evaluation = (index > 0) & _is_evaluation(parts.trainer, index - 1)
+    state = jax.lax.cond(
+        follows_evaluation,
+        lambda state: parts.method.select(jax.random.fold_in(state.key, index), state, hyperparameters, completed),
+        lambda state: state,
+        state,
+    )
+    sizes = [phase.num_members for phase in parts.method.phases]
+    if len(set(sizes)) == 1:
+        return _advance(parts, sizes[0], state, hyperparameters, index)
+    phase = jnp.searchsorted(jnp.asarray(parts.boundaries), index, side="right")
+    branches = [partial(_advance, parts, size) for size in sizes]
+    return jax.lax.switch(phase, branches, state, hyperparameters, index)
+
+
+def _completed(trainer: Trainer, index: Int[Array, ""]) -> Int[Array, ""]:
+    """Evaluations before iteration `index`."""
+    return index * trainer.config.num_evaluations // trainer.num_iterations
+
+
+def _is_evaluation(trainer: Trainer, index: Int[Array, ""]) -> Bool[Array, ""]:
+    due = np.zeros(trainer.num_iterations, bool)
+    due[trainer.evaluation_iterations] = True
+    return jnp.asarray(due)[index]
+
+
+def _advance(
+    parts: Parts, count: int, state: PopulationState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
+) -> tuple[PopulationState, tuple[dict[str, Array], FrontEvaluation]]:
+    """One iteration of the first `count` members; the others wait."""
+    take = partial(jax.tree.map, lambda leaf: leaf[:count])
+    assignment = take(state.assignment)
+    training, axes = _member_hyperparameters(assignment, hyperparameters)
+    step = jax.vmap(parts.trainer.step, in_axes=(0, axes, None))
+    members, (metrics, evaluation) = step(take(state.members), training, index)
+    returns = metrics["episode_discounted_return"]
+    old = take(state.estimate)
+    followed = jnp.where(jnp.isnan(old), returns, old + _ESTIMATE_RATE * (returns - old))
+    estimate = jnp.where(jnp.isnan(returns), old, followed)
+    archive, points, measures = jax.lax.cond(
+        _is_evaluation(parts.trainer, index),
+        partial(_insert, parts, index),
+        lambda archive, points, *_: (archive, points, FrontEvaluation(*[jnp.asarray(jnp.nan)] * 4)),
+        state.archive,
+        take(state.points),
+        members,
+        assignment,
+        estimate,
+        evaluation,
+    )
+    state = state._replace(
+        members=_put(state.members, members),
+        points=_put(state.points, points),
+        estimate=_put(state.estimate, estimate),
+        archive=archive,
+    )
+    return state, (_pooled(metrics), measures)
+
+
+def _insert(
+    parts: Parts,
+    index: Int[Array, ""],
+    archive: Archive,
+    points: Array,
+    members: RunState,
+    assignment: Assignment,
+    estimate: Array,
+    evaluation: Evaluation,
+) -> tuple[Archive, Array, FrontEvaluation]:
+    points = evaluation.discounted_returns
+    payload = Checkpoint(members.agent, assignment.weights, estimate, jnp.zeros(points.shape[0], bool))
+    mask = jnp.all(jnp.isfinite(points), axis=-1)
+    if parts.method.keep is not None:
+        mask &= parts.method.keep(_completed(parts.trainer, index + 1))
+    archive = archives.insert(archive, points, payload, mask)
+    return archive, points, evaluate_front(parts.problem, archive.points, archive.mask)
+
+
+def _pooled(metrics: dict[str, Array]) -> dict[str, Array]:
+    """Means over members; episodes are counted over all. A study is lost only where no member's loss is finite."""
+    pooled = {name: jnp.nanmean(values, axis=0) for name, values in metrics.items()}
+    return {**pooled, "episodes": metrics["episodes"].sum(axis=0), "non_finite": metrics["non_finite"].min(axis=0)}
+
+
+def _evaluate(
+    parts: Parts, key: PRNGKeyArray, state: PopulationState, hyperparameters: StudyHyperparameters, num_episodes: int
+) -> tuple[Float[Array, "policy objective"], Bool[Array, " policy"], Float[Array, "policy objective"]]:
+    trainer = parts.trainer
+    evaluate = evaluator(trainer.environment, trainer.agent, num_episodes, trainer.config.evaluation_steps)
+
+    def one(checkpoint: Checkpoint) -> Array:
+        training = hyperparameters.training._replace(weights=checkpoint.weights)
+        return evaluate(key, checkpoint.agent, training).discounted_returns
+
+    # Empty places hold zeros, which act as well as any policy and are masked.
+    return jax.vmap(one)(state.archive.payload), state.archive.mask, state.archive.payload.weights
+
+
+def _policy(state: PopulationState, hyperparameters: StudyHyperparameters, index: int) -> tuple[PyTree, Any]:
+    checkpoint = jax.tree.map(lambda leaf: leaf[index], state.archive.payload)
+    return checkpoint.agent, hyperparameters.training._replace(weights=checkpoint.weights)

@@ -1,0 +1,75 @@
+"""How a study's environment steps are shared between phases of different size, counted truly."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from jaxrl.agents import agent_entry
+from jaxrl.environments.base import Environment
+from jaxrl.morl.population import Phase
+from jaxrl.training import Trainer, trainer
+
+__all__ = ["member_trainer"]
+
+# Updates between two evaluations where nothing else is said (C-MORL's and PGMORL's code evaluate as often or less).
+_UPDATES_PER_EVALUATION = 10
+
+
+def member_trainer(
+    environment: Environment,
+    agent: str,
+    phases: Sequence[tuple[int, float]],
+    settings: dict[str, Any],
+) -> tuple[Trainer, tuple[Phase, ...]]:
+    """The trainer of one member, and phases whose members take `total_steps` environment steps together.
+
+    A phase with Mᵢ members and a share fᵢ of all steps gets iterations in proportion to fᵢ/Mᵢ, in whole evaluation
+    intervals.
+
+    Args:
+        environment: under the problem's protocol.
+        agent: name of the inner agent.
+        phases: members and share of steps of each phase; shares sum to 1.
+        settings: of the trainer; `total_steps` counts all members.
+
+    Raises:
+        ValueError: if the steps do not suffice for one iteration per evaluation.
+    """
+    settings = {"total_steps": 500_000, **settings}
+    entry = agent_entry(agent)
+    known = {field.name for field in fields(entry.config)}
+    config = replace(entry.config, **{name: value for name, value in settings.items() if name in known})
+    per_iteration = config.num_envs * config.num_steps
+    lengths = [share / members for members, share in phases]
+    lengths = [length / sum(lengths) for length in lengths]
+    iterations = _iterations(settings["total_steps"], per_iteration, phases, lengths)
+    evaluations = settings.get("num_evaluations") or max(2 * len(phases), int(iterations) // _UPDATES_PER_EVALUATION)
+    counts = _whole(lengths, evaluations)
+    lengths = [count / evaluations for count in counts]
+    iterations = int(_iterations(settings["total_steps"], per_iteration, phases, lengths))
+    if iterations < evaluations:
+        raise ValueError(
+            f"total_steps={settings['total_steps']} gives {iterations} iterations of {per_iteration} steps for each of "
+            f"{' then '.join(str(members) for members, _ in phases)} members: fewer than num_evaluations={evaluations}"
+        )
+    member = {**settings, "total_steps": iterations * per_iteration, "num_evaluations": evaluations}
+    built = trainer(agent, environment, **member)
+    return built, tuple(Phase(members, count) for (members, _), count in zip(phases, counts, strict=True))
+
+
+def _iterations(
+    total_steps: int, per_iteration: int, phases: Sequence[tuple[int, float]], lengths: Sequence[float]
+) -> float:
+    members = sum(length * count for length, (count, _) in zip(lengths, phases, strict=True))
+    return total_steps / (per_iteration * members)
+
+
+def _whole(lengths: Sequence[float], total: int) -> list[int]:
+    """Whole numbers near `lengths` times `total`, each at least 1, with that sum."""
+    if total < len(lengths):
+        raise ValueError(f"num_evaluations={total} is less than one for each of {len(lengths)} phases")
+    counts = [max(1, round(length * total)) for length in lengths]
+    while sum(counts) != total:
+        # The largest phase takes what rounding left over.
+        counts[counts.index(max(counts))] += 1 if sum(counts) < total else -1
+    return counts

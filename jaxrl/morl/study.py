@@ -1,0 +1,163 @@
+"""The contract of multi-objective studies: like a trainer, but what comes out is a front.
+
+A study is a pure function of a key and hyperparameters, so that seeds, settings and devices are its leading axes like
+any run's: `jaxrl.pareto` drives one with the host loop that drives `jaxrl.sweep`.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.agents import Agent
+from jaxrl.environments.base import Environment
+from jaxrl.morl.problem import Problem, measure
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["FrontEvaluation", "Study", "StudyHyperparameters", "StudyResult", "evaluate_front", "run_study"]
+
+
+class StudyHyperparameters(NamedTuple):
+    """Everything traced in a study.
+
+    Attributes:
+        training: of the inner trainer; its weights are set by the algorithm.
+        algorithm: of the algorithm.
+    """
+
+    training: Any
+    algorithm: Any
+
+    @property
+    def weights(self) -> Float[Array, "*batch objective"]:
+        """The inner trainer's weights, whose length is the number of objectives."""
+        return self.training.weights
+
+
+class FrontEvaluation(NamedTuple):
+    """Measures of the archive after an evaluation, under the study's `Problem`.
+
+    Attributes:
+        hypervolume: over the reference point; NaN for more than three objectives.
+        expected_utility: mean over evenly spaced weights of the best weighted return.
+        sparsity: mean squared gap between neighbours.
+        cardinality: number of archived points.
+    """
+
+    hypervolume: Float[Array, "*batch"]
+    expected_utility: Float[Array, "*batch"]
+    sparsity: Float[Array, "*batch"]
+    cardinality: Float[Array, "*batch"]
+
+
+class StudyResult(NamedTuple):
+    """What a whole study returns.
+
+    Attributes:
+        state: the final state.
+        evaluation: one entry per evaluation.
+        metrics: by name, one entry per iteration.
+    """
+
+    state: PyTree
+    evaluation: FrontEvaluation
+    metrics: dict[str, Array]
+
+
+class Study(NamedTuple):
+    """One study program.
+
+    Attributes:
+        init: `(key, hyperparameters) -> state`.
+        step: `(state, hyperparameters, index) -> (state, (metrics, FrontEvaluation))`; `index` counts iterations and
+            stays outside every vmap.
+        run: `(key, hyperparameters) -> StudyResult`: one program.
+        evaluate: `(key, state, hyperparameters, num_episodes) -> (points [policy, objective], mask [policy],
+            weights [policy, objective])`: fresh episodes of every policy that the study offers.
+        policy: `(state, hyperparameters, index) -> (agent state, agent hyperparameters)` of one of them.
+        hyperparameters: traced defaults.
+        trainer: the inner trainer, whose members the study moves about.
+        problem: the protocol.
+        algorithm: its registered name.
+        config: static settings of the algorithm.
+        settings: what differs from the defaults, by name.
+        rebuild: `(**settings) -> Study`, with some settings changed; None for a study of no registered algorithm.
+        iteration_steps: `[iteration]`, environment steps of each iteration, all members counted.
+    """
+
+    init: Callable[[PRNGKeyArray, StudyHyperparameters], PyTree]
+    step: Callable[[PyTree, StudyHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict, FrontEvaluation]]]
+    run: Callable[[PRNGKeyArray, StudyHyperparameters], StudyResult]
+    evaluate: Callable[..., tuple[Array, Array, Array]]
+    policy: Callable[..., tuple[PyTree, Any]]
+    hyperparameters: StudyHyperparameters
+    trainer: Trainer
+    problem: Problem
+    algorithm: str
+    config: Any
+    settings: dict[str, Any]
+    rebuild: Callable[..., "Study"] | None
+    iteration_steps: Int[np.ndarray, " iteration"]
+
+    @property
+    def environment(self) -> Environment:
+        """The environment under the problem's protocol."""
+        return self.trainer.environment
+
+    @property
+    def agent(self) -> Agent:
+        """The inner agent."""
+        return self.trainer.agent
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations of a run."""
+        return self.trainer.num_iterations
+
+    @property
+    def evaluation_iterations(self) -> np.ndarray:
+        """Indices of the iterations that end with an evaluation."""
+        return self.trainer.evaluation_iterations
+
+    @property
+    def num_members(self) -> int:
+        """Most members that learn side by side."""
+        return int(self.iteration_steps.max()) // self.trainer.steps_per_iteration
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps of an iteration, on average over the phases."""
+        return int(self.iteration_steps.sum()) // self.num_iterations
+
+    @property
+    def static_names(self) -> set[str]:
+        """Names of static settings."""
+        return self.trainer.static_names | {field.name for field in fields(self.config)}
+
+    @property
+    def evaluation_steps(self) -> Int[np.ndarray, " evaluation"]:
+        """Environment steps of all members before each evaluation, counted exactly."""
+        return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
+
+
+def run_study(init: Callable, step: Callable, rows: np.ndarray, num_iterations: int) -> Callable[..., StudyResult]:
+    """`(key, hyperparameters) -> StudyResult`: a scan of `step`; `rows` are the iterations with an evaluation."""
+
+    def run(key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> StudyResult:
+        state, (metrics, evaluation) = jax.lax.scan(
+            lambda state, index: step(state, hyperparameters, index),
+            init(key, hyperparameters),
+            jnp.arange(num_iterations),
+        )
+        return StudyResult(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
+
+    return run
+
+
+def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, "batch"]) -> Any:
+    """The measures of a set of returns."""
+    return FrontEvaluation(**measure(problem, points, mask))
