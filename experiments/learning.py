@@ -88,18 +88,19 @@ STUDIES = {
     ),
     "breakout": Study(
         "gymnax/Breakout-MinAtar",
-        2,
-        "as many steps as a CPU allows",
+        4,
+        "above 20 on every seed",
         {
             "num_envs": 64,
             "num_steps": 128,
             "num_minibatches": 8,
-            "total_steps": 1_000_000,
-            "learning_rate": 1e-3,
+            "total_steps": 2_000_000,
+            "learning_rate": 5e-3,
             "hidden_sizes": (128,),
             "activation": "relu",
             "shared_torso": True,
             "evaluation_episodes": 64,
+            "evaluation_explores": True,
         },
     ),
 }

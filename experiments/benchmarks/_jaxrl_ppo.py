@@ -1,4 +1,4 @@
-"""PPO on CartPole by jaxrl; run by the driver in a process of its own, like every peer."""
+"""PPO by jaxrl; run by the driver in a process of its own, like every peer."""
 
 import math
 from collections.abc import Callable
@@ -23,6 +23,7 @@ def build(settings: dict) -> jaxrl.Trainer:
         num_minibatches=settings["num_minibatches"],
         hidden_sizes=tuple(settings["hidden_sizes"]),
         activation=settings["activation"],
+        network=settings.get("network", "auto"),
         learning_rate=settings["learning_rate"],
         anneal_learning_rate=False,  # rejax has no annealing
         discount=settings["discount"],

@@ -1,4 +1,4 @@
-"""PPO on CartPole by rejax; run by the driver inside rejax's own environment."""
+"""PPO by rejax; run by the driver inside rejax's own environment."""
 
 import math
 
