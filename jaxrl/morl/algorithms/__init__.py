@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.morl.algorithms import c_morl
+from jaxrl.morl.algorithms import c_morl, decomposition, pgmorl
 from jaxrl.morl.problem import apply_problem, make_problem
 from jaxrl.morl.study import Study
 
@@ -44,9 +44,24 @@ class AlgorithmEntry(NamedTuple):
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
+    "population": AlgorithmEntry(
+        decomposition.weight_population,
+        decomposition.WeightPopulationConfig,
+        decomposition.DecompositionHyperparameters,
+        {},
+        ("aggregator",),
+    ),
+    "morl_d": AlgorithmEntry(
+        decomposition.morl_d,
+        decomposition.DecompositionConfig,
+        decomposition.DecompositionHyperparameters,
+        {},
+        ("aggregator",),
+    ),
     "c_morl": AlgorithmEntry(
         c_morl.c_morl, c_morl.CMORLConfig, c_morl.CMORLHyperparameters, c_morl.TRAINING, ("aggregator",)
     ),
+    "pgmorl": AlgorithmEntry(pgmorl.pgmorl, pgmorl.PGMORLConfig, pgmorl.PGMORLHyperparameters, pgmorl.TRAINING),
 }
 
 

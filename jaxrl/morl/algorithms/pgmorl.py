@@ -1,0 +1,235 @@
+"""PGMORL: an evolving population whose next tasks a prediction of improvement chooses."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments.base import Environment
+from jaxrl.morl import pareto
+from jaxrl.morl.improvement_model import History, empty_history, predict, record
+from jaxrl.morl.performance_buffer import PerformanceBuffer, empty_buffer, fill
+from jaxrl.morl.population import Assignment, Checkpoint, Method, PopulationState, assign_members, population
+from jaxrl.morl.problem import Problem
+from jaxrl.morl.schedule import member_trainer
+from jaxrl.morl.study import Study, StudyHyperparameters
+from jaxrl.morl.weights import equally_spaced
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Float, Int, PRNGKeyArray
+
+__all__ = ["TRAINING", "PGMORLConfig", "PGMORLHyperparameters", "pgmorl"]
+
+# The members' settings in the paper's appendix C.
+TRAINING = {
+    "num_envs": 4,
+    "num_steps": 512,
+    "num_epochs": 10,
+    "num_minibatches": 32,
+    "learning_rate": 3e-4,
+    "discount": 0.995,
+    "entropy_coefficient": 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PGMORLConfig:
+    """Static settings; the defaults are the paper's for two objectives."""
+
+    member_agent: str = "ppo"
+    """Agent of the members."""
+    num_members: int = 6
+    """Tasks of every generation."""
+    warm_up_share: float = 0.25
+    """Share of all evaluations before the first selection."""
+    evaluations_per_generation: int = 2
+    """Evaluations of a generation."""
+    num_directions: int = 50
+    """Bins of the performance buffer, evenly spaced directions of return."""
+    bin_size: int = 2
+    """Policies in a bin, the furthest out from the reference point."""
+    num_candidate_weights: int = 11
+    """Evenly spaced weights that are considered for every policy."""
+    archive_capacity: int = 100
+    """Most policies in the archive."""
+
+
+class PGMORLHyperparameters(NamedTuple):
+    """Traced settings.
+
+    Attributes:
+        sparsity_coefficient: α, what a unit of sparsity costs in units of hypervolume.
+        neighbourhood: distance of returns, as a share of the archive's range, within which records teach a model.
+        cone: largest angle in degrees between a policy's direction of return and its candidate weights.
+    """
+
+    sparsity_coefficient: Float[Array, ""] | float = 1.0
+    neighbourhood: Float[Array, ""] | float = 0.1
+    cone: Float[Array, ""] | float = 45.0
+
+
+class Memory(NamedTuple):
+    """What PGMORL remembers: candidate policies, past improvements, and returns when the generation began."""
+
+    buffer: PerformanceBuffer
+    history: History
+    before: Float[Array, "member objective"]
+
+
+def pgmorl(
+    environment: Environment,
+    problem: Problem,
+    config: PGMORLConfig,
+    hyperparameters: PGMORLHyperparameters,
+    settings: dict[str, Any],
+) -> Study:
+    """Builds prediction-guided MORL (Xu et al., 2020, ICML, sections 3.1 to 3.4).
+
+    After a warm-up under evenly spaced weights, every generation chooses `num_members` pairs of a policy and a weight,
+    one after the other, to maximise HV(F ∪ {J + Δ(w)}) − α S(F ∪ {J + Δ(w)}), where F is the archive with what was
+    chosen before and Δ the predicted improvement (`improvement_model`). Policies come from a performance buffer, which
+    keeps in every direction those furthest from the reference point; weights lie within `cone` of the policy's
+    direction.
+
+    Directions and distances are taken in units of the archive's extent above the reference point, so that objectives
+    of different scale count alike; the paper's tasks have one scale.
+
+    Args:
+        environment: under the protocol.
+        problem: the protocol.
+        config: static settings.
+        hyperparameters: traced settings.
+        settings: of the inner trainer; `total_steps` counts every member's steps.
+
+    Raises:
+        ValueError: for more than three objectives, whose hypervolume is too costly to predict with, or sizes below 1.
+    """
+    num_objectives = environment.spec.num_objectives
+    if num_objectives > 3:
+        raise ValueError(f"pgmorl takes 2 or 3 objectives, {environment.spec.name} has {num_objectives}")
+    if config.num_members < num_objectives or config.num_candidate_weights < num_objectives:
+        raise ValueError(f"num_members and num_candidate_weights must be at least {num_objectives}, one per objective")
+    if not 0.0 < config.warm_up_share < 1.0:
+        raise ValueError(f"warm_up_share must lie in (0, 1), got {config.warm_up_share}")
+    trainer, phases = member_trainer(environment, config.member_agent, [(config.num_members, 1.0)], settings)
+    warm_up = max(1, round(config.warm_up_share * trainer.config.num_evaluations))
+    method = Method(
+        phases=phases,
+        assign=lambda key, _: Assignment(equally_spaced(num_objectives, config.num_members), {}),
+        select=partial(_select, config, trainer, problem, warm_up),
+        memory=partial(_memory, config, trainer.config.num_evaluations, num_objectives),
+    )
+    return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
+
+
+def _memory(
+    config: PGMORLConfig,
+    num_evaluations: int,
+    num_objectives: int,
+    hyperparameters: StudyHyperparameters,
+    example: Checkpoint,
+) -> Memory:
+    return Memory(
+        buffer=empty_buffer(config.num_directions, config.bin_size, num_objectives, example),
+        history=empty_history(num_evaluations * config.num_members, num_objectives),
+        before=jnp.full((config.num_members, num_objectives), jnp.nan),
+    )
+
+
+def _select(
+    config: PGMORLConfig,
+    trainer: Trainer,
+    problem: Problem,
+    warm_up: int,
+    key: PRNGKeyArray,
+    state: PopulationState,
+    hyperparameters: StudyHyperparameters,
+    completed: Int[Array, ""],
+) -> PopulationState:
+    """Records what the members gained; begins a generation where one is due."""
+    weights, reference = state.assignment.weights, jnp.asarray(problem.reference_point)
+    scale = _extent(state, reference)
+    policies = Checkpoint(state.members.agent, weights, state.estimate, jnp.zeros(config.num_members, bool))
+    memory = state.memory
+    memory = Memory(
+        buffer=fill(memory.buffer, state.points, policies, reference, scale),
+        history=record(memory.history, memory.before, weights, state.points - memory.before),
+        before=state.points,
+    )
+    state = state._replace(memory=memory)
+    due = (completed >= warm_up) & ((completed - warm_up) % config.evaluations_per_generation == 0)
+    begin = partial(_begin_generation, config, trainer, problem, key)
+    return jax.lax.cond(due, begin, lambda state, *_: state, state, hyperparameters, scale)
+
+
+def _extent(state: PopulationState, reference: Float[Array, " objective"]) -> Float[Array, " objective"]:
+    """How far the archive reaches above the reference point, per objective."""
+    best = jnp.max(jnp.where(state.archive.mask[:, None], state.archive.points, -jnp.inf), axis=0)
+    return jnp.where(best > reference, best - reference, 1.0)
+
+
+def _begin_generation(
+    config: PGMORLConfig,
+    trainer: Trainer,
+    problem: Problem,
+    key: PRNGKeyArray,
+    state: PopulationState,
+    hyperparameters: StudyHyperparameters,
+    scale: Float[Array, " objective"],
+) -> PopulationState:
+    """Every member begins a predicted-best pair of a policy and a weight."""
+    reference = jnp.asarray(problem.reference_point)
+    buffer, algorithm = state.memory.buffer, hyperparameters.algorithm
+    weights = equally_spaced(problem.num_objectives, config.num_candidate_weights)
+    gains = predict(state.memory.history, buffer.points, weights, scale, algorithm.neighbourhood)
+    predicted = buffer.points[:, None] + gains
+    allowed = buffer.mask[:, None] & _within_cone((buffer.points - reference) / scale, weights, algorithm.cone)
+    chosen = _greedy(config, state, predicted, allowed, reference, algorithm.sparsity_coefficient)
+    policy, weight = chosen // len(weights), chosen % len(weights)
+    parents = jax.tree.map(lambda leaf: leaf[policy], buffer.payload)
+    assignment = Assignment(weights[weight], {})
+    state = state._replace(memory=state.memory._replace(before=buffer.points[policy]))
+    return assign_members(trainer, key, state, parents.agent, assignment, hyperparameters)
+
+
+def _within_cone(
+    directions: Float[Array, "policy objective"], weights: Float[Array, "weight objective"], degrees: Float[Array, ""]
+) -> Array:
+    """Pairs whose angle is at most `degrees`, and for each policy its nearest weight at any rate."""
+    unit = lambda vectors: vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)  # noqa: E731
+    cosine = unit(directions) @ unit(weights).T
+    return (cosine >= jnp.cos(jnp.deg2rad(degrees))) | (cosine >= cosine.max(axis=1, keepdims=True))
+
+
+def _greedy(
+    config: PGMORLConfig,
+    state: PopulationState,
+    predicted: Float[Array, "policy weight objective"],
+    allowed: Array,
+    reference: Float[Array, " objective"],
+    sparsity_coefficient: Float[Array, ""],
+) -> Int[Array, " member"]:
+    """Indices of pairs, each the best after those before it were added to the archive."""
+    count, num_objectives = config.num_members, reference.shape[0]
+    candidates = predicted.reshape(-1, num_objectives)
+    free = allowed.reshape(-1)
+    points = jnp.concatenate([state.archive.points, jnp.zeros((count, num_objectives))])
+    mask = jnp.concatenate([state.archive.mask, jnp.zeros(count, bool)])
+    place = state.archive.mask.shape[0]
+
+    def quality(point: Array, points: Array, mask: Array, index: Array) -> Array:
+        points, mask = points.at[place + index].set(point), mask.at[place + index].set(True)
+        spread = pareto.sparsity(points, pareto.non_dominated(points, mask))
+        return pareto.hypervolume(points, reference, mask) - sparsity_coefficient * spread
+
+    def choose(index: Array, carry: tuple) -> tuple:
+        points, mask, free, chosen = carry
+        # Batches bound the memory of a non-dominated filter per candidate.
+        values = jax.lax.map(lambda point: quality(point, points, mask, index), candidates, batch_size=64)
+        # With no pair left free, the best one is trained again.
+        best = jnp.argmax(jnp.where(free | ~jnp.any(free), values, -jnp.inf))
+        points, mask = points.at[place + index].set(candidates[best]), mask.at[place + index].set(True)
+        return points, mask, free.at[best].set(False), chosen.at[index].set(best)
+
+    return jax.lax.fori_loop(0, count, choose, (points, mask, free, jnp.zeros(count, jnp.int32)))[3]
