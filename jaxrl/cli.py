@@ -86,6 +86,81 @@ def _pareto(arguments: list[str]) -> None:
 
 
 @dataclass
+class _CompareArguments:
+    """Run several algorithms on several environments under one protocol."""
+
+    algorithms: tyro.conf.Positional[str]
+    """Names of `jaxrl list algorithms`, separated by commas."""
+    environments: tyro.conf.Positional[str]
+    """Environments with at least two objectives, separated by commas."""
+    out: Path = Path("runs/comparison")
+    """Where runs, tables and figures go; a stopped comparison goes on there."""
+    seeds: int = 4
+    """Seeds of each pair (0, 1, ...)."""
+    total_steps: int = 500_000
+    """Environment steps of each seed, all members of a population counted."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one; repeatable."""
+    front_episodes: int = 64
+    """Episodes per policy of the final evaluation."""
+    progress: bool | None = None
+    """Progress bar. Default: on a terminal."""
+
+
+def _compare(arguments: list[str]) -> None:
+    from jaxrl.comparison import compare
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.running import RunOptions
+
+    parsed = tyro.cli(_CompareArguments, args=arguments, prog="jaxrl compare")
+    use_cpu_cores()
+    summary = compare(
+        parsed.algorithms.split(","),
+        parsed.environments.split(","),
+        parsed.out,
+        parsed.seeds,
+        {"total_steps": parsed.total_steps, **pairs(parsed.set)},
+        parsed.front_episodes,
+        RunOptions(progress=parsed.progress),
+    )
+    print(summary.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
+
+
+@dataclass
+class _PolicyArguments:
+    """Choose one policy of a Pareto study, roll it out on fresh episodes, and save it alone."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory of `jaxrl pareto`."""
+    weights: tuple[float, ...] = ()
+    """Preference weights; default equal weights of objectives scaled to the front's range."""
+    at_least: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """OBJECTIVE=VALUE: only policies with at least that return, by name or number of the objective; repeatable."""
+    point: int | None = None
+    """Row of front.csv, counted from 0, instead of weights and bounds."""
+    episodes: int = 128
+    """Fresh episodes."""
+    seed: int = 1
+    """Seed of the episodes."""
+    save: Path | None = None
+    """Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."""
+
+
+def _policy(arguments: list[str]) -> None:
+    from jaxrl import saved
+
+    parsed = tyro.cli(_PolicyArguments, args=arguments, prog="jaxrl policy")
+    bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
+    index, table = saved.choose_policy(
+        parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
+    )
+    print(f"policy {index}\n{table.to_string(index=False, float_format=lambda value: f'{value:.4g}')}")
+    if parsed.save:
+        print(f"\nWritten to {parsed.save}")
+
+
+@dataclass
 class _RunDirectory:
     """A run directory."""
 
@@ -108,10 +183,10 @@ class _EvaluateArguments(_RunDirectory):
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from jaxrl import experiment
+    from jaxrl import saved
 
     parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
-    table = experiment.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
+    table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 

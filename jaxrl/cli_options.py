@@ -22,6 +22,8 @@ COMMANDS = {
     "train": "train one agent",
     "sweep": "train seeds x settings x weights as one program",
     "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
+    "compare": "several algorithms on several environments under one protocol: table and figures",
+    "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
     "plot": "draw a run's figures again",
@@ -72,7 +74,7 @@ def _algorithm_options(algorithm: str) -> dict[str, tuple]:
     """Options of a study: the algorithm's, the protocol's, and those of its members that it leaves to the user."""
     entry = ALGORITHMS[algorithm]
     config, traced = entry.config(), entry.hyperparameters()
-    docs = _hyperparameter_docs(entry.hyperparameters)
+    docs = _hyperparameter_docs(entry.hyperparameters) if traced else {}
     options = [*_static_options(config), *(_option(n, float, docs[n], v) for n, v in traced._asdict().items())]
     options += [
         _option("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrl import statistics
+from jaxrl._attainment import attainment
 from jaxrl._comparison import performance_profiles, probability_of_improvement
 from jaxrl._figure import add_legend, axis_label, new_figure, save, series_style, style_axes
 from jaxrl._front import front
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
+    "attainment",
     "front",
     "learning_curves",
     "performance_profiles",

@@ -9,6 +9,7 @@ from jaxrl.agents.base import Agent, Rollout
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.batching import BatchedEnvironment
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
+from jaxrl.morl.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["RunState", "collect", "start_run"]
@@ -65,8 +66,7 @@ def collect(
     noise = agent.noise(noise_key, (num_steps, environment.num_envs))
     weights = state.weights
     if agent.config.condition_on_weights:
-        shares = jax.random.exponential(weights_key, weights.shape)
-        weights = shares / shares.sum(axis=-1, keepdims=True)
+        weights = preferences(weights_key, environment.num_envs, num_objectives, agent.config.num_preferences)
 
     def body(carry: tuple, inputs: tuple) -> tuple[tuple, tuple]:
         env_state, observation, start, memory, episode, finished = carry

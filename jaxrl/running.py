@@ -8,7 +8,7 @@ the same end.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,9 +25,9 @@ from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
 from jaxrl.rollouts import RunState
 from jaxrl.training import Result, Trainer
-from jaxrl.types import Array, Key, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Key, PyTree
 
-__all__ = ["Program", "RunOptions", "execute", "program"]
+__all__ = ["Program", "RunOptions", "Timing", "execute", "program"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,36 @@ class RunOptions:
     """Text before the bar."""
 
 
+@dataclass
+class Timing:
+    """Seconds that a run took, of all the sessions that it was spread over.
+
+    Attributes:
+        compile_seconds: tracing and compiling.
+        run_seconds: running what was compiled, to the results on the host.
+    """
+
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+
+
+class Compiled:
+    """A jitted function that is compiled at its first call, ahead of running, so that both can be timed apart."""
+
+    def __init__(self, function: Callable, timing: Timing, **options: Any) -> None:
+        self.function = jax.jit(function, **options)
+        self._timing = timing
+        self._executable = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls it; the shapes must be those of the first call."""
+        if self._executable is None:
+            start = time.perf_counter()
+            self._executable = self.function.lower(*arguments).compile()
+            self._timing.compile_seconds += time.perf_counter() - start
+        return self._executable(*arguments)
+
+
 class Program(NamedTuple):
     """Compiled parts of a run, for one run or for members on a leading axis.
 
@@ -57,14 +87,16 @@ class Program(NamedTuple):
         place: puts keys or hyperparameters where the program wants them.
         fetch: gathers results from all hosts as NumPy arrays.
         num_members: size of the member axis; 0 for a single run.
+        timing: how long it took so far.
     """
 
-    init: Callable[[PRNGKeyArray, PyTree], RunState]
-    advance: Callable[..., tuple[RunState, PyTree]]
+    init: Compiled
+    advance: Compiled
     chunk: int
     place: Callable[[PyTree, PyTree], PyTree]
     fetch: Callable[[PyTree], PyTree]
     num_members: int
+    timing: Timing
 
 
 def program(
@@ -99,7 +131,7 @@ def program(
 
     if not num_members:
         place = lambda tree, _: jax.tree.map(jnp.asarray, tree)  # noqa: E731
-        return Program(jax.jit(trainer.init), jax.jit(advance, donate_argnums=0), chunk, place, jax.device_get, 0)
+        return _program(trainer.init, advance, chunk, place, jax.device_get, 0)
     init = jax.vmap(trainer.init, in_axes=(0, axes))
     advance = jax.vmap(advance, in_axes=(0, axes, None, None))
     specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
@@ -109,7 +141,12 @@ def program(
         advance = jax.shard_map(
             advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
         )
-    return Program(jax.jit(init), jax.jit(advance, donate_argnums=0), chunk, _placer(mesh), _fetcher(mesh), num_members)
+    return _program(init, advance, chunk, _placer(mesh), _fetcher(mesh), num_members)
+
+
+def _program(init: Callable, advance: Callable, *rest: Any) -> Program:
+    timing = Timing()
+    return Program(Compiled(init, timing), Compiled(advance, timing, donate_argnums=0), *rest, timing)
 
 
 def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
@@ -179,15 +216,19 @@ def execute(
     try:
         while start < total:
             count = min(compiled.chunk, total - start)
+            began, compiling = time.perf_counter(), compiled.timing.compile_seconds
             state, outputs = compiled.advance(state, hyperparameters, jnp.asarray(start), jnp.asarray(count))
             rows = _rows(compiled.fetch(outputs), count, bool(compiled.num_members))
+            compiling = compiled.timing.compile_seconds - compiling
+            compiled.timing.run_seconds += time.perf_counter() - began - compiling
             _stop_if_not_finite(rows[0], start, checkpoints)
             history = rows if history is None else _append(history, rows, bool(compiled.num_members))
             start += count
             _advance_bar(bar, trainer, count, max(1, compiled.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or start == total):
-                checkpoints.save(start, (state, hyperparameters, history), {"iteration": start})
+                record = {"iteration": start, **asdict(compiled.timing)}
+                checkpoints.save(start, (state, hyperparameters, history), record)
                 last_save = time.monotonic()
     finally:
         bar.close()
@@ -215,8 +256,11 @@ def _restore(
     trainer: Trainer, compiled: Program, checkpoints: Checkpoints, keys: Key[Array, "*member"], hyperparameters: PyTree
 ) -> tuple[int, RunState, PyTree]:
     """Iterations done, the state after them, and their outputs."""
-    start = checkpoints.metadata()["iteration"]
-    state = jax.eval_shape(compiled.init, keys, hyperparameters)
+    record = checkpoints.metadata()
+    start = record["iteration"]
+    compiled.timing.compile_seconds += record.get("compile_seconds", 0.0)
+    compiled.timing.run_seconds += record.get("run_seconds", 0.0)
+    state = jax.eval_shape(compiled.init.function, keys, hyperparameters)
     template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
     state, saved, history = checkpoints.restore(template)
     _same_hyperparameters(saved, hyperparameters)
@@ -226,7 +270,7 @@ def _restore(
 def _history_template(trainer: Trainer, compiled: Program, state: RunState, hp: PyTree, start: int) -> PyTree:
     """Shapes of the first `start` iterations' outputs."""
     zero = jnp.asarray(0)
-    shapes = jax.eval_shape(compiled.advance, state, hp, zero, zero)[1]
+    shapes = jax.eval_shape(compiled.advance.function, state, hp, zero, zero)[1]
     lead = 1 if compiled.num_members else 0
 
     def longer(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrl.evaluation import Evaluation, evaluator
 from jaxrl.policy import Policy
+from jaxrl.running import Timing
 from jaxrl.training import Result, Trainer
 from jaxrl.types import Float, PyTree
 
@@ -31,6 +32,7 @@ class Group:
         hyperparameters: with a member axis where `axes` is 0.
         axes: 0 or None per leaf of `hyperparameters`.
         result: `Result` with a leading member axis.
+        timing: seconds to compile and to run.
     """
 
     trainer: Trainer
@@ -41,6 +43,7 @@ class Group:
     hyperparameters: Any
     axes: Any
     result: Result
+    timing: Timing
 
     def member(self, index: int) -> tuple[PyTree, Any]:
         """The final run state and the hyperparameters of one member."""

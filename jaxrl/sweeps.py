@@ -151,7 +151,8 @@ def _run_group(
         results.append(_run_block(trainer, compiled, keys, batched, axes, chosen, here))
     result = jax.tree.map(lambda *leaves: _join(leaves, len(rows)), *results)
     stacked = np.stack([row[1] for row in rows]) if weights is not None else None
-    return Group(trainer, static, [row[0] for row in rows], stacked, [row[2] for row in rows], batched, axes, result)
+    chosen, own = [row[0] for row in rows], [row[2] for row in rows]
+    return Group(trainer, static, chosen, stacked, own, batched, axes, result, compiled.timing)
 
 
 def _run_block(

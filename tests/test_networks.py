@@ -193,7 +193,7 @@ def test_a_start_forgets_the_past_of_its_own_slot_only(recurrent):
 @pytest.mark.parametrize("conditioned", [False, True])
 def test_weights_matter_exactly_when_conditioned_on(network, conditioned):
     space = IMAGE if network == "cnn" else VECTOR
-    built = build(space, network=network, condition_on_weights=conditioned, channels=2)
+    built = build(space, network=network, conditioning=conditioned, channels=2)
     params = built.init(jax.random.key(0))
     observation, (one, two) = observations(space, ENV), (simplex(ENV, seed=1), simplex(ENV, seed=2))
     same_action = np.array_equal(act(built, params, observation, one)[0], act(built, params, observation, two)[0])
@@ -204,7 +204,7 @@ def test_weights_matter_exactly_when_conditioned_on(network, conditioned):
 
 
 def test_weights_broadcast_over_leading_axes():
-    network = build(condition_on_weights=True)
+    network = build(conditioning="input")
     params, sequence, weights = network.init(jax.random.key(0)), observations(VECTOR, TIME, ENV), simplex(ENV)
     starts = jnp.zeros((TIME, ENV), bool)
     narrow = network.sequence(params, sequence, weights, (), starts)

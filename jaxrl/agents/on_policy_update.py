@@ -63,12 +63,18 @@ def prepare(
     following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
     done = rollout.terminated | rollout.truncated
     reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount)
+    if parts.config.scalarise == "before_estimation":
+        if jnp.ndim(hp.discount):
+            raise ValueError(
+                "one discount per objective needs a critic per objective, not scalarise='before_estimation'"
+            )
+        reward = jnp.sum(weights * reward, axis=-1, keepdims=True)
     advantages = returns.generalised_advantage(
         reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
     )
-    advantage = aggregate(parts.aggregator, state.aggregator, advantages, weights, hp.aggregator)
+    advantage = _scalarised(parts, state, advantages, weights, hp)
     if parts.config.standardise_advantages == "batch":
-        advantage = standardise(advantage)
+        advantage = standardise(advantage, (0, 1))
     batch = Batch(
         observation=observation,
         raw_action=rollout.raw_action,
@@ -81,6 +87,17 @@ def prepare(
         start=rollout.start,
     )
     return jax.lax.stop_gradient((batch, scale))
+
+
+def _scalarised(
+    parts: Parts, state: OnPolicyState, advantages: Array, weights: Array, hp: OnPolicyHyperparameters
+) -> Array:
+    """One advantage per sample, or one per objective where each gets a surrogate of its own."""
+    if parts.config.scalarise == "before_estimation":
+        return advantages[..., 0]
+    if parts.config.scalarise == "after_clipping":
+        return advantages
+    return aggregate(parts.aggregator, state.aggregator, advantages, weights, hp.aggregator)
 
 
 def descend(
@@ -128,14 +145,11 @@ def loss(
         kl = kl_to_old = jnp.zeros_like(log_ratio)
         # E_old[r - 1 - log r] = KL(old ‖ new), without the old distribution.
         mean_kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
-    inputs = SurrogateInputs(
-        log_ratio=log_ratio,
-        advantage=standardise(batch.advantage) if config.standardise_advantages == "minibatch" else batch.advantage,
-        kl_from_old=kl,
-        kl_to_old=kl_to_old,
-        progress=jnp.asarray(progress),
-    )
-    policy_loss = jnp.mean(parts.surrogate.apply(inputs, hp.objective, state.surrogate))
+    advantage = batch.advantage
+    if config.standardise_advantages == "minibatch":
+        advantage = standardise(advantage, tuple(range(log_ratio.ndim)))
+    inputs = SurrogateInputs(log_ratio, advantage, kl, kl_to_old, jnp.asarray(progress))
+    policy_loss = jnp.mean(_surrogate(parts, inputs, batch, state, hp))
     if config.clip_values:
         errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
     else:
@@ -150,6 +164,25 @@ def loss(
         "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
     }
     return total, metrics
+
+
+def _surrogate(
+    parts: Parts, inputs: SurrogateInputs, batch: Batch, state: OnPolicyState, hp: OnPolicyHyperparameters
+) -> Float[Array, "*batch"]:
+    """The policy loss of every sample; with an advantage per objective, Σᵢ cᵢ Lᵢ of each objective's own surrogate.
+
+    The latter is the late-stage weighting of D3PO (arXiv 2602.07764): weights never cancel advantages before clipping.
+    """
+    if parts.config.scalarise != "after_clipping":
+        return parts.surrogate.apply(inputs, hp.objective, state.surrogate)
+    each = inputs._replace(
+        log_ratio=inputs.log_ratio[..., None],
+        kl_from_old=inputs.kl_from_old[..., None],
+        kl_to_old=inputs.kl_to_old[..., None],
+    )
+    losses = parts.surrogate.apply(each, hp.objective, state.surrogate)
+    coefficients = parts.aggregator.coefficients(state.aggregator, batch.weights, hp.aggregator)
+    return jnp.sum(jax.lax.stop_gradient(coefficients) * losses, axis=-1)
 
 
 def make_optimiser(

@@ -47,8 +47,21 @@ class OnPolicyConfig:
     channels: int = 16
     """Filters of the convolution."""
     condition_on_weights: bool = False
-    """Feed the preference weights to the network and draw them anew, uniformly from the simplex,
-    for every copy and iteration: one network for all weights."""
+    """One network for all preference weights, which are drawn anew, uniformly from the simplex, for every copy and
+    iteration."""
+    conditioning: str = "input"
+    """How that network depends on the weights: input (they join the features) or hypernetwork (all dense layers are
+    generated from them)."""
+    hyper_features: int = 16
+    """Features of the weights that generated layers mix."""
+    hyper_hidden: tuple[int, ...] = (128, 128)
+    """Widths of the layers between weights and those features."""
+    num_preferences: int = 0
+    """Different weights per iteration of a conditioned network, the corners of the simplex among them; 0 draws one
+    for every copy."""
+    scalarise: str = "after_estimation"
+    """Where objectives become one: before_estimation (the reward, with a scalar critic), after_estimation (the
+    advantage) or after_clipping (the surrogate of each objective)."""
     distribution: str = "auto"
     """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
     initial_log_std: float = 0.0
@@ -118,10 +131,30 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
         )
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
+    _validate_scalarisation(config, spec)
     if config.condition_on_weights and make_aggregator(config.aggregator).needs_estimate:
         raise ValueError(
             f"aggregator {config.aggregator!r} estimates the returns of one policy and cannot be combined with "
             "condition_on_weights=True; allowed: linear, decoupled_normalisation"
+        )
+
+
+def _validate_scalarisation(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
+    require_name("scalarise", config.scalarise, ("before_estimation", "after_estimation", "after_clipping"))
+    require_name("conditioning", config.conditioning, ("input", "hypernetwork"))
+    if config.scalarise == "before_estimation" and config.aggregator != "linear":
+        raise ValueError(
+            f"scalarise='before_estimation' sums rewards by their weights and needs aggregator='linear', "
+            f"got {config.aggregator!r}"
+        )
+    if not config.num_preferences:
+        return
+    if not config.condition_on_weights:
+        raise ValueError(f"num_preferences={config.num_preferences} needs condition_on_weights=True")
+    if config.num_preferences < spec.num_objectives or config.num_envs % config.num_preferences:
+        raise ValueError(
+            f"num_preferences={config.num_preferences} must be 0, or at least {spec.num_objectives} (one per "
+            f"objective) and divide num_envs={config.num_envs}"
         )
 
 

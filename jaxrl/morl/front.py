@@ -14,6 +14,7 @@ from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
 from jaxrl.morl.weights import validate
 from jaxrl.policy import Policy
+from jaxrl.training import Trainer
 from jaxrl.types import Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Front(NamedTuple):
         measures: one row per seed and one for all seeds together (`seed` = `all`).
         labels: one row per policy: member, seed, weights.
         spec: of the environment.
+        trainer: of the policies.
         policy: `index -> Policy`.
     """
 
@@ -43,6 +45,7 @@ class Front(NamedTuple):
     measures: "pandas.DataFrame"
     labels: "pandas.DataFrame"
     spec: EnvironmentSpec
+    trainer: Trainer
     policy: Callable[[int], Policy]
 
 
@@ -81,7 +84,8 @@ def front(
     on_front[chosen] = True
     order = chosen[np.argsort(points[chosen, 0], kind="stable")]
     measures = _measures_by_seed(points, labels["seed"].to_numpy(), problem)
-    return Front(points, on_front, order, measures, labels, spec, policy)
+    trainer = sweep.trainer.trainer if isinstance(sweep.trainer, Study) else sweep.trainer
+    return Front(points, on_front, order, measures, labels, spec, trainer, policy)
 
 
 def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:

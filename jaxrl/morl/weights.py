@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrl.types import Array, Float, PRNGKeyArray
 
-__all__ = ["dirichlet", "equally_spaced", "riesz_energy", "simplex_lattice", "validate"]
+__all__ = ["dirichlet", "equally_spaced", "preferences", "riesz_energy", "simplex_lattice", "validate"]
 
 # Weights that sum to 1 only up to this are accepted.
 _SUM_TOLERANCE = 1e-3
@@ -77,6 +77,23 @@ def dirichlet(
     """
     _require_positive(num_objectives=num_objectives, count=count)
     return jax.random.dirichlet(key, jnp.full(num_objectives, concentration, jnp.float32), (count,))
+
+
+def preferences(
+    key: PRNGKeyArray, num_envs: int, num_objectives: int, num_vectors: int = 0
+) -> Float[Array, "env objective"]:
+    """Preference weights of one iteration of a conditioned agent.
+
+    `num_vectors = 0`: one uniform draw from the simplex for every copy. Else that many vectors, the corners of the
+    simplex and uniform draws, each for as many copies: fewer preferences, each seen with more experience (MORLAX,
+    arXiv 2603.09237, sparse sampling).
+    """
+    count = (num_vectors - num_objectives) if num_vectors else num_envs
+    shares = jax.random.exponential(key, (count, num_objectives))
+    drawn = shares / shares.sum(axis=-1, keepdims=True)
+    if not num_vectors:
+        return drawn
+    return jnp.repeat(jnp.concatenate([jnp.eye(num_objectives), drawn]), num_envs // num_vectors, axis=0)
 
 
 def equally_spaced(num_objectives: int, count: int) -> Float[Array, "batch objective"]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.morl.algorithms import c_morl, decomposition, pgmorl
+from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, pgmorl
 from jaxrl.morl.problem import apply_problem, make_problem
 from jaxrl.morl.study import Study
 
@@ -60,6 +60,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     ),
     "c_morl": AlgorithmEntry(
         c_morl.c_morl, c_morl.CMORLConfig, c_morl.CMORLHyperparameters, c_morl.TRAINING, ("aggregator",)
+    ),
+    "conditioned": AlgorithmEntry(
+        conditioned.conditioned,
+        conditioned.ConditionedConfig,
+        conditioned.ConditionedHyperparameters,
+        conditioned.TRAINING,
+        ("condition_on_weights",),
     ),
     "pgmorl": AlgorithmEntry(pgmorl.pgmorl, pgmorl.PGMORLConfig, pgmorl.PGMORLHyperparameters, pgmorl.TRAINING),
 }

@@ -6,21 +6,15 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.environments.spaces import Space
 from jaxrl.errors import require_name
-from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.networks.encoding import encode, is_image
+from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.layers import ACTIVATIONS, FeatureNetwork, GeneratedDense, Torso
+from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["ACTIVATIONS", "ActorCritic", "actor_critic", "encode"]
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": nn.tanh,
-    "relu": nn.relu,
-    "swish": nn.swish,
-    "elu": nn.elu,
-    "gelu": nn.gelu,
-}
+__all__ = ["ActorCritic", "actor_critic"]
 
 
 class ActorCritic(NamedTuple):
@@ -46,59 +40,6 @@ class ActorCritic(NamedTuple):
     recurrent: bool
 
 
-def encode(space: Space, observation: Array, keep_image: bool = False) -> Float[Array, "..."]:
-    """An observation as float32 features: integers one-hot, the rest flat unless an image is kept."""
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(observation, space.n)
-    if isinstance(space, MultiDiscrete):
-        parts = [jax.nn.one_hot(observation[..., i], n) for i, n in enumerate(space.sizes)]
-        return jnp.concatenate(parts, axis=-1)
-    features = observation.astype(jnp.float32)
-    if keep_image:
-        return features
-    return features.reshape(*features.shape[: features.ndim - len(space.shape)], -1)
-
-
-def is_image(space: Space) -> bool:
-    """Whether observations are height x width x channels."""
-    return isinstance(space, Box) and len(space.shape) == 3
-
-
-def patches(
-    image: Float[Array, "*batch height width channel"],
-) -> Float[Array, "*batch inner_height inner_width patch"]:
-    """Every 3x3 neighbourhood as one vector of 9 x channels entries.
-
-    A dense layer on it is the 3x3 convolution without padding. As one matrix product it is much faster on a CPU than
-    XLA's convolution, above all batched over members, where that becomes a grouped convolution.
-    """
-    height, width = image.shape[-3] - 2, image.shape[-2] - 2
-    shifted = [image[..., i : i + height, j : j + width, :] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1)
-
-
-class Torso(nn.Module):
-    """Features to features: an optional convolution, then dense layers."""
-
-    hidden_sizes: tuple[int, ...]
-    activation: str
-    convolve: bool
-    channels: int
-
-    @nn.compact
-    def __call__(self, features: Array, weights: Array | None) -> Array:
-        activation = ACTIVATIONS[self.activation]
-        if self.convolve:
-            features = activation(nn.Dense(self.channels, name="Convolution")(patches(features)))
-            features = features.reshape(*features.shape[:-3], -1)
-        if weights is not None:
-            weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))
-            features = jnp.concatenate([features, weights], axis=-1)
-        for size in self.hidden_sizes:
-            features = activation(nn.Dense(size)(features))
-        return features
-
-
 class ActorCriticModule(nn.Module):
     """Torsos, an optional recurrent cell, and the two heads."""
 
@@ -113,7 +54,9 @@ class ActorCriticModule(nn.Module):
     recurrent_size: int
     channels: int
     convolve: bool
-    condition_on_weights: bool
+    conditioning: str
+    hyper_features: int
+    hyper_hidden: tuple[int, ...]
 
     def setup(self) -> None:
         def torso(name: str) -> Torso:
@@ -123,8 +66,15 @@ class ActorCriticModule(nn.Module):
         self.critic_torso = self.actor_torso if self.shared_torso else torso("critic_torso")
         if self.recurrent_size:
             self.cell = nn.GRUCell(self.recurrent_size)
-        self.actor_head = nn.Dense(self.num_parameters - self.shared_parameters)
-        self.critic_head = nn.Dense(self.num_objectives)
+        generated = self.conditioning == "hypernetwork"
+        head = GeneratedDense if generated else nn.Dense
+        self.actor_head = head(self.num_parameters - self.shared_parameters)
+        self.critic_head = head(self.num_objectives)
+        if generated:
+            # Policy and value function have features of their own (MORLAX's `dual`), unless they share a torso.
+            arguments = (self.hyper_hidden, self.hyper_features, self.activation)
+            self.actor_preference = FeatureNetwork(*arguments)
+            self.critic_preference = self.actor_preference if self.shared_torso else FeatureNetwork(*arguments)
         if self.shared_parameters:
             initial = nn.initializers.constant(self.initial_shared)
             self.log_std = self.param("log_std", initial, (self.shared_parameters,))
@@ -134,12 +84,22 @@ class ActorCriticModule(nn.Module):
         parameters, memory = self.act(observation, weights, memory, start)
         return parameters, self.value(observation, weights, memory), memory
 
-    def _features(self, torso: Torso, observation: Array, weights: Array) -> Array:
-        features = encode(self.observation, observation, keep_image=self.convolve)
-        return torso(features, weights if self.condition_on_weights else None)
+    def _preference(self, critic: bool, weights: Array) -> tuple[Array, ...]:
+        """What generated layers take besides their input: nothing, or features of the weights."""
+        if self.conditioning != "hypernetwork":
+            return ()
+        return ((self.critic_preference if critic else self.actor_preference)(weights),)
 
-    def _policy(self, features: Array) -> Array:
-        parameters = self.actor_head(features)
+    def _features(self, critic: bool, observation: Array, weights: Array) -> Array:
+        features = encode(self.observation, observation, keep_image=self.convolve)
+        torso = self.critic_torso if critic else self.actor_torso
+        return torso(features, weights if self.conditioning == "input" else None, *self._preference(critic, weights))
+
+    def _value(self, features: Array, weights: Array) -> Array:
+        return self.critic_head(features, *self._preference(True, weights))
+
+    def _policy(self, features: Array, weights: Array) -> Array:
+        parameters = self.actor_head(features, *self._preference(False, weights))
         if not self.shared_parameters:
             return parameters
         shared = jnp.broadcast_to(self.log_std, (*parameters.shape[:-1], self.shared_parameters))
@@ -150,26 +110,24 @@ class ActorCriticModule(nn.Module):
 
     def act(self, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
         """Distribution parameters and the next memory."""
-        features = self._features(self.actor_torso, observation, weights)
+        features = self._features(False, observation, weights)
         if self.recurrent_size:
             memory = features = self._remember(features, memory, start)
-        return self._policy(features), memory
+        return self._policy(features, weights), memory
 
     def value(self, observation: Array, weights: Array, memory: PyTree) -> Array:
         """Values of an observation that follows `memory`."""
-        features = self._features(self.critic_torso, observation, weights)
+        features = self._features(True, observation, weights)
         if self.recurrent_size:
             features = self.cell(memory, features)[0]
-        return self.critic_head(features)
+        return self._value(features, weights)
 
     def sequence(self, observations: Array, weights: Array, memory: PyTree, starts: Array) -> tuple:
         """Everything for a whole rollout."""
-        features = self._features(self.actor_torso, observations, weights)
+        features = self._features(False, observations, weights)
         if not self.recurrent_size:
-            values = self.critic_head(
-                features if self.shared_torso else self._features(self.critic_torso, observations, weights)
-            )
-            return self._policy(features), values, memory
+            seen = features if self.shared_torso else self._features(True, observations, weights)
+            return self._policy(features, weights), self._value(seen, weights), memory
 
         def body(module: "ActorCriticModule", memory: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             memory = module._remember(inputs[0], memory, inputs[1])
@@ -177,50 +135,7 @@ class ActorCriticModule(nn.Module):
 
         scan = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
         _, memories = scan(self, memory, (features, starts))
-        return self._policy(memories), self.critic_head(memories), memories
-
-
-# Gains of the field's usual orthogonal initialisation (Engstrom et al., 2020; Andrychowicz et al., 2021).
-_GAINS = {"actor_head": 0.01, "critic_head": 1.0, "cell": 1.0}
-_HIDDEN_GAIN = float(np.sqrt(2.0))
-
-
-def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, float]) -> PyTree:
-    """Orthogonal kernels (Saxe et al., 2014), zero biases, and named constants.
-
-    All kernels are made of one draw of normal numbers, because every further draw lengthens compilation.
-    """
-    flat, structure = jax.tree_util.tree_flatten_with_path(shapes)
-    names = [[entry.key for entry in path] for path, _ in flat]
-    sizes = [leaf.size if name[-1] == "kernel" else 0 for name, (_, leaf) in zip(names, flat)]
-    draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
-    leaves = []
-    for name, (_, leaf), draw in zip(names, flat, draws):
-        if name[-1] == "kernel":
-            leaves.append(_GAINS.get(name[0], _HIDDEN_GAIN) * _orthogonal(draw, leaf.shape))
-        else:
-            leaves.append(jnp.full(leaf.shape, constants.get(name[-1], 0.0), leaf.dtype))
-    return jax.tree.unflatten(structure, leaves)
-
-
-def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
-    """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices.
-
-    Gram-Schmidt, each column projected twice (Giraud et al., 2005), instead of LAPACK's QR: batched over members,
-    that call holds every thread of a CPU while it waits for one, and a vmapped run would hang.
-    """
-    columns = shape[-1]
-    rows = draw.size // columns
-    matrix = draw.reshape(max(rows, columns), min(rows, columns))
-
-    def body(i: Array, basis: Array) -> Array:
-        column = matrix[:, i]
-        for _ in range(2):
-            column = column - basis @ (column @ basis)
-        return basis.at[:, i].set(column / jnp.linalg.norm(column))
-
-    basis = jax.lax.fori_loop(0, matrix.shape[1], body, jnp.zeros_like(matrix))
-    return (basis if rows >= columns else basis.T).reshape(shape)
+        return self._policy(memories, weights), self._value(memories, weights), memories
 
 
 def actor_critic(
@@ -234,7 +149,10 @@ def actor_critic(
     shared_torso: bool = False,
     recurrent_size: int = 64,
     channels: int = 16,
-    condition_on_weights: bool = False,
+    conditioning: str = "none",
+    hyper_features: int = 16,
+    hyper_hidden: tuple[int, ...] = (128, 128),
+    num_preferences: int | None = None,
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
 ) -> ActorCritic:
@@ -251,17 +169,28 @@ def actor_critic(
         shared_torso: whether actor and critic share their torso; a GRU always does.
         recurrent_size: width of the GRU.
         channels: filters of the 3x3 convolution.
-        condition_on_weights: whether the preference weights are an input.
+        conditioning: how the network depends on the preference weights: `none`, `input` (they join the features), or
+            `hypernetwork` (all dense layers are generated from them).
+        hyper_features: features of the weights that generated layers mix.
+        hyper_hidden: widths of the layers between weights and features.
+        num_preferences: length of the preference weights; default one per value.
 
     Raises:
-        ValueError: for an unknown network or activation, a CNN without images, or an empty width.
+        ValueError: for an unknown network, activation or conditioning, a CNN without images, an empty width, or a GRU
+            with a hypernetwork, which generates dense layers only.
     """
     require_name("network", network, ("auto", "mlp", "cnn", "gru"))
     require_name("activation", activation, ACTIVATIONS)
+    require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
+    if network == "gru" and conditioning == "hypernetwork":
+        raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
     if network == "cnn" and not is_image(observation):
         raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
-    if any(size < 1 for size in hidden_sizes) or recurrent_size < 1:
-        raise ValueError(f"layer widths must be at least 1, got {hidden_sizes} and recurrent_size={recurrent_size}")
+    if min(*hidden_sizes, *hyper_hidden, recurrent_size, hyper_features, 1) < 1:
+        raise ValueError(
+            f"layer widths must be at least 1, got {hidden_sizes}, recurrent_size={recurrent_size}, "
+            f"hyper_hidden={hyper_hidden}, hyper_features={hyper_features}"
+        )
     recurrent = network == "gru"
     module = ActorCriticModule(
         observation=observation,
@@ -275,7 +204,9 @@ def actor_critic(
         recurrent_size=recurrent_size if recurrent else 0,
         channels=channels,
         convolve=is_image(observation) and network != "mlp",
-        condition_on_weights=condition_on_weights,
+        conditioning=conditioning,
+        hyper_features=hyper_features,
+        hyper_hidden=tuple(hyper_hidden),
     )
 
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
@@ -283,7 +214,7 @@ def actor_critic(
 
     def init(key: PRNGKeyArray) -> PyTree:
         example = jnp.zeros((1, *observation.shape), observation.dtype)
-        inputs = (example, jnp.zeros((1, num_objectives)), memory((1,)), jnp.zeros((1,), bool))
+        inputs = (example, jnp.zeros((1, num_preferences or num_objectives)), memory((1,)), jnp.zeros((1,), bool))
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
         return orthogonal_params(key, shapes, {"log_std": initial_shared})
 

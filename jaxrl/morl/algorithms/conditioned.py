@@ -1,0 +1,159 @@
+"""One network for all preferences: a front of as many policies as one asks for."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.environments.base import Environment
+from jaxrl.evaluation import evaluator
+from jaxrl.morl.problem import Problem
+from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
+from jaxrl.morl.weights import equally_spaced
+from jaxrl.rollouts import RunState
+from jaxrl.training import Trainer, trainer
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["TRAINING", "ConditionedConfig", "ConditionedHyperparameters", "conditioned"]
+
+TRAINING = {"num_envs": 16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedConfig:
+    """Static settings."""
+
+    member_agent: str = "ppo"
+    """The agent."""
+    num_evaluation_weights: int = 32
+    """Evenly spaced preferences at which the front is measured during training."""
+    num_policies: int = 100
+    """Evenly spaced preferences of the final front."""
+
+
+class ConditionedHyperparameters(NamedTuple):
+    """Traced settings: none besides the agent's."""
+
+
+class Parts(NamedTuple):
+    """What the study is put together of; static."""
+
+    trainer: Trainer
+    learner: Trainer
+    problem: Problem
+    config: ConditionedConfig
+
+
+def conditioned(
+    environment: Environment,
+    problem: Problem,
+    config: ConditionedConfig,
+    hyperparameters: ConditionedHyperparameters,
+    settings: dict[str, Any],
+) -> Study:
+    """Builds a preference-conditioned agent, measured over evenly spaced preferences (Abels et al., 2019).
+
+    Every copy of the environment acts under preferences of its own, drawn anew at every iteration. Settings of the
+    inner agent choose the method: `conditioning` input or hypernetwork (MORLAX, arXiv 2603.09237; Hyper-MORL, Shu et
+    al., 2024), `num_preferences` for sparse sampling, and `scalarise`: before_estimation (MORLAX), after_estimation
+    (per-objective critics, weighted advantages) or after_clipping (late-stage weighting, D3PO, arXiv 2602.07764, whose
+    diversity regulariser is not included).
+
+    Args:
+        environment: under the protocol.
+        problem: the protocol.
+        config: static settings.
+        hyperparameters: none.
+        settings: of the trainer.
+
+    Raises:
+        ValueError: for fewer preferences than objectives.
+    """
+    num_objectives = environment.spec.num_objectives
+    for name in ("num_evaluation_weights", "num_policies"):
+        if getattr(config, name) < num_objectives:
+            raise ValueError(f"{name}={getattr(config, name)} is less than one for each of {num_objectives} objectives")
+    built = trainer(config.member_agent, environment, **settings, condition_on_weights=True)
+    # The learner's own evaluation, under one weight only, happens once at the end.
+    learner = built.rebuild(num_evaluations=1, evaluation_episodes=1)
+    parts = Parts(built, learner, problem, config)
+    init, step = partial(_init, parts), partial(_step, parts)
+    return Study(
+        init=init,
+        step=step,
+        run=run_study(init, step, built.evaluation_iterations, built.num_iterations),
+        evaluate=partial(_evaluate, parts),
+        policy=partial(_policy, parts),
+        hyperparameters=StudyHyperparameters(built.hyperparameters, hyperparameters),
+        trainer=built,
+        problem=problem,
+        iteration_steps=np.full(built.num_iterations, built.steps_per_iteration, np.int64),
+        algorithm="custom",
+        config=config,
+        settings={},
+        rebuild=None,
+    )
+
+
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> RunState:
+    return parts.learner.init(key, hyperparameters.training)
+
+
+def _step(
+    parts: Parts, state: RunState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
+) -> tuple[RunState, tuple[dict[str, Array], FrontEvaluation]]:
+    state, (metrics, _) = parts.learner.step(state, hyperparameters.training, index)
+    due = np.zeros(parts.trainer.num_iterations, bool)
+    due[parts.trainer.evaluation_iterations] = True
+    measures = jax.lax.cond(
+        jnp.asarray(due)[index],
+        partial(_measure, parts),
+        lambda *_: FrontEvaluation(*[jnp.asarray(jnp.nan)] * len(FrontEvaluation._fields)),
+        jax.random.fold_in(state.key, index),
+        state,
+        hyperparameters,
+    )
+    return state, (metrics, measures)
+
+
+def _measure(
+    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: StudyHyperparameters
+) -> FrontEvaluation:
+    count, episodes = parts.config.num_evaluation_weights, parts.trainer.config.evaluation_episodes
+    points = _returns(parts, key, state.agent, hyperparameters, _weights(parts, count), episodes)
+    return evaluate_front(parts.problem, points, jnp.all(jnp.isfinite(points), axis=-1))
+
+
+def _weights(parts: Parts, count: int) -> Float[Array, "policy objective"]:
+    return equally_spaced(parts.problem.num_objectives, count)
+
+
+def _returns(
+    parts: Parts,
+    key: PRNGKeyArray,
+    agent: PyTree,
+    hyperparameters: StudyHyperparameters,
+    weights: Float[Array, "policy objective"],
+    num_episodes: int,
+) -> Float[Array, "policy objective"]:
+    """Returns of the network under every preference, on the same episodes."""
+    environment, config = parts.trainer.environment, parts.trainer.config
+    evaluate = evaluator(environment, parts.trainer.agent, num_episodes, config.evaluation_steps)
+    training = hyperparameters.training
+    return jax.vmap(lambda w: evaluate(key, agent, training._replace(weights=w)).discounted_returns)(weights)
+
+
+def _evaluate(
+    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: StudyHyperparameters, num_episodes: int
+) -> tuple[Array, Array, Array]:
+    weights = _weights(parts, parts.config.num_policies)
+    points = _returns(parts, key, state.agent, hyperparameters, weights, num_episodes)
+    return points, jnp.all(jnp.isfinite(points), axis=-1), weights
+
+
+def _policy(parts: Parts, state: RunState, hyperparameters: StudyHyperparameters, index: int) -> tuple[PyTree, Any]:
+    weights = _weights(parts, parts.config.num_policies)[index]
+    return state.agent, hyperparameters.training._replace(weights=weights)

@@ -1,0 +1,52 @@
+"""Orthogonal initialisation of all kernels from one draw."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+
+__all__ = ["orthogonal_params"]
+
+# Gains of the field's usual orthogonal initialisation (Engstrom et al., 2020; Andrychowicz et al., 2021).
+_GAINS = {"actor_head": 0.01, "critic_head": 1.0, "cell": 1.0}
+_HIDDEN_GAIN = float(np.sqrt(2.0))
+
+
+def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, float]) -> PyTree:
+    """Orthogonal kernels (Saxe et al., 2014), zero biases and generators, and named constants.
+
+    All kernels are made of one draw of normal numbers, because every further draw lengthens compilation.
+    """
+    flat, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    names = [[entry.key for entry in path] for path, _ in flat]
+    drawn = [name[-1] == "kernel" and "generator" not in name for name in names]
+    sizes = [leaf.size if is_drawn else 0 for is_drawn, (_, leaf) in zip(drawn, flat)]
+    draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    leaves = []
+    for name, is_drawn, (_, leaf), draw in zip(names, drawn, flat, draws):
+        if is_drawn:
+            leaves.append(_GAINS.get(name[0], _HIDDEN_GAIN) * _orthogonal(draw, leaf.shape))
+        else:
+            leaves.append(jnp.full(leaf.shape, constants.get(name[-1], 0.0), leaf.dtype))
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
+    """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices.
+
+    Gram-Schmidt, each column projected twice (Giraud et al., 2005), instead of LAPACK's QR: batched over members,
+    that call holds every thread of a CPU while it waits for one, and a vmapped run would hang.
+    """
+    columns = shape[-1]
+    rows = draw.size // columns
+    matrix = draw.reshape(max(rows, columns), min(rows, columns))
+
+    def body(i: Array, basis: Array) -> Array:
+        column = matrix[:, i]
+        for _ in range(2):
+            column = column - basis @ (column @ basis)
+        return basis.at[:, i].set(column / jnp.linalg.norm(column))
+
+    basis = jax.lax.fori_loop(0, matrix.shape[1], body, jnp.zeros_like(matrix))
+    return (basis if rows >= columns else basis.T).reshape(shape)

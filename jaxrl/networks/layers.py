@@ -1,0 +1,80 @@
+"""Layers and torsos, plain or with weights that a hypernetwork generates from preferences."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxrl.networks.encoding import patches
+from jaxrl.types import Array, Float
+
+__all__ = ["ACTIVATIONS", "FeatureNetwork", "GeneratedDense", "Torso"]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": nn.tanh,
+    "relu": nn.relu,
+    "swish": nn.swish,
+    "elu": nn.elu,
+    "gelu": nn.gelu,
+}
+
+
+class GeneratedDense(nn.Module):
+    """A dense layer whose parameters are θ(w) = b + Σₖ fₖ(w) Wₖ (Hyper-MORL, Shu et al., 2024; MORLAX).
+
+    Applied without ever forming θ(w): x·θ(w) = x·b + Σₖ fₖ (x·Wₖ), so that every sample may have preferences of its
+    own. W starts at zero: at first all preferences share one network.
+    """
+
+    size: int
+
+    @nn.compact
+    def __call__(self, inputs: Array, preference: Float[Array, "*batch feature"]) -> Array:
+        count = preference.shape[-1]
+        generated = nn.Dense(count * self.size, name="generator")(inputs)
+        generated = generated.reshape(*generated.shape[:-1], count, self.size)
+        return nn.Dense(self.size, name="base")(inputs) + jnp.sum(preference[..., None] * generated, axis=-2)
+
+
+class FeatureNetwork(nn.Module):
+    """f(w): preference weights to the features that mix generated layers."""
+
+    hidden_sizes: tuple[int, ...]
+    num_features: int
+    activation: str
+
+    @nn.compact
+    def __call__(self, weights: Float[Array, "*batch objective"]) -> Float[Array, "*batch feature"]:
+        features = weights
+        for size in self.hidden_sizes:
+            features = ACTIVATIONS[self.activation](nn.Dense(size)(features))
+        return nn.Dense(self.num_features)(features)
+
+
+class Torso(nn.Module):
+    """Features to features: an optional convolution, then dense layers.
+
+    Preferences enter as an input (`weights`), through generated layers (`preference`), or not at all.
+    """
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    convolve: bool
+    channels: int
+
+    @nn.compact
+    def __call__(self, features: Array, weights: Array | None, preference: Array | None = None) -> Array:
+        activation = ACTIVATIONS[self.activation]
+        if self.convolve:
+            features = activation(nn.Dense(self.channels, name="Convolution")(patches(features)))
+            features = features.reshape(*features.shape[:-3], -1)
+        if weights is not None:
+            weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))
+            features = jnp.concatenate([features, weights], axis=-1)
+        for index, size in enumerate(self.hidden_sizes):
+            name = f"Dense_{index}"
+            if preference is None:
+                features = activation(nn.Dense(size, name=name)(features))
+            else:
+                features = activation(GeneratedDense(size, name=name)(features, preference))
+        return features

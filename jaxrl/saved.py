@@ -1,0 +1,207 @@
+"""What a finished run directory gives back: policies, sweeps and fresh evaluations; and saving one policy alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.checkpoint import Checkpoints
+from jaxrl.configuration import Configuration, claim, read_configuration
+from jaxrl.evaluation import evaluator
+from jaxrl.experiment import build, parse_range
+from jaxrl.hyperparameters import leaves
+from jaxrl.morl.front import Front, choose, front
+from jaxrl.policy import Policy
+from jaxrl.sweeps import Sweep, sweep
+from jaxrl.tables import evaluation_columns
+from jaxrl.training import Trainer
+
+__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_policy"]
+
+
+def evaluate(
+    directory: str | Path, num_episodes: int = 128, seed: int = 1, member: int | None = None, explore: bool = False
+) -> Any:
+    """Fresh episodes of a run directory's policies, one row each."""
+    import pandas
+
+    configuration = read_configuration(directory)
+    if configuration.kind == "train":
+        policy = load(directory, member)
+        built = build(configuration)
+        one = evaluator(built.environment, built.agent, num_episodes, built.config.evaluation_steps, explore)
+        result = jax.jit(one)(jax.random.key(seed), policy.state, policy.hyperparameters)
+        result = jax.tree.map(lambda leaf: np.asarray(leaf)[None], result)
+        spec, members = built.environment.spec, [0]
+    else:
+        swept = load_sweep(directory)
+        result = swept.evaluate(num_episodes, seed, explore)
+        spec, members = swept.trainer.environment.spec, list(range(swept.num_members))
+        if member is not None:
+            swept.locate(member)
+            result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
+    columns = evaluation_columns(result, spec)
+    del columns["steps"]
+    return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
+
+
+def load(directory: str | Path, member: int | None = None, explore: bool = False) -> Policy:
+    """A trained policy from a run directory: `policy(key, observation) -> action`.
+
+    Args:
+        directory: of `jaxrl train`, `jaxrl sweep` or `jaxrl pareto`.
+        member: which run of a sweep.
+        explore: sample actions instead of taking the most likely.
+
+    Raises:
+        CheckpointError: if there is no whole checkpoint.
+        ValueError: for a sweep without `member`.
+    """
+    directory = Path(directory)
+    configuration = read_configuration(directory)
+    if configuration.kind != "train":
+        swept = load_sweep(directory)
+        if member is None:
+            raise ValueError(f"{directory} is a sweep: say which with member=0 to {swept.num_members - 1}")
+        return swept.policy(member, explore)
+    if member not in (None, 0):
+        raise ValueError(f"{directory} is a single run: it has no member {member}")
+    built = build(configuration)
+    checkpoints = Checkpoints(directory / "checkpoints")
+    template = jax.eval_shape(
+        lambda key: (built.init(key, built.hyperparameters), built.hyperparameters), jax.random.key(0)
+    )
+    state, hyperparameters = checkpoints.restore(template, partial=True)
+    checkpoints.close()
+    return Policy(built.agent, state.agent, hyperparameters, explore)
+
+
+def load_sweep(directory: str | Path) -> Sweep:
+    """A finished sweep, from its checkpoints; an unfinished one is finished first."""
+    directory = Path(directory)
+    configuration = read_configuration(directory)
+    if configuration.kind == "train":
+        raise ValueError(f"{directory} is a single run, not a sweep; use jaxrl.load")
+    values = {name: parse_range(value) for name, value in configuration.hyperparameters.items()}
+    return sweep(
+        build(configuration),
+        seeds=configuration.seeds,
+        hyperparameters=values,
+        weights=configuration.weights,
+        design=configuration.design,
+        samples=configuration.samples,
+        directory=directory / "checkpoints",
+        say=lambda _: None,
+    )
+
+
+def save_member(swept: Sweep, member: int, directory: str | Path) -> None:
+    """Writes one member as a run directory of its own, as if it had been trained alone.
+
+    Raises:
+        ValueError: if the trainer was built from a custom agent, which has no name to record.
+    """
+    group, index = swept.locate(member)
+    state, hyperparameters = group.member(index)
+    history = jax.tree.map(lambda leaf: np.asarray(leaf)[index], group.result.metrics)
+    rows = _scattered(group.result.evaluation, index, group.trainer)
+    run_settings = {**group.trainer.settings, **group.static}
+    _save(group.trainer, run_settings, group.seeds[index], (state, hyperparameters, (history, rows)), Path(directory))
+
+
+def save_policy(found: Front, index: int, directory: str | Path) -> None:
+    """Writes one policy of a front as a run directory of its own, without the history of the study.
+
+    Raises:
+        ValueError: if the trainer was built from a custom agent, which has no name to record.
+    """
+    built, policy = found.trainer, found.policy(index)
+    state = jax.jit(built.init)(jax.random.key(0), policy.hyperparameters)._replace(agent=policy.state)
+    shapes = jax.eval_shape(built.run, jax.random.key(0), policy.hyperparameters)
+    unknown = lambda leaf: np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)  # noqa: E731
+    history = jax.tree.map(unknown, (shapes.metrics, shapes.evaluation))
+    _save(built, built.settings, 0, (state, policy.hyperparameters, history), Path(directory))
+
+
+def _save(built: Trainer, settings: dict[str, Any], seed: int, tree: Any, directory: Path) -> None:
+    """A finished run: its configuration, with the hyperparameters that differ from the defaults, and its checkpoint."""
+    if built.agent_name == "custom":
+        raise ValueError("a custom agent has no name that a run directory could record; save the policy's state")
+    known = leaves(built.hyperparameters)
+    changed = {
+        name: np.asarray(leaf).tolist()
+        for name, leaf in leaves(tree[1]).items()
+        if not np.array_equal(leaf, known[name])
+    }
+    environment = built.environment
+    configuration = Configuration(
+        kind="train",
+        agent=built.agent_name,
+        environment=environment.spec.name,
+        environment_options=dict(environment.spec.options),
+        settings={**settings, **changed},
+        seeds=(seed,),
+    )
+    claim(directory, configuration)
+    checkpoints = Checkpoints(directory / "checkpoints")
+    checkpoints.save(built.num_iterations, tree, {"iteration": built.num_iterations})
+    checkpoints.close()
+
+
+def choose_policy(
+    directory: str | Path,
+    weights: Sequence[float] | None = None,
+    at_least: Mapping[str | int, float] | None = None,
+    point: int | None = None,
+    num_episodes: int = 128,
+    seed: int = 1,
+    save: str | Path | None = None,
+) -> tuple[int, Any]:
+    """Chooses a policy of a finished Pareto study and rolls it out.
+
+    Args:
+        directory: of `jaxrl pareto`.
+        weights, at_least: as `jaxrl.choose`.
+        point: the policy itself, a row of front.csv, instead.
+        num_episodes: fresh episodes.
+        seed: of the episodes.
+        save: a run directory to write the policy to.
+
+    Returns:
+        The policy's row in front.csv, and a table of its fresh returns.
+
+    Raises:
+        ValueError: for a directory that is no Pareto study, or as `jaxrl.choose`.
+        IndexError: for a point that does not exist.
+    """
+    import pandas
+
+    configuration = read_configuration(directory)
+    if configuration.kind != "pareto":
+        raise ValueError(f"{directory} holds a {configuration.kind}, not a Pareto study")
+    found = front(load_sweep(directory), configuration.evaluation_episodes, configuration.discounted)
+    if point is not None and not 0 <= point < len(found.points):
+        raise IndexError(f"policy {point} does not exist: this study has policies 0 to {len(found.points) - 1}")
+    index = choose(found, weights, at_least) if point is None else point
+    built, policy = found.trainer, found.policy(index)
+    one = evaluator(built.environment, built.agent, num_episodes, built.config.evaluation_steps)
+    result = jax.jit(one)(jax.random.key(seed), policy.state, policy.hyperparameters)
+    if save:
+        save_policy(found, index, save)
+    columns = evaluation_columns(jax.tree.map(lambda leaf: np.asarray(leaf)[None], result), found.spec)
+    del columns["steps"]
+    return index, pandas.DataFrame({"episodes": num_episodes, **columns})
+
+
+def _scattered(evaluation: Any, index: int, built: Trainer) -> Any:
+    """Evaluations as rows of all iterations, NaN where there was none, as the host loop keeps them."""
+
+    def scatter(leaf: Any) -> np.ndarray:
+        leaf = np.asarray(leaf)[index]
+        rows = np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)
+        rows[built.evaluation_iterations] = leaf
+        return rows
+
+    return jax.tree.map(scatter, evaluation)

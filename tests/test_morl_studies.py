@@ -1,0 +1,239 @@
+"""Multi-objective studies: contract, accounting, archives, and what each method does between evaluations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.morl import archive as archives
+from jaxrl.morl.algorithms import c_morl, decomposition
+from jaxrl.morl.population import Assignment, Checkpoint
+from tests import environments as probes
+
+QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
+SMALL = {"num_envs": 4, "num_steps": 32, "num_minibatches": 2, "num_epochs": 2, "evaluation_episodes": 2}
+TREASURE = "mo/deep-sea-treasure"
+
+
+def small(algorithm, environment=TREASURE, **settings):
+    return jaxrl.study(algorithm, environment, **{**SMALL, "total_steps": 20_000, **settings})
+
+
+def bandit():
+    """Three one-step actions with returns (1, 0), (0, 1) and (0.7, 0.7)."""
+    return probes.choice([[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]])
+
+
+# --- the contract ---
+
+
+@pytest.fixture(scope="module")
+def cmorl_run():
+    study = small("c_morl", num_initial=3, num_selected=2, num_evaluations=6)
+    return study, jax.jit(study.run)(jax.random.key(3), study.hyperparameters)
+
+
+def test_steps_of_all_members_are_counted_and_stay_within_the_budget(cmorl_run):
+    study, result = cmorl_run
+    sizes = study.iteration_steps // (SMALL["num_envs"] * SMALL["num_steps"])
+    assert set(sizes) == {3, 4}, "three initial members, then two policies times two objectives"
+    assert 0.8 * 20_000 <= study.iteration_steps.sum() <= 20_000
+    assert study.evaluation_steps[-1] == study.iteration_steps.sum()
+    assert result.metrics["episodes"].shape == (study.num_iterations,)
+
+
+def test_the_archive_is_mutually_non_dominated_and_never_shrinks_in_hypervolume(cmorl_run):
+    _, result = cmorl_run
+    points = np.asarray(result.state.archive.points)[np.asarray(result.state.archive.mask)]
+    better = (points[:, None] >= points[None]).all(-1) & (points[:, None] > points[None]).any(-1)
+    assert len(points) >= 2 and not better.any()
+    assert np.all(np.diff(result.evaluation.hypervolume) >= 0.0)
+
+
+def test_chunks_of_the_host_loop_equal_one_program(cmorl_run):
+    study, whole = cmorl_run
+    chunked = jaxrl.sweep(study, seeds=[3], max_devices=1, **QUIET).groups[0].result
+    np.testing.assert_allclose(chunked.evaluation.hypervolume[0], whole.evaluation.hypervolume, rtol=1e-5)
+    np.testing.assert_array_equal(chunked.state.archive.mask[0], whole.state.archive.mask)
+
+
+def test_archived_policies_reproduce_their_returns(cmorl_run):
+    study, result = cmorl_run
+    points, mask, weights = study.evaluate(jax.random.key(0), result.state, study.hyperparameters, 2)
+    mask = np.asarray(mask)
+    # The environment and the greedy policies are deterministic.
+    np.testing.assert_allclose(np.asarray(points)[mask], result.state.archive.points[mask], rtol=1e-5)
+    np.testing.assert_allclose(weights[mask].sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_a_stopped_study_resumes_to_the_same_end(tmp_path):
+    study = small("morl_d", num_members=3, num_evaluations=4)
+    options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=6)
+    straight = jaxrl.sweep(study, seeds=2, **QUIET).groups[0].result
+    calls = []
+
+    def stop(*_):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    from jaxrl import running
+
+    original = running._advance_bar
+    running._advance_bar = stop
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None)
+    finally:
+        running._advance_bar = original
+    resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0]
+    for one, two in zip(jax.tree.leaves(straight.evaluation), jax.tree.leaves(resumed.result.evaluation), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert resumed.timing.run_seconds > 0.0 and resumed.timing.compile_seconds > 0.0
+
+
+# --- what studies find ---
+
+
+def test_every_algorithm_finds_all_actions_of_a_bandit():
+    settings = {"learning_rate": 0.02, "reference_point": (-0.1, -0.1), "total_steps": 30_000}
+    for algorithm in ("population", "morl_d", "c_morl", "pgmorl"):
+        study = small(algorithm, bandit(), **settings)
+        result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+        # The square of (0.7, 0.7) and two strips beyond it.
+        found = float(result.evaluation.hypervolume[-1])
+        assert found == pytest.approx(0.8 * 0.8 + 2 * 0.3 * 0.1), algorithm
+
+
+@pytest.mark.parametrize("settings", [{}, {"scalarise": "after_clipping"}, {"conditioning": "hypernetwork"}])
+def test_a_conditioned_study_serves_every_preference(settings):
+    study = jaxrl.study(
+        "conditioned",
+        bandit(),
+        reference_point=(-0.1, -0.1),
+        num_policies=11,
+        num_evaluation_weights=11,
+        **{**SMALL, "num_envs": 16, "total_steps": 60_000, "learning_rate": 5e-3, **settings},
+    )
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    points, mask, _ = study.evaluate(jax.random.key(1), result.state, study.hyperparameters, 2)
+    assert np.all(mask)
+    assert {tuple(np.round(p, 1)) for p in np.asarray(points).tolist()} == {(1.0, 0.0), (0.0, 1.0), (0.7, 0.7)}
+
+
+# --- C-MORL's selection ---
+
+
+def chosen_points(points, extended, count, selection="crowding"):
+    example = Checkpoint((), jnp.zeros(2), jnp.zeros(2), jnp.zeros((), bool))
+    rows = Checkpoint((), jnp.zeros((len(points), 2)), jnp.zeros((len(points), 2)), jnp.asarray(extended))
+    archive = archives.insert(archives.init(8, 2, example), jnp.asarray(points), rows)
+    config = c_morl.CMORLConfig(num_selected=count, selection=selection)
+    places = c_morl._choose(config, jax.random.key(0), archive)
+    return [tuple(row) for row in np.asarray(archive.points)[np.asarray(places)].tolist()]
+
+
+def test_the_extension_takes_the_least_crowded_policies_that_were_not_extended_yet():
+    points = [[0.0, 10.0], [1.0, 9.0], [1.5, 8.5], [6.0, 4.0], [10.0, 0.0]]
+    fresh = [False] * 5
+    assert set(chosen_points(points, fresh, 3)) == {(0.0, 10.0), (10.0, 0.0), (6.0, 4.0)}
+    extremes_done = [True, False, False, False, True]
+    assert chosen_points(points, extremes_done, 1) == [(6.0, 4.0)]
+    assert len(set(chosen_points(points, [True] * 5, 3))) == 3, "with none left, the others are extended again"
+    assert set(chosen_points(points[:2], [False, False], 4)) == {(0.0, 10.0), (1.0, 9.0)}
+
+
+def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
+    study = small("c_morl", num_initial=4, num_selected=2, num_evaluations=4)
+    parts = study.step.args[0]
+    state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
+    points = jnp.asarray([[2.0, -8.0], [5.0, -20.0]])
+    rows = jax.tree.map(lambda leaf: leaf[:2], state.members.agent)
+    payload = state.archive.payload._replace(agent=rows, weights=jnp.ones((2, 2)) / 2)
+    payload = payload._replace(estimate=jnp.asarray([[2.0, -8.0], [5.0, -20.0]]), extended=jnp.zeros(2, bool))
+    state = state._replace(archive=archives.insert(state.archive, points, payload))
+    extend = jax.jit(
+        lambda state, completed: parts.method.select(jax.random.key(1), state, study.hyperparameters, completed)
+    )
+    first = parts.method.phases[0].num_evaluations
+    after = extend(state, first)
+    weights, bounds = np.asarray(after.assignment.weights), np.asarray(after.assignment.aggregator["thresholds"])
+    np.testing.assert_array_equal(weights, np.tile(np.eye(2), (2, 1)))
+    # Nine tenths of a positive return; a negative one may get worse by a tenth of its size.
+    expected = {(-np.inf, -8.8), (1.8, -np.inf), (-np.inf, -22.0), (4.5, -np.inf)}
+    assert {tuple(np.round(row, 3)) for row in bounds.tolist()} == expected
+    assert np.asarray(after.archive.payload.extended).sum() == 2
+    before = extend(state, first - 1)
+    np.testing.assert_array_equal(before.assignment.weights, state.assignment.weights)
+
+
+# --- MORL/D's exchange ---
+
+
+def test_weights_move_away_from_the_nearest_archived_point():
+    archive = archives.insert(archives.init(4, 2), jnp.asarray([[1.0, 5.0], [9.0, 0.0]]))
+    # Better than (1, 5) in the first objective, worse in the second.
+    moved = decomposition._adapt(jnp.asarray([0.5, 0.5]), jnp.asarray([2.0, 4.0]), archive, jnp.asarray(0.1))
+    np.testing.assert_allclose(moved, np.asarray([1.1, 1 / 1.1]) / (1.1 + 1 / 1.1), rtol=1e-6)
+    alone = archives.insert(archives.init(4, 2), jnp.asarray([[2.0, 4.0]]))
+    kept = decomposition._adapt(jnp.asarray([0.3, 0.7]), jnp.asarray([2.0, 4.0]), alone, jnp.asarray(0.1))
+    np.testing.assert_allclose(kept, [0.3, 0.7])
+
+
+def test_members_go_on_from_the_neighbour_that_serves_them_best():
+    study = small("population", num_members=3, neighbourhood=1)
+    state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
+    # Member 1's policy is the best under everyone's weights; member 2 is not among member 0's neighbours.
+    state = state._replace(points=jnp.asarray([[0.0, 0.0], [5.0, 5.0], [9.0, 9.0]]))
+    parts = study.step.args[0]
+    after = jax.jit(lambda s: parts.method.select(jax.random.key(1), s, study.hyperparameters, 1))(state)
+    kernel = lambda s: np.asarray(jax.tree.leaves(s.members.agent.params)[1])  # noqa: E731
+    np.testing.assert_array_equal(kernel(after)[0], kernel(state)[1])
+    np.testing.assert_array_equal(kernel(after)[1], kernel(state)[2])
+    np.testing.assert_array_equal(kernel(after)[2], kernel(state)[2])
+    # Who keeps its policy also keeps its running episodes.
+    np.testing.assert_array_equal(after.members.observation[2], state.members.observation[2])
+
+
+def test_members_share_the_best_return_as_their_utopia_point():
+    config = decomposition.DecompositionConfig(num_members=2, scalarisation="chebyshev")
+    study = small("morl_d", num_members=2, scalarisation="chebyshev")
+    state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
+    state = state._replace(estimate=jnp.asarray([[1.0, -9.0], [jnp.nan, -2.0]]))
+    utopia = decomposition._share_utopia(config, state).assignment.aggregator["utopia"]
+    np.testing.assert_allclose(utopia, [[1.0, -2.0], [1.0, -2.0]])
+    assert isinstance(state.assignment, Assignment)
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"algorithm": "cmorl"}, "Did you mean 'c_morl'"),
+        ({"environment": "gymnax/CartPole-v1"}, "at least 2 objectives"),
+        ({"weights": [0.5, 0.5]}, "chooses preference weights itself"),
+        ({"aggregator": "linear"}, "chooses aggregator itself"),
+        ({"initial_share": 1.5}, r"initial_share must lie in \(0, 1\]"),
+        ({"constraint": "penalty"}, "unknown constraint"),
+        ({"reference_point": (0.0,)}, "reference_point needs 2 entries"),
+        ({"evaluation_discount": 1.2}, "must lie in"),
+        ({"horizon": 1000}, "horizon must lie between"),
+        ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),
+        ({"total_steps": 1000}, "total_steps=1000"),
+        ({"algorithm": "pgmorl", "environment": "mo/fruit-tree"}, "pgmorl takes 2 or 3 objectives"),
+        ({"algorithm": "morl_d", "num_members": 1}, "less than one for each"),
+        ({"algorithm": "conditioned", "num_policies": 1}, "num_policies=1"),
+        ({"algorithm": "conditioned", "num_preferences": 3, "num_envs": 16}, "divide num_envs=16"),
+        (
+            {"algorithm": "conditioned", "scalarise": "before_estimation", "aggregator": "decoupled_normalisation"},
+            "needs aggregator='linear'",
+        ),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_runs(settings, message):
+    arguments = {"algorithm": "c_morl", "environment": TREASURE, **settings}
+    with pytest.raises(ValueError, match=message):
+        jaxrl.study(arguments.pop("algorithm"), arguments.pop("environment"), **{**SMALL, **arguments})
