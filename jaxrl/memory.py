@@ -1,18 +1,15 @@
 """How many members of a sweep fit in memory."""
 
 import os
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from jaxrl.environments.batching import vectorise
+from jaxrl.morl.study import Trainable
 from jaxrl.rollouts import collect
 from jaxrl.training import Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
-
-if TYPE_CHECKING:
-    from jaxrl.morl.study import Study
 
 __all__ = ["bytes_per_member", "members_that_fit"]
 
@@ -21,7 +18,7 @@ _COPIES = 4
 _SHARE = 0.4
 
 
-def bytes_per_member(trainer: "Trainer | Study") -> int:
+def bytes_per_member(trainer: Trainable) -> int:
     """Estimated bytes of one member: its state, its metrics and a few copies of its experience.
 
     A study counts as one member, with the experience of all that learn in it.
@@ -42,7 +39,7 @@ def _rollout(trainer: Trainer, key: PRNGKeyArray) -> PyTree:
     )[1]
 
 
-def members_that_fit(trainer: "Trainer | Study", num_devices: int) -> int:
+def members_that_fit(trainer: Trainable, num_devices: int) -> int:
     """Members that fit in 40 % of the memory of `num_devices` devices, at least one each."""
     device = jax.local_devices()[0]
     statistics = device.memory_stats() or {}

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.rollouts import RunState
-from jaxrl.training import Result, Trainer
+from jaxrl.morl.study import Trainable
+from jaxrl.training import Result
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["Program", "RunOptions", "Timing", "execute", "program"]
@@ -100,7 +100,7 @@ class Program(NamedTuple):
 
 
 def program(
-    trainer: Trainer,
+    trainer: Trainable,
     num_chunks: int,
     axes: PyTree = None,
     num_members: int = 0,
@@ -118,7 +118,7 @@ def program(
     """
     chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
 
-    def advance(state: RunState, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
+    def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
         shapes = jax.eval_shape(trainer.step, state, hyperparameters, start)[1]
         outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
 
@@ -185,7 +185,7 @@ def _fetcher(mesh: Mesh | None) -> Callable[[PyTree], PyTree]:
 
 
 def execute(
-    trainer: Trainer,
+    trainer: Trainable,
     compiled: Program,
     keys: Key[Array, "*member"],
     hyperparameters: PyTree,
@@ -253,8 +253,12 @@ def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
 
 
 def _restore(
-    trainer: Trainer, compiled: Program, checkpoints: Checkpoints, keys: Key[Array, "*member"], hyperparameters: PyTree
-) -> tuple[int, RunState, PyTree]:
+    trainer: Trainable,
+    compiled: Program,
+    checkpoints: Checkpoints,
+    keys: Key[Array, "*member"],
+    hyperparameters: PyTree,
+) -> tuple[int, PyTree, PyTree]:
     """Iterations done, the state after them, and their outputs."""
     record = checkpoints.metadata()
     start = record["iteration"]
@@ -267,7 +271,7 @@ def _restore(
     return start, state, history
 
 
-def _history_template(trainer: Trainer, compiled: Program, state: RunState, hp: PyTree, start: int) -> PyTree:
+def _history_template(trainer: Trainable, compiled: Program, state: PyTree, hp: PyTree, start: int) -> PyTree:
     """Shapes of the first `start` iterations' outputs."""
     zero = jnp.asarray(0)
     shapes = jax.eval_shape(compiled.advance.function, state, hp, zero, zero)[1]
@@ -299,7 +303,7 @@ def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints:
         )
 
 
-def _progress_bar(trainer: Trainer, members: int, options: RunOptions, start: int) -> tqdm:
+def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: int) -> tqdm:
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -314,7 +318,7 @@ def _progress_bar(trainer: Trainer, members: int, options: RunOptions, start: in
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Trainer, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: tqdm, trainer: Trainable, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0]["episode_return"])

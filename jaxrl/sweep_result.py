@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.evaluation import Evaluation, evaluator
+from jaxrl.morl.study import Trainable
 from jaxrl.policy import Policy
 from jaxrl.running import Timing
-from jaxrl.training import Result, Trainer
+from jaxrl.training import Result
 from jaxrl.types import Float, PyTree
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Group:
         timing: seconds to compile and to run.
     """
 
-    trainer: Trainer
+    trainer: Trainable
     static: dict[str, Any]
     settings: list[dict[str, Any]]
     weights: Float[np.ndarray, "member objective"] | None
@@ -65,7 +66,7 @@ class Sweep:
     names: list[str]
 
     @property
-    def trainer(self) -> Trainer:
+    def trainer(self) -> Trainable:
         """The first group's trainer."""
         return self.groups[0].trainer
 

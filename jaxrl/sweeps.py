@@ -15,17 +15,18 @@ from jaxrl import hyperparameters as named
 from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
 from jaxrl.memory import members_that_fit
+from jaxrl.morl.study import Trainable
 from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.running import Program, RunOptions, execute, program
 from jaxrl.sweep_result import Group, Sweep
-from jaxrl.training import Result, Trainer
+from jaxrl.training import Result
 from jaxrl.types import Array, Float
 
 __all__ = ["Group", "Sweep", "sweep"]
 
 
 def sweep(
-    trainer: Trainer,
+    trainer: Trainable,
     seeds: int | Sequence[int] = 1,
     hyperparameters: Mapping[str, Any] | None = None,
     weights: int | Float[Array, "weight objective"] | Sequence | None = None,
@@ -88,7 +89,7 @@ def sweep(
 
 
 def _split(
-    trainer: Trainer, values: dict[str, Any], design: str, samples: int | None, seed: int
+    trainer: Trainable, values: dict[str, Any], design: str, samples: int | None, seed: int
 ) -> tuple[dict[str, list], list[dict[str, Any]]]:
     """Static lists, and the traced settings of the design."""
     require_name("design", design, ("grid", "random", "sobol"))
@@ -108,7 +109,7 @@ def _split(
     return static, build(values, samples, seed)
 
 
-def _weights(trainer: Trainer, weights: Any) -> np.ndarray | None:
+def _weights(trainer: Trainable, weights: Any) -> np.ndarray | None:
     if weights is None:
         return None
     num_objectives = trainer.environment.spec.num_objectives
@@ -118,7 +119,7 @@ def _weights(trainer: Trainer, weights: Any) -> np.ndarray | None:
 
 
 def _run_group(
-    trainer: Trainer,
+    trainer: Trainable,
     static: dict[str, Any],
     settings: list[dict[str, Any]],
     weights: np.ndarray | None,
@@ -156,7 +157,7 @@ def _run_group(
 
 
 def _run_block(
-    trainer: Trainer, compiled: Program, keys: Array, batched: Any, axes: Any, chosen: np.ndarray, options: RunOptions
+    trainer: Trainable, compiled: Program, keys: Array, batched: Any, axes: Any, chosen: np.ndarray, options: RunOptions
 ) -> Result:
     pick = lambda axis, leaf: leaf if axis is None else leaf[chosen]  # noqa: E731
     hyperparameters = jax.tree.map(pick, axes, batched, is_leaf=lambda axis: axis is None)
@@ -170,7 +171,7 @@ def _join(leaves: Sequence[Any], count: int) -> Any:
     return np.concatenate([np.asarray(leaf) for leaf in leaves])[:count]
 
 
-def _batch(trainer: Trainer, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
+def _batch(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Axes (0 where swept) and the hyperparameters with a member axis at those leaves."""
     batched = named.replace(trainer.hyperparameters, swept, batch_axes=1)
     paths = {named.resolve(trainer.hyperparameters, name) for name in swept}

@@ -18,7 +18,15 @@ from jaxrl.morl.problem import Problem, measure
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["FrontEvaluation", "Study", "StudyHyperparameters", "StudyResult", "evaluate_front", "run_study"]
+__all__ = [
+    "FrontEvaluation",
+    "Study",
+    "StudyHyperparameters",
+    "StudyResult",
+    "Trainable",
+    "evaluate_front",
+    "run_study",
+]
 
 
 class StudyHyperparameters(NamedTuple):
@@ -142,6 +150,10 @@ class Study(NamedTuple):
     def evaluation_steps(self) -> Int[np.ndarray, " evaluation"]:
         """Environment steps of all members before each evaluation, counted exactly."""
         return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
+
+
+# What the host loop and sweeps can run.
+Trainable = Trainer | Study
 
 
 def run_study(init: Callable, step: Callable, rows: np.ndarray, num_iterations: int) -> Callable[..., StudyResult]:
