@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxrl.types import Array, Bool, Float
 
-__all__ = ["generalised_advantage", "lambda_returns", "n_step_returns", "vtrace"]
+__all__ = ["generalised_advantage", "group_relative_advantage", "lambda_returns", "n_step_returns", "vtrace"]
 
 Vector = Float[Array, "time *batch objective"]
 Flag = Bool[Array, "time *batch"]
@@ -56,6 +56,30 @@ def generalised_advantage(
     alive = 1.0 - (terminated | truncated)[..., None].astype(errors.dtype)
     decay = jnp.broadcast_to(discount * trace * alive, errors.shape)
     return _backward_sum(errors, decay)
+
+
+def group_relative_advantage(
+    rewards: Float[Array, "time env objective"], done: Bool[Array, "time env"], group_size: int, epsilon: float = 1e-4
+) -> Float[Array, "time env objective"]:
+    """How much better an episode was than the others of its group, the same for all of its steps.
+
+    Aᵢ = (Rᵢ − mean_g R)/(std_g R + ε) with R the undiscounted return of each copy's first episode and groups of
+    consecutive copies that started alike (GRPO, Shao et al., 2024, section 4.1.2; for each reward apart, GDPO, arXiv
+    2601.05242, equation 4). Steps after the first episode get 0.
+
+    Raises:
+        ValueError: if `group_size` does not divide the number of copies.
+    """
+    num_envs, num_objectives = rewards.shape[1:]
+    if num_envs % group_size:
+        raise ValueError(f"group_size={group_size} does not divide the {num_envs} copies")
+    ended_before = jnp.cumsum(done, axis=0) - done > 0
+    first = ~ended_before[..., None]
+    returns = jnp.sum(jnp.where(first, rewards, 0.0), axis=0).reshape(-1, group_size, num_objectives)
+    centred = returns - returns.mean(axis=1, keepdims=True)
+    deviation = jnp.sqrt(jnp.mean(centred**2, axis=1, keepdims=True))
+    relative = (centred / (deviation + epsilon)).reshape(num_envs, num_objectives)
+    return jnp.where(first, relative, 0.0)
 
 
 def lambda_returns(

@@ -61,6 +61,8 @@ def collect(
 ) -> tuple[RunState, Rollout, ReturnSummary]:
     """Acts for one iteration; all random numbers are drawn before the loop."""
     num_steps, num_objectives = agent.config.num_steps, environment.spec.num_objectives
+    if agent.config.group_size:
+        state = _restart_groups(jax.random.fold_in(key, 0), state, agent, environment, hyperparameters)
     draw_key, noise_key, weights_key = jax.random.split(key, 3)
     draws = environment.draw(draw_key, num_steps, hyperparameters.environment)
     noise = agent.noise(noise_key, (num_steps, environment.num_envs))
@@ -97,6 +99,21 @@ def collect(
     )
     state = RunState(state.agent, env_state, observation, start, memory, weights, episode, state.key)
     return state, rollout, summary
+
+
+def _restart_groups(
+    key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
+) -> RunState:
+    """Fresh episodes, those of a group from the same start."""
+    inner, observation = environment.reset(key, hyperparameters.environment, agent.config.group_size)
+    num_envs = environment.num_envs
+    return state._replace(
+        environment=inner,
+        observation=observation,
+        start=jnp.ones(num_envs, bool),
+        memory=agent.memory((num_envs,)),
+        episode=start_episode((num_envs,), environment.spec.num_objectives),
+    )
 
 
 def _add_finished(finished: ReturnSummary, episode: EpisodeStatistics, done: Bool[Array, " env"]) -> ReturnSummary:

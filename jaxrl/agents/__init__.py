@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl.agents import a2c, dpo, mdpo, ppo, reinforce
+from jaxrl.agents import a2c, dpo, grpo, mdpo, ppo, reinforce
 from jaxrl.agents.base import Agent, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.errors import require_name
@@ -24,6 +24,8 @@ AGENTS: dict[str, AgentEntry] = {
     "a2c": AgentEntry(a2c.a2c, a2c.CONFIG, a2c.DEFAULTS),
     "reinforce": AgentEntry(reinforce.reinforce, reinforce.CONFIG, reinforce.DEFAULTS),
     "mdpo": AgentEntry(mdpo.mdpo, mdpo.CONFIG, mdpo.DEFAULTS),
+    "grpo": AgentEntry(grpo.grpo, grpo.CONFIG, grpo.DEFAULTS),
+    "gdpo": AgentEntry(grpo.gdpo, grpo.GDPO_CONFIG, grpo.DEFAULTS),
     "dpo": AgentEntry(dpo.dpo, dpo.CONFIG, dpo.DEFAULTS),
 }
 

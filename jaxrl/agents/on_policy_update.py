@@ -69,9 +69,12 @@ def prepare(
                 "one discount per objective needs a critic per objective, not scalarise='before_estimation'"
             )
         reward = jnp.sum(weights * reward, axis=-1, keepdims=True)
-    advantages = returns.generalised_advantage(
-        reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
-    )
+    if parts.config.group_size:
+        advantages = returns.group_relative_advantage(reward, done, parts.config.group_size)
+    else:
+        advantages = returns.generalised_advantage(
+            reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
+        )
     advantage = _scalarised(parts, state, advantages, weights, hp)
     if parts.config.standardise_advantages == "batch":
         advantage = standardise(advantage, (0, 1))

@@ -32,6 +32,9 @@ class OnPolicyConfig:
     aggregator: str | Aggregator = "linear"
     """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev,
     utility_gradient, lagrangian or decoupled_normalisation."""
+    group_size: int = 0
+    """Copies that begin every iteration from the same start and whose returns are compared with each other, instead of
+    with estimated values; 0 estimates values."""
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str = "auto"
@@ -132,10 +135,24 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
     _validate_scalarisation(config, spec)
+    if config.group_size:
+        _validate_groups(config, spec)
     if config.condition_on_weights and make_aggregator(config.aggregator).needs_estimate:
         raise ValueError(
             f"aggregator {config.aggregator!r} estimates the returns of one policy and cannot be combined with "
             "condition_on_weights=True; allowed: linear, decoupled_normalisation"
+        )
+
+
+def _validate_groups(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
+    if config.group_size < 2 or config.num_envs % config.group_size:
+        raise ValueError(
+            f"group_size={config.group_size} must be at least 2 and divide num_envs={config.num_envs}, or be 0"
+        )
+    if spec.time_limit is None or config.num_steps < spec.time_limit:
+        raise ValueError(
+            f"groups compare whole episodes: num_steps={config.num_steps} must cover the time limit "
+            f"{spec.time_limit} of {spec.name}"
         )
 
 

@@ -36,7 +36,7 @@ class BatchedEnvironment(NamedTuple):
     """`num_envs` copies of one environment, leading axis `env` everywhere.
 
     Attributes:
-        reset: `(key, params) -> (state, observation)`.
+        reset: `(key, params, group_size=1) -> (state, observation)`; groups of consecutive copies start alike.
         draw: `(key, num_steps, params) -> Draws`, `num_steps` static.
         step: `(draws_t, state, action, params) -> (state, Timestep)`, where `draws_t` is one
             time slice; `info["final_observation"]` is the observation before any reset.
@@ -45,7 +45,7 @@ class BatchedEnvironment(NamedTuple):
         num_envs: number of copies.
     """
 
-    reset: Callable[[PRNGKeyArray, PyTree], tuple[PyTree, PyTree]]
+    reset: Callable[..., tuple[PyTree, PyTree]]
     draw: Callable[[PRNGKeyArray, int, PyTree], Draws]
     step: Callable[[Draws, PyTree, Array, PyTree], tuple[PyTree, Timestep]]
     params: PyTree
@@ -80,8 +80,8 @@ def vectorise(
     resets = jax.vmap(environment.reset, in_axes=(0, None))
     steps = jax.vmap(environment.step, in_axes=(0, 0, 0, None))
 
-    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
-        return resets(jax.random.split(key, num_envs), params)
+    def reset(key: PRNGKeyArray, params: PyTree, group_size: int = 1) -> tuple[PyTree, PyTree]:
+        return resets(jnp.repeat(jax.random.split(key, num_envs // group_size), group_size), params)
 
     def draw(key: PRNGKeyArray, num_steps: int, params: PyTree) -> Draws:
         if not size:
