@@ -11,6 +11,7 @@ from jaxrl.running import RunOptions
 from jaxrl.saved import load, load_sweep, save_member, save_policy
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.training import Result, Trainer, trainer
+from jaxrl.tuning import Tuned, tune
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Sweep",
     "Timestep",
     "Trainer",
+    "Tuned",
     "Uniform",
     "agents",
     "choose",
@@ -43,5 +45,6 @@ __all__ = [
     "study",
     "sweep",
     "trainer",
+    "tune",
     "use_cpu_cores",
 ]

@@ -30,7 +30,7 @@ def attainment(
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
     everything = np.concatenate([points for found in runs.values() for points in found])
-    left, floor = everything.min(axis=0)
+    left, floor = everything.min(axis=0).tolist()
     for index, (name, found) in enumerate(runs.items()):
         style = series_style(index)
         line = {"color": style["color"], "linestyle": style["linestyle"]}

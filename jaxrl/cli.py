@@ -10,7 +10,8 @@ import tyro
 
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
-from jaxrl.cli_options import COMMANDS, pairs, parse_settings, sweep_options, swept, what_to_run
+from jaxrl.cli_options import COMMANDS, pairs, parse_settings, sweep_options, swept, tune_options, what_to_run
+from jaxrl.configuration import Configuration
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.morl.algorithms import ALGORITHMS
@@ -125,6 +126,30 @@ def _compare(arguments: list[str]) -> None:
     )
     print(summary.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
+
+
+def _tune(arguments: list[str]) -> None:
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.experiment import build, parse_range
+    from jaxrl.report import write_table
+    from jaxrl.tuning import tune
+
+    parsed, settings = parse_settings("tune", arguments, tune_options())
+    use_cpu_cores()
+    kind = "pareto" if parsed.agent in ALGORITHMS else "train"
+    options = pairs(parsed.environment_option)
+    runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
+    space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
+    tuned = tune(
+        runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,
+        held_out_seeds=parsed.held_out_seeds, say=lambda text: print(text, file=sys.stderr),
+    )  # fmt: skip
+    directory = parsed.out or Path("runs") / f"tune-{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    write_table(tuned.trials, directory / "trials.csv")
+    write_table(tuned.held_out, directory / "held_out.csv")
+    print("best: " + ", ".join(f"{name}={value:.4g}" for name, value in tuned.best.items()))
+    print(tuned.held_out.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(f"\nWritten to {directory}: held_out.csv, trials.csv")
 
 
 @dataclass

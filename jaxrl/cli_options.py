@@ -16,13 +16,14 @@ from jaxrl.errors import require_name
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.training import TrainerConfig
 
-__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept", "what_to_run"]
+__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept", "tune_options", "what_to_run"]
 
 COMMANDS = {
     "train": "train one agent",
     "sweep": "train seeds x settings x weights as one program",
     "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
     "compare": "several algorithms on several environments under one protocol: table and figures",
+    "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
@@ -32,9 +33,9 @@ COMMANDS = {
 
 
 def _attribute_docs(cls: type) -> dict[str, str]:
-    """The docstring under each attribute of a dataclass, on one line."""
+    """The docstring under each attribute of a dataclass and of those it extends, on one line."""
+    docs = _attribute_docs(cls.__base__) if cls.__base__ is not object else {}
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
-    docs = {}
     for statement, following in pairwise(body):
         if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
             docs[statement.target.id] = " ".join(following.value.value.split())
@@ -165,16 +166,36 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     return options if name in ALGORITHMS else [*options, ("discounted", discounted, field(default=False))]
 
 
+def tune_options() -> list[tuple]:
+    """Options of a search."""
+    ranges = Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="NAME=RANGE", help="log:low:high, uniform:low:high or int:low:high; repeatable."),
+    ]
+    described = {
+        "samples": (16, "Settings besides the defaults."),
+        "seeds": (3, "Seeds of each setting (0, 1, ...)."),
+        "rungs": (3, "Parts of the run; after each the better half goes on."),
+        "held_out_seeds": (5, "Fresh seeds on which winner and defaults are compared."),
+    }
+    numbers = [
+        (name, Annotated[int, tyro.conf.arg(help=text)], field(default=value))
+        for name, (value, text) in described.items()
+    ]
+    design = Annotated[Literal["sobol", "random"], tyro.conf.arg(help="How settings are chosen.")]
+    return [("sweep", ranges, field(default=())), *numbers, ("design", design, field(default="sobol"))]
+
+
 def what_to_run(command: str, arguments: list[str]) -> str:
     """The agent or algorithm that the command line names first."""
     name = next((word for word in arguments if not word.startswith("-")), "ppo")
-    kind = "agent or algorithm" if command == "pareto" else "agent"
+    kind = "agent or algorithm" if command in ("pareto", "tune") else "agent"
     return require_name(kind, name, _runnable(command))
 
 
 def _runnable(command: str) -> list[str]:
     """What a command can run."""
-    return [*AGENTS, *ALGORITHMS] if command == "pareto" else [*AGENTS]
+    return [*AGENTS, *ALGORITHMS] if command in ("pareto", "tune") else [*AGENTS]
 
 
 def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:

@@ -19,12 +19,12 @@ from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
-from jaxrl.morl.study import Study
+from jaxrl.morl.study import Trainable
 from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute, program
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
-from jaxrl.training import Result, Trainer, trainer
+from jaxrl.training import Result, trainer
 
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]
 
@@ -33,7 +33,7 @@ __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_con
 class Outcome:
     """What `run` returns: the trainer, and a `Result`, or a `Sweep` with its `Front`."""
 
-    trainer: Trainer | Study
+    trainer: Trainable
     result: Result | None = None
     sweep: Sweep | None = None
     front: Front | None = None
@@ -55,7 +55,7 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
     return _sweep(configuration, built, directory, options)
 
 
-def build(configuration: Configuration) -> Trainer | Study:
+def build(configuration: Configuration) -> Trainable:
     """The trainer or study of a configuration."""
     environment = make(configuration.environment, **configuration.environment_options)
     if configuration.kind == "pareto" and environment.spec.num_objectives < 2:
@@ -65,7 +65,7 @@ def build(configuration: Configuration) -> Trainer | Study:
     return trainer(configuration.agent, environment, **configuration.settings)
 
 
-def _train(configuration: Configuration, built: Trainer, directory: Path, options: RunOptions) -> Outcome:
+def _train(configuration: Configuration, built: Trainable, directory: Path, options: RunOptions) -> Outcome:
     options = replace(options, checkpoint_directory=directory / "checkpoints")
     compiled = program(built, options.num_chunks)
     axes = jax.tree.map(lambda _: None, built.hyperparameters)
@@ -83,7 +83,7 @@ def _train(configuration: Configuration, built: Trainer, directory: Path, option
     return Outcome(built, result=result)
 
 
-def _sweep(configuration: Configuration, built: Trainer, directory: Path, options: RunOptions) -> Outcome:
+def _sweep(configuration: Configuration, built: Trainable, directory: Path, options: RunOptions) -> Outcome:
     values = {name: parse_range(value) for name, value in configuration.hyperparameters.items()}
     swept = sweep(
         built,

@@ -153,7 +153,7 @@ def _save(built: Trainer, settings: dict[str, Any], seed: int, tree: Any, direct
 def choose_policy(
     directory: str | Path,
     weights: Sequence[float] | None = None,
-    at_least: Mapping[str | int, float] | None = None,
+    at_least: Mapping[str | int, float | int] | None = None,
     point: int | None = None,
     num_episodes: int = 128,
     seed: int = 1,

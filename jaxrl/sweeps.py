@@ -22,7 +22,7 @@ from jaxrl.sweep_result import Group, Sweep
 from jaxrl.training import Result
 from jaxrl.types import Array, Float
 
-__all__ = ["Group", "Sweep", "sweep"]
+__all__ = ["Group", "Sweep", "batch_hyperparameters", "sweep"]
 
 
 def sweep(
@@ -134,7 +134,7 @@ def _run_group(
     swept = {name: np.stack([np.asarray(row[0][name]) for row in rows]) for name in settings[0]}
     if weights is not None:
         swept["weights"] = np.stack([row[1] for row in rows])
-    axes, batched = _batch(trainer, swept)
+    axes, batched = batch_hyperparameters(trainer, swept)
     keys = jax.vmap(jax.random.key)(jnp.asarray([row[2] for row in rows], jnp.uint32))
     mesh = member_mesh(min(len(rows), max_devices or len(jax.devices())))
     block = members_per_block or members_that_fit(trainer, mesh.size)
@@ -171,7 +171,7 @@ def _join(leaves: Sequence[Any], count: int) -> Any:
     return np.concatenate([np.asarray(leaf) for leaf in leaves])[:count]
 
 
-def _batch(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
+def batch_hyperparameters(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Axes (0 where swept) and the hyperparameters with a member axis at those leaves."""
     batched = named.replace(trainer.hyperparameters, swept, batch_axes=1)
     paths = {named.resolve(trainer.hyperparameters, name) for name in swept}

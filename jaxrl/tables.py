@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
+from jaxrl.morl.study import FrontEvaluation
 
 if TYPE_CHECKING:
     import pandas
@@ -20,7 +21,7 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
     return ["return"] if spec.num_objectives == 1 else [f"return_{name}" for name in spec.objective_names]
 
 
-def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
+def evaluation_columns(evaluation: Evaluation | FrontEvaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
     """Columns of evaluations whose leading axes are flattened to rows: returns, or the measures of a front."""
     if not isinstance(evaluation, Evaluation):
         return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}

@@ -9,16 +9,14 @@ from jaxrl.types import Float
 __all__ = ["attainment_surface"]
 
 
-def attainment_surface(
-    runs: Sequence[Float[np.ndarray, "point 2"]], share: float = 0.5
-) -> Float[np.ndarray, "corner 2"]:
+def attainment_surface(runs: Sequence[np.ndarray], share: float = 0.5) -> Float[np.ndarray, "corner 2"]:
     """The non-dominated corners of the region that at least `share` of all runs attain (maximisation).
 
     {z : |{r : ∃p ∈ r, p ≥ z}| ≥ ⌈share · runs⌉}, Fonseca and Fleming, 1996; Knowles, 2005. 0.5 gives the median
     surface, a share of 1 what every run reaches, and one run's worth the best of any.
 
     Args:
-        runs: returns found by each run, with two objectives.
+        runs: returns found by each run, `[point, 2]`.
         share: in (0, 1].
 
     Returns:

@@ -96,7 +96,7 @@ def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
 def choose(
     found: Front,
     weights: Sequence[float] | None = None,
-    at_least: Mapping[str | int, float] | None = None,
+    at_least: Mapping[str | int, float | int] | None = None,
 ) -> int:
     """The index of the policy on the front that a user prefers.
 
