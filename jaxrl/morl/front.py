@@ -160,7 +160,7 @@ def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
         state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state))
         points, mask, weights = jax.device_get(jax.jit(evaluate)(state, group.hyperparameters))
         run, slot = np.nonzero(mask)
-        places += [(group, row, column) for row, column in zip(run, slot, strict=True)]
+        places += [(group, int(row), int(column)) for row, column in zip(run, slot, strict=True)]
         labels = {"member": first + np.arange(len(run)), "seed": np.asarray(group.seeds)[run], "run": run}
         labels |= _weight_columns(weights[run, slot], study.environment.spec)
         frames.append(
