@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.environments.spaces import Box, Space, encode
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -44,19 +44,6 @@ class ActorCritic(NamedTuple):
     sequence: Callable[..., tuple[Array, Array, PyTree]]
     value: Callable[..., Array]
     recurrent: bool
-
-
-def encode(space: Space, observation: Array, keep_image: bool = False) -> Float[Array, "..."]:
-    """An observation as float32 features: integers one-hot, the rest flat unless an image is kept."""
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(observation, space.n)
-    if isinstance(space, MultiDiscrete):
-        parts = [jax.nn.one_hot(observation[..., i], n) for i, n in enumerate(space.sizes)]
-        return jnp.concatenate(parts, axis=-1)
-    features = observation.astype(jnp.float32)
-    if keep_image:
-        return features
-    return features.reshape(*features.shape[: features.ndim - len(space.shape)], -1)
 
 
 def is_image(space: Space) -> bool:

@@ -8,10 +8,12 @@ function of advantages would not be its gradient.
 from collections.abc import Callable
 
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, aggregate, standardise
-from jaxrl.aggregation.constraints import lagrangian
+from jaxrl.aggregation.constraints import lagrangian, log_barrier
 from jaxrl.aggregation.distances import chebyshev, smooth_chebyshev
+from jaxrl.aggregation.dynamic import hypervolume_guided
 from jaxrl.aggregation.fixed import decoupled_normalisation, linear
-from jaxrl.aggregation.utilities import utility_gradient
+from jaxrl.aggregation.priorities import lexicographic
+from jaxrl.aggregation.utilities import gini, lorenz, max_min, owa, utility_gradient
 from jaxrl.errors import require_name
 
 __all__ = [
@@ -21,9 +23,16 @@ __all__ = [
     "aggregate",
     "chebyshev",
     "decoupled_normalisation",
+    "gini",
+    "hypervolume_guided",
     "lagrangian",
+    "lexicographic",
     "linear",
+    "log_barrier",
+    "lorenz",
     "make_aggregator",
+    "max_min",
+    "owa",
     "smooth_chebyshev",
     "standardise",
     "utility_gradient",
@@ -34,7 +43,14 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "chebyshev": chebyshev,
     "smooth_chebyshev": smooth_chebyshev,
     "utility_gradient": utility_gradient,
+    "max_min": max_min,
+    "gini": gini,
+    "owa": owa,
+    "lorenz": lorenz,
     "lagrangian": lagrangian,
+    "log_barrier": log_barrier,
+    "lexicographic": lexicographic,
+    "hypervolume_guided": hypervolume_guided,
     "decoupled_normalisation": decoupled_normalisation,
 }
 

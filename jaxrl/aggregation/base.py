@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl.types import Array, Float, PyTree
 
-__all__ = ["Aggregator", "ReturnSummary", "aggregate", "standardise"]
+__all__ = ["Aggregator", "ReturnSummary", "aggregate", "make_parameters", "standardise"]
 
 
 class ReturnSummary(NamedTuple):
@@ -46,6 +46,14 @@ class Aggregator(NamedTuple):
     update: Callable[[PyTree, ReturnSummary, Array, Mapping[str, Array]], PyTree]
     standardise_each: bool = False
     needs_estimate: bool = False
+
+
+def make_parameters(
+    scalars: Mapping[str, float], vectors: Mapping[str, float], num_objectives: int
+) -> dict[str, Array]:
+    """Traced leaves from defaults: `scalars` as they are, `vectors` with one entry per objective."""
+    repeated = {name: jnp.full(num_objectives, value) for name, value in vectors.items()}
+    return {**{name: jnp.asarray(value) for name, value in scalars.items()}, **repeated}
 
 
 def standardise(

@@ -27,7 +27,7 @@ def chebyshev() -> Aggregator:
     def utility(returns: Array, state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
         return -jnp.max(_regrets(returns, state, weights, parameters))
 
-    return estimating(utility, {"scalars": {"margin": 0.1}, "vectors": {"utopia": -jnp.inf}})
+    return estimating(utility, {"margin": 0.1}, {"utopia": -jnp.inf})
 
 
 def smooth_chebyshev() -> Aggregator:
@@ -40,4 +40,4 @@ def smooth_chebyshev() -> Aggregator:
         smoothing = parameters["smoothing"]
         return -smoothing * jax.nn.logsumexp(_regrets(returns, state, weights, parameters) / smoothing)
 
-    return estimating(utility, {"scalars": {"margin": 0.1, "smoothing": 0.1}, "vectors": {"utopia": -jnp.inf}})
+    return estimating(utility, {"margin": 0.1, "smoothing": 0.1}, {"utopia": -jnp.inf})
