@@ -22,6 +22,13 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "objective.clip_epsilon": (0.0, float("inf"), False),
     "objective.step_size": (0.0, float("inf"), False),
     "aggregator.smoothing": (0.0, float("inf"), False),
+    "aggregator.scale": (0.0, float("inf"), False),
+    "aggregator.sharpness": (0.0, float("inf"), False),
+    "aggregator.max_coefficient": (0.0, float("inf"), False),
+    "aggregator.temperature": (0.0, float("inf"), False),
+    "aggregator.fairness": (0.0, float("inf"), True),
+    "aggregator.floor": (0.0, float("inf"), False),
+    "aggregator.rank_ratio": (0.0, 1.0, False),
 }
 
 

@@ -5,6 +5,19 @@ import jax.numpy as jnp
 
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 
+# Enough for a policy of a few logits: `choice` under any aggregator.
+BANDIT = {
+    "total_steps": 80_000,
+    "num_envs": 16,
+    "num_steps": 16,
+    "num_epochs": 2,
+    "learning_rate": 1e-3,
+    "entropy_coefficient": 0.0,
+    "hidden_sizes": (16,),
+    "num_evaluations": 1,
+    "evaluation_episodes": 3,
+}
+
 
 def _environment(name, step, params=(), num_objectives=1, actions=2, size=1, limit=None):
     spec = EnvironmentSpec(

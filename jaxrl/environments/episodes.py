@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.environments.batching import select_batch
-from jaxrl.types import Array, Bool, Float
+from jaxrl.types import Array, Bool, Float, PyTree
 
-__all__ = ["EpisodeStatistics", "accumulate", "restart_where", "start_episode"]
+__all__ = ["EpisodeState", "EpisodeStatistics", "accumulate", "restart_where", "start_episode"]
 
 
 class EpisodeStatistics(NamedTuple):
@@ -24,6 +24,13 @@ class EpisodeStatistics(NamedTuple):
     discounted_returns: Float[Array, "*batch objective"]
     discount_power: Float[Array, "*batch objective"]
     length: Float[Array, "*batch"]
+
+
+class EpisodeState(NamedTuple):
+    """The wrapped state and the running statistics of its episode."""
+
+    inner: PyTree
+    episode: EpisodeStatistics
 
 
 def start_episode(batch_shape: tuple[int, ...], num_objectives: int) -> EpisodeStatistics:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrl.types import Array, PRNGKeyArray
+from jaxrl.types import Array, Float, PRNGKeyArray
 
-__all__ = ["Box", "Discrete", "MultiDiscrete", "Space"]
+__all__ = ["Box", "Discrete", "MultiDiscrete", "Space", "encode"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,19 @@ class Box:
 
 
 Space = Discrete | MultiDiscrete | Box
+
+
+def encode(space: Space, observation: Array, keep_image: bool = False) -> Float[Array, "..."]:
+    """An observation as float32 features: integers one-hot, the rest flat unless an image is kept."""
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(observation, space.n)
+    if isinstance(space, MultiDiscrete):
+        parts = [jax.nn.one_hot(observation[..., i], n) for i, n in enumerate(space.sizes)]
+        return jnp.concatenate(parts, axis=-1)
+    features = observation.astype(jnp.float32)
+    if keep_image:
+        return features
+    return features.reshape(*features.shape[: features.ndim - len(space.shape)], -1)
 
 
 def _bound(value: ArrayLike) -> float | tuple:

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, Timestep
-from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_episode
+from jaxrl.environments.episodes import EpisodeState, accumulate, start_episode
 from jaxrl.environments.spaces import Box
+from jaxrl.environments.utility_transforms import accrued_reward, utility_reward
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = [
+    "accrued_reward",
     "clip_action",
     "episode_statistics",
     "flatten_observation",
@@ -20,6 +22,7 @@ __all__ = [
     "scale_action",
     "sticky_actions",
     "time_limit",
+    "utility_reward",
     "vector_reward",
 ]
 
@@ -179,13 +182,6 @@ def vector_reward(environment: Environment) -> Environment:
         return state, timestep._replace(reward=jnp.asarray(timestep.reward, jnp.float32).reshape(1))
 
     return environment._replace(step=step, post_decision=None, exogenous=None)
-
-
-class EpisodeState(NamedTuple):
-    """The wrapped state and the running statistics of its episode."""
-
-    inner: PyTree
-    episode: EpisodeStatistics
 
 
 def episode_statistics(environment: Environment, discount: float = 1.0) -> Environment:

@@ -1,7 +1,8 @@
 """Networks of agents."""
 
+from jaxrl.environments.spaces import encode
 from jaxrl.networks.actor_critic import ActorCritic, actor_critic
-from jaxrl.networks.encoding import encode, patches
+from jaxrl.networks.images import patches
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS
 

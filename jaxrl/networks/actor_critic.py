@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.spaces import Space
+from jaxrl.environments.spaces import Space, encode
 from jaxrl.errors import require_name
-from jaxrl.networks.encoding import encode, is_image
+from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS, FeatureNetwork, GeneratedDense, Torso
 from jaxrl.types import Array, PRNGKeyArray, PyTree

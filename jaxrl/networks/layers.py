@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxrl.networks.encoding import patches
+from jaxrl.networks.images import patches
 from jaxrl.types import Array, Float
 
 __all__ = ["ACTIVATIONS", "FeatureNetwork", "GeneratedDense", "Torso"]

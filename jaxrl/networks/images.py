@@ -1,25 +1,11 @@
-"""Observations as features: one-hot integers, flat vectors, image patches."""
+"""Images: which observations are, and their patches."""
 
-import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.environments.spaces import Box, Space
 from jaxrl.types import Array, Float
 
-__all__ = ["encode", "is_image", "patches"]
-
-
-def encode(space: Space, observation: Array, keep_image: bool = False) -> Float[Array, "..."]:
-    """An observation as float32 features: integers one-hot, the rest flat unless an image is kept."""
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(observation, space.n)
-    if isinstance(space, MultiDiscrete):
-        parts = [jax.nn.one_hot(observation[..., i], n) for i, n in enumerate(space.sizes)]
-        return jnp.concatenate(parts, axis=-1)
-    features = observation.astype(jnp.float32)
-    if keep_image:
-        return features
-    return features.reshape(*features.shape[: features.ndim - len(space.shape)], -1)
+__all__ = ["is_image", "patches"]
 
 
 def is_image(space: Space) -> bool:

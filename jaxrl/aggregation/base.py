@@ -1,0 +1,79 @@
+"""The aggregator contract, and what all aggregators share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.types import Array, Float, PyTree
+
+__all__ = ["Aggregator", "ReturnSummary", "aggregate", "make_parameters", "standardise"]
+
+
+class ReturnSummary(NamedTuple):
+    """Mean returns of the episodes that ended during one iteration.
+
+    Attributes:
+        returns: mean undiscounted return, zeros if none ended.
+        discounted_returns: mean of Σ γᵗ rₜ.
+        length: mean length in steps.
+        count: how many episodes ended.
+    """
+
+    returns: Float[Array, " objective"]
+    discounted_returns: Float[Array, " objective"]
+    length: Float[Array, ""]
+    count: Float[Array, ""]
+
+
+class Aggregator(NamedTuple):
+    """One aggregator.
+
+    Attributes:
+        parameters: `num_objectives -> dict`, defaults of the traced leaf `hyperparameters.aggregator`.
+        init: `(num_objectives, parameters) -> state`.
+        coefficients: `(state, weights [*batch, objective], parameters) -> [*batch, objective]`.
+        update: `(state, ReturnSummary, weights, parameters) -> state`, once per iteration.
+        standardise_each: whether each objective's advantages are standardised before the sum.
+        needs_estimate: whether the state depends on one policy's returns, so that one network
+            cannot serve many weights at once.
+    """
+
+    parameters: Callable[[int], dict[str, Array]]
+    init: Callable[[int, Mapping[str, Array]], PyTree]
+    coefficients: Callable[[PyTree, Array, Mapping[str, Array]], Array]
+    update: Callable[[PyTree, ReturnSummary, Array, Mapping[str, Array]], PyTree]
+    standardise_each: bool = False
+    needs_estimate: bool = False
+
+
+def make_parameters(
+    scalars: Mapping[str, float], vectors: Mapping[str, float], num_objectives: int
+) -> dict[str, Array]:
+    """Traced leaves from defaults: `scalars` as they are, `vectors` with one entry per objective."""
+    repeated = {name: jnp.full(num_objectives, value) for name, value in vectors.items()}
+    return {**{name: jnp.asarray(value) for name, value in scalars.items()}, **repeated}
+
+
+def standardise(
+    advantages: Float[Array, "*batch"], axes: tuple[int, ...] | None = None, epsilon: float = 1e-8
+) -> Float[Array, "*batch"]:
+    """(A - mean)/(std + ε) over `axes` (all axes by default)."""
+    mean = advantages.mean(axis=axes, keepdims=True)
+    deviation = advantages - mean
+    return deviation / (jnp.sqrt(jnp.mean(deviation**2, axis=axes, keepdims=True)) + epsilon)
+
+
+def aggregate(
+    aggregator: Aggregator,
+    state: PyTree,
+    advantages: Float[Array, "*batch objective"],
+    weights: Float[Array, "*batch objective"],
+    parameters: Any,
+) -> Float[Array, "*batch"]:
+    """A = Σᵢ cᵢ Aᵢ with the aggregator's coefficients, gradients stopped through c."""
+    if aggregator.standardise_each:
+        advantages = standardise(advantages, tuple(range(advantages.ndim - 1)))
+    coefficients = jax.lax.stop_gradient(aggregator.coefficients(state, weights, parameters))
+    return jnp.sum(coefficients * advantages, axis=-1)

@@ -1,0 +1,108 @@
+"""Maximisation of some objectives subject to bounds J ≥ b on others.
+
+Both aggregators have the traced leaves `thresholds` (b, one entry per objective; -inf leaves an
+objective free), `scale` (what one unit of each objective's return is worth; returns, thresholds and
+advantages are divided by it, so that one rate and one sharpness fit all) and `discounted` (whether J is
+the mean discounted return, 1, or the plain one, 0; advantages follow the discounted return in either case).
+Costs are objectives with negative rewards: cost ≤ d reads J ≥ -d. The weight of a pure constraint is 0.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.estimates import (
+    ESTIMATE_SCALARS,
+    ReturnEstimate,
+    chosen_returns,
+    init_estimate,
+    update_estimate,
+)
+from jaxrl.types import Array, Float
+
+__all__ = ["Multipliers", "lagrangian", "log_barrier"]
+
+_VECTORS = {"thresholds": -jnp.inf, "scale": 1.0}
+
+
+class Multipliers(NamedTuple):
+    """Dual variables, one per objective.
+
+    Attributes:
+        values: λ ≥ 0.
+        shortfall: (b - J)/s of the last iteration in which an episode ended, 0 for free objectives.
+    """
+
+    values: Float[Array, " objective"]
+    shortfall: Float[Array, " objective"]
+
+
+def lagrangian() -> Aggregator:
+    """Maximise w·J subject to Jᵢ ≥ bᵢ, by gradient ascent on A and dual ascent on λ.
+
+    c = (w + μ)/(1 + Σμ)/s, μ = [λ + k (b - J)/s]₊ and λ ← [λ + η (b - J)/s]₊ with J the mean return of
+    the episodes that ended in this iteration (Altman, 1999; Tessler et al., 2019, section 4); s is
+    `scale`, η `multiplier_rate`. k, `proportional_gain` (0 by default), damps the oscillation of λ
+    around its solution, which on a linear part of the front never dies out by itself (Stooke et
+    al., 2020). Plain returns by default, as budgets are usually stated in them: `discounted`
+    is 0.
+    """
+    scalars = {"multiplier_rate": 0.01, "proportional_gain": 0.0, "initial_multiplier": 0.0, "discounted": 0.0}
+    parameters = partial(make_parameters, scalars, _VECTORS)
+    return Aggregator(parameters, _init_multipliers, _dual_coefficients, _dual_ascent, needs_estimate=True)
+
+
+def _init_multipliers(num_objectives: int, parameters: Mapping[str, Array]) -> Multipliers:
+    bound, zeros = parameters["thresholds"] > -jnp.inf, jnp.zeros(num_objectives)
+    return Multipliers(jnp.where(bound, parameters["initial_multiplier"], zeros), zeros)
+
+
+def _dual_coefficients(state: Multipliers, weights: Array, parameters: Mapping[str, Array]) -> Array:
+    multipliers = jnp.maximum(0.0, state.values + parameters["proportional_gain"] * state.shortfall)
+    return (weights + multipliers) / (1.0 + multipliers.sum()) / parameters["scale"]
+
+
+def _dual_ascent(
+    state: Multipliers, summary: ReturnSummary, weights: Array, parameters: Mapping[str, Array]
+) -> Multipliers:
+    slack = _slack(chosen_returns(summary, parameters), parameters)
+    shortfall = jnp.where(slack < jnp.inf, -slack, 0.0)
+    values = jnp.maximum(0.0, state.values + parameters["multiplier_rate"] * shortfall)
+    fresh = Multipliers(values, shortfall)
+    return jax.tree.map(lambda new, old: jnp.where(summary.count > 0, new, old), fresh, state)
+
+
+def log_barrier() -> Aggregator:
+    """Maximise w·J + (1/t) Σⱼ log(Jⱼ - bⱼ), an interior-point method for J ≥ b (IPO, Liu et al., 2020).
+
+    c = (w + 1/(t (J - b)/s))/s, bounded by `max_coefficient` before the division by s = `scale`; t is
+    `sharpness` and J the running estimate of discounted returns (plain ones if `discounted` is 0).
+    The barrier keeps a distance of about μ/t from the bound, μ the constraint's multiplier: the
+    price of t → ∞ is a gradient that jumps at the bound. With weights one-hot on l and
+    bⱼ = β Jⱼ of an earlier policy for j ≠ l it is the Pareto extension of C-MORL (arXiv 2410.02236:
+    t = 20, β = 0.9).
+
+    Where J ≤ b the barrier is infinite and has no gradient. Then, and only then, every violated
+    objective gets the coefficient `max_coefficient` and all others 0, until all bounds hold again.
+    """
+    parameters = partial(make_parameters, {**ESTIMATE_SCALARS, "sharpness": 20.0, "max_coefficient": 100.0}, _VECTORS)
+    return Aggregator(parameters, init_estimate, _barrier_coefficients, update_estimate, needs_estimate=True)
+
+
+def _barrier_coefficients(state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
+    slack = _slack(state.mean, parameters)
+    violated, most = slack <= 0.0, parameters["max_coefficient"]
+    inside = weights + jnp.minimum(1.0 / (parameters["sharpness"] * slack), most)
+    recovering = jnp.where(violated, most, jnp.zeros_like(weights))
+    pushed = jnp.where(jnp.any(violated), recovering, inside)
+    return jnp.where(state.seen, pushed, weights) / parameters["scale"]
+
+
+def _slack(returns: Float[Array, " objective"], parameters: Mapping[str, Array]) -> Float[Array, " objective"]:
+    """(J - b)/s, inf for free objectives."""
+    thresholds = parameters["thresholds"]
+    return jnp.where(thresholds > -jnp.inf, (returns - thresholds) / parameters["scale"], jnp.inf)

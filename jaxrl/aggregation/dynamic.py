@@ -1,0 +1,91 @@
+"""Reward weights that follow the progress of the front."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.estimates import ESTIMATE_SCALARS, ReturnEstimate, init_estimate, update_estimate
+from jaxrl.morl import archive
+from jaxrl.morl.archive import Archive
+from jaxrl.morl.hypervolume import hypervolume
+from jaxrl.types import Array, Float
+
+__all__ = ["FrontState", "hypervolume_guided"]
+
+
+class FrontState(NamedTuple):
+    """The front of return vectors that one policy has passed through, in units of `scale`.
+
+    Attributes:
+        estimate: running return estimate.
+        front: what was not dominated when it was found.
+        reference: the first estimate, the lower corner of hypervolumes.
+        factor: what multiplies the weights.
+    """
+
+    estimate: ReturnEstimate
+    front: Archive
+    reference: Float[Array, " objective"]
+    factor: Float[Array, ""]
+
+
+def hypervolume_guided(capacity: int = 32) -> Aggregator:
+    """c = f w/s with f = f₀ + f₁ tanh(ΔHV), the reward for what the front gains (arXiv 2509.11452, part A).
+
+    ΔHV is the hypervolume that the estimated return vector adds to the front of the earlier ones,
+    above the first estimate as reference; a vector that adds something joins the front. f is 1 until
+    the second estimate; then f₀ (`lowest`, 0.5) says that nothing was gained, f₀ + f₁ (`gain`, 1.5)
+    that much was. `scale` s per objective gives ΔHV its unit.
+
+    f scales the whole gradient and leaves its direction alone: standardised advantages or Adam hide
+    it (`standardise_advantages="none"`, and `optimiser="sgd"`, or an entropy bonus and value loss
+    for it to weigh against, show it).
+
+    Args:
+        capacity: most vectors that the front holds, static; the most crowded goes first.
+
+    Raises:
+        ValueError: when built for more than three objectives, whose hypervolume is not compiled.
+    """
+    scalars = {**ESTIMATE_SCALARS, "lowest": 0.5, "gain": 1.5}
+
+    def parameters(num_objectives: int) -> dict[str, Array]:
+        if num_objectives > 3:
+            raise ValueError(f"hypervolume_guided serves up to 3 objectives, got {num_objectives}")
+        return make_parameters(scalars, {"scale": 1.0}, num_objectives)
+
+    return Aggregator(parameters, partial(_init, capacity), _coefficients, _update, needs_estimate=True)
+
+
+def _init(capacity: int, num_objectives: int, parameters: Mapping[str, Array]) -> FrontState:
+    estimate = init_estimate(num_objectives, parameters)
+    return FrontState(estimate, archive.init(capacity, num_objectives), jnp.zeros(num_objectives), jnp.ones(()))
+
+
+def _coefficients(state: FrontState, weights: Array, parameters: Mapping[str, Array]) -> Array:
+    return state.factor * weights / parameters["scale"]
+
+
+def _update(state: FrontState, summary: ReturnSummary, weights: Array, parameters: Mapping[str, Array]) -> FrontState:
+    estimate = update_estimate(state.estimate, summary, weights, parameters)
+    point, first = estimate.mean / parameters["scale"], ~state.estimate.seen
+    reference = jnp.where(first, point, state.reference)
+    front, gain = _extend(state.front, point, reference)
+    factor = jnp.where(first, 1.0, parameters["lowest"] + parameters["gain"] * jnp.tanh(gain))
+    fresh = FrontState(estimate, front, reference, factor)
+    return jax.tree.map(lambda new, old: jnp.where(summary.count > 0, new, old), fresh, state)
+
+
+@jax.jit
+def _extend(
+    front: Archive, point: Float[Array, " objective"], reference: Float[Array, " objective"]
+) -> tuple[Archive, Float[Array, ""]]:
+    """The front with a point that adds hypervolume, and how much it adds."""
+    points, mask = jnp.concatenate([front.points, point[None]]), jnp.append(front.mask, True)
+    before = hypervolume(front.points, reference, front.mask)
+    gain = jnp.maximum(0.0, hypervolume(points, reference, mask) - before)
+    return archive.insert(front, point[None], mask=(gain > 0.0)[None]), gain
