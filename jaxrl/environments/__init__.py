@@ -1,7 +1,7 @@
 """Environments: the contract, transforms, batching, the registry and the adapters."""
 
 from jaxrl.environments import transforms
-from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.base import Environment, EnvironmentSpec, Outcomes, Timestep
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import EnvironmentContractError, check
 from jaxrl.environments.registry import list_environments, make, register
@@ -15,6 +15,7 @@ __all__ = [
     "EnvironmentContractError",
     "EnvironmentSpec",
     "MultiDiscrete",
+    "Outcomes",
     "Space",
     "Timestep",
     "check",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from jaxrl.environments.spaces import Space
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Environment", "EnvironmentSpec", "Reset", "Step", "Timestep"]
+__all__ = ["Environment", "EnvironmentSpec", "Outcomes", "Reset", "Step", "Timestep"]
 
 
 class Timestep(NamedTuple):
@@ -27,6 +27,20 @@ class Timestep(NamedTuple):
     terminated: Bool[Array, "*batch"]
     truncated: Bool[Array, "*batch"]
     info: dict[str, Any]
+
+
+class Outcomes(NamedTuple):
+    """Everything that one step may lead to, as a finite distribution.
+
+    Attributes:
+        probabilities: of each outcome; they sum to one, and some may be zero.
+        states: the state after each outcome, with a leading axis.
+        timesteps: what each outcome returns, with a leading axis.
+    """
+
+    probabilities: Float[Array, "outcome"]
+    states: PyTree
+    timesteps: Timestep
 
 
 class Reset(Protocol):
@@ -96,6 +110,8 @@ class Environment(NamedTuple):
         post_decision: optional `(state, action, params) -> post_state`, the deterministic
             half of a transition.
         exogenous: optional `(key, post_state, params) -> (state, Timestep)`, the random half.
+        outcomes: optional `(state, action, params) -> Outcomes`, the distribution that `step` draws
+            from, where it is finite (see `outcomes.sampled_step`): what exact planning needs.
     """
 
     reset: Reset
@@ -104,3 +120,4 @@ class Environment(NamedTuple):
     spec: EnvironmentSpec
     post_decision: Callable | None = None
     exogenous: Callable | None = None
+    outcomes: Callable[[PyTree, Array, PyTree], Outcomes] | None = None

@@ -1,12 +1,13 @@
 """Environment -> Environment: each transform wraps reset and step and leaves params traced."""
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.base import Environment, Timestep
+from jaxrl.environments.base import Environment, Outcomes, Timestep
 from jaxrl.environments.episodes import EpisodeState, accumulate, start_episode
 from jaxrl.environments.spaces import Box
 from jaxrl.environments.utility_transforms import accrued_reward, utility_reward
@@ -25,6 +26,10 @@ __all__ = [
     "utility_reward",
     "vector_reward",
 ]
+
+
+# A transform that changes a step drops the optional members that describe the step it wraps.
+_WITHOUT_OPTIONAL = {"post_decision": None, "exogenous": None, "outcomes": None}
 
 
 class TimeLimitState(NamedTuple):
@@ -48,11 +53,23 @@ def time_limit(environment: Environment, limit: int) -> Environment:
     ) -> tuple[TimeLimitState, Timestep]:
         inner, timestep = environment.step(key, state.inner, action, params)
         steps = state.steps + 1
-        truncated = timestep.truncated | ((steps >= limit) & ~timestep.terminated)
-        return TimeLimitState(inner, steps), timestep._replace(truncated=truncated)
+        return TimeLimitState(inner, steps), _limited(limit, steps, timestep)
 
     spec = replace(environment.spec, time_limit=min(limit, environment.spec.time_limit or limit))
-    return environment._replace(reset=reset, step=step, spec=spec, post_decision=None, exogenous=None)
+    outcomes = partial(_limited_outcomes, environment, limit) if environment.outcomes else None
+    return environment._replace(reset=reset, step=step, spec=spec, **{**_WITHOUT_OPTIONAL, "outcomes": outcomes})
+
+
+def _limited(limit: int, steps: Int[Array, "*outcome"], timestep: Timestep) -> Timestep:
+    return timestep._replace(truncated=timestep.truncated | ((steps >= limit) & ~timestep.terminated))
+
+
+def _limited_outcomes(
+    environment: Environment, limit: int, state: TimeLimitState, action: Array, params: PyTree
+) -> Outcomes:
+    inner = environment.outcomes(state.inner, action, params)
+    steps = jnp.broadcast_to(state.steps + 1, inner.probabilities.shape)
+    return Outcomes(inner.probabilities, TimeLimitState(inner.states, steps), _limited(limit, steps, inner.timesteps))
 
 
 def map_observation(environment: Environment, function, space: Box) -> Environment:
@@ -67,7 +84,7 @@ def map_observation(environment: Environment, function, space: Box) -> Environme
         return state, timestep._replace(observation=function(timestep.observation))
 
     spec = replace(environment.spec, observation=space)
-    return environment._replace(reset=reset, step=step, spec=spec, post_decision=None, exogenous=None)
+    return environment._replace(reset=reset, step=step, spec=spec, **_WITHOUT_OPTIONAL)
 
 
 def flatten_observation(environment: Environment) -> Environment:
@@ -90,7 +107,7 @@ def _map_action(environment: Environment, function) -> Environment:
     def step(key: PRNGKeyArray, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]:
         return environment.step(key, state, function(action), params)
 
-    return environment._replace(step=step, post_decision=None, exogenous=None)
+    return environment._replace(step=step, **_WITHOUT_OPTIONAL)
 
 
 def _require_bounded_actions(environment: Environment, transform: str) -> Box:
@@ -151,7 +168,7 @@ def frame_stack(environment: Environment, num_frames: int) -> Environment:
     )
     stacked = Box.from_arrays(jnp.minimum(low, 0.0), jnp.maximum(high, 0.0), (*space.shape, num_frames), space.dtype)
     spec = replace(environment.spec, observation=stacked)
-    return environment._replace(reset=reset, step=step, spec=spec, post_decision=None, exogenous=None)
+    return environment._replace(reset=reset, step=step, spec=spec, **_WITHOUT_OPTIONAL)
 
 
 def sticky_actions(environment: Environment, probability: float) -> Environment:
@@ -171,7 +188,7 @@ def sticky_actions(environment: Environment, probability: float) -> Environment:
         inner, timestep = environment.step(step_key, state.inner, action, params)
         return HistoryState(inner, action), timestep
 
-    return environment._replace(reset=reset, step=step, post_decision=None, exogenous=None)
+    return environment._replace(reset=reset, step=step, **_WITHOUT_OPTIONAL)
 
 
 def vector_reward(environment: Environment) -> Environment:
@@ -181,7 +198,7 @@ def vector_reward(environment: Environment) -> Environment:
         state, timestep = environment.step(key, state, action, params)
         return state, timestep._replace(reward=jnp.asarray(timestep.reward, jnp.float32).reshape(1))
 
-    return environment._replace(step=step, post_decision=None, exogenous=None)
+    return environment._replace(step=step, **_WITHOUT_OPTIONAL)
 
 
 def episode_statistics(environment: Environment, discount: float = 1.0) -> Environment:
@@ -196,4 +213,4 @@ def episode_statistics(environment: Environment, discount: float = 1.0) -> Envir
         episode = accumulate(state.episode, timestep.reward, jnp.asarray(discount))
         return EpisodeState(inner, episode), timestep._replace(info={**timestep.info, "episode": episode})
 
-    return environment._replace(reset=reset, step=step, post_decision=None, exogenous=None)
+    return environment._replace(reset=reset, step=step, **_WITHOUT_OPTIONAL)

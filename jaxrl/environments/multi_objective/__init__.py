@@ -5,22 +5,30 @@ from functools import partial
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.multi_objective.breakable_bottles import breakable_bottles
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
+from jaxrl.environments.multi_objective.fishwood import fishwood
+from jaxrl.environments.multi_objective.four_room import four_room
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
 from jaxrl.environments.multi_objective.minecart import minecart
+from jaxrl.environments.multi_objective.resource_gathering import resource_gathering
 
 __all__ = ["make", "names"]
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
+    "breakable-bottles": breakable_bottles,
     "deep-sea-treasure": deep_sea_treasure,
     "deep-sea-treasure-concave": partial(deep_sea_treasure, "concave"),
     "deep-sea-treasure-mirrored": partial(deep_sea_treasure, "mirrored"),
+    "fishwood": fishwood,
+    "four-room": four_room,
     "fruit-tree": fruit_tree,
     "fruit-tree-5": partial(fruit_tree, 5),
     "fruit-tree-6": partial(fruit_tree, 6),
     "fruit-tree-7": partial(fruit_tree, 7),
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
+    "resource-gathering": resource_gathering,
 }
 
 

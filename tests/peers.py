@@ -1,0 +1,45 @@
+"""The same actions through one of our environments and through its peer's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+NUM_STEPS = 5003
+
+
+def uniform_actions(num_actions):
+    return np.random.default_rng(7).integers(num_actions, size=NUM_STEPS)
+
+
+def rollout(environment, params, actions):
+    """Observations before any reset, rewards and flags of one stream of episodes."""
+
+    @jax.jit
+    def run(params, actions):
+        start = environment.reset(jax.random.key(0), params)[0]
+
+        def body(state, action):
+            state, timestep = environment.step(jax.random.key(1), state, action, params)
+            done = timestep.terminated | timestep.truncated
+            state = jax.tree.map(lambda first, last: jnp.where(done, first, last), start, state)
+            return state, timestep
+
+        return jax.lax.scan(body, start, actions)[1]
+
+    return jax.device_get(run(params, jnp.asarray(actions, jnp.int32)))
+
+
+def peer_rollout(peer, actions, observe=lambda observation: observation, generator=None):
+    """The peer's first observation, then its observations, rewards and flags.
+
+    `observe` maps its observations to arrays; `generator`, if any, replaces its random numbers.
+    """
+    rows, first = [], observe(peer.reset(seed=0)[0])
+    if generator is not None:
+        peer.unwrapped.np_random = generator
+    for action in actions:
+        observation, reward, terminated, truncated, _ = peer.step(action)
+        rows.append((observe(observation), reward, terminated, truncated and not terminated))
+        if terminated or truncated:
+            peer.reset()
+    return first, tuple(np.array(column) for column in zip(*rows))
