@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.multi_objective.allocation import allocation
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
 from jaxrl.environments.multi_objective.minecart import minecart
@@ -12,6 +13,10 @@ from jaxrl.environments.multi_objective.minecart import minecart
 __all__ = ["make", "names"]
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
+    "allocation": allocation,
+    "allocation-3": partial(allocation, 3),
+    "allocation-6": partial(allocation, 6),
+    "allocation-9": partial(allocation, 9),
     "deep-sea-treasure": deep_sea_treasure,
     "deep-sea-treasure-concave": partial(deep_sea_treasure, "concave"),
     "deep-sea-treasure-mirrored": partial(deep_sea_treasure, "mirrored"),
