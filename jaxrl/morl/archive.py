@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.pareto import crowding_distance, non_dominated
-from jaxrl.types import Array, Bool, Float, PyTree
+from jaxrl.morl.dominance import non_dominated
+from jaxrl.types import Array, Bool, Float, Int, PyTree
 
 __all__ = ["Archive", "init", "insert"]
 
@@ -84,13 +84,59 @@ def insert(
     return Archive(pack(archive.points, points), mask, jax.tree.map(pack, archive.payload, payload))
 
 
+class _Neighbours(NamedTuple):
+    """What is left of a set, and who follows whom: in each objective a ring through all points in rising order.
+
+    The ring closes through row `batch`, which is no point: after it comes the smallest, before it the largest.
+
+    Attributes:
+        mask: which points are left.
+        before: the point just below, by objective.
+        after: the point just above, by objective.
+    """
+
+    mask: Bool[Array, "batch"]
+    before: Int[Array, "place objective"]
+    after: Int[Array, "place objective"]
+
+
 def _thin(points: Float[Array, "batch objective"], mask: Bool[Array, "batch"], capacity: int) -> Bool[Array, "batch"]:
-    """Drops the most crowded point until `capacity` are left."""
+    """Drops the most crowded point until `capacity` are left; each costs O(batch objective), as no order changes."""
+    size, num_objectives = points.shape
+    columns = jnp.arange(num_objectives)
+    padded = jnp.concatenate([points, jnp.zeros_like(points[:1])])
 
-    def drop(mask: Array) -> Array:
-        distance = jnp.where(mask, crowding_distance(points, mask), jnp.inf)
-        most_crowded = mask & (distance == jnp.min(distance, where=mask, initial=jnp.inf))
-        newest = points.shape[0] - 1 - jnp.argmax(most_crowded[::-1])
-        return mask.at[newest].set(False)
+    def distances(left: _Neighbours) -> Array:
+        """As `pareto.crowding_distance`."""
+        span = padded[left.before[size], columns] - padded[left.after[size], columns]
+        gaps = padded[left.after[:size], columns] - padded[left.before[:size], columns]
+        is_extreme = (left.after[:size] == size) | (left.before[:size] == size)
+        return jnp.sum(jnp.where(is_extreme, jnp.inf, gaps / jnp.where(span > 0.0, span, 1.0)), axis=-1)
 
-    return jax.lax.while_loop(lambda mask: jnp.sum(mask) > capacity, drop, mask)
+    def drop(left: _Neighbours) -> _Neighbours:
+        distance = distances(left)
+        most_crowded = left.mask & (distance == jnp.min(distance, where=left.mask, initial=jnp.inf))
+        newest = size - 1 - jnp.argmax(most_crowded[::-1])
+        before, after = left.before[newest], left.after[newest]
+        return _Neighbours(
+            mask=left.mask.at[newest].set(False),
+            before=left.before.at[after, columns].set(before),
+            after=left.after.at[before, columns].set(after),
+        )
+
+    return jax.lax.while_loop(lambda left: jnp.sum(left.mask) > capacity, drop, _neighbours(points, mask)).mask
+
+
+def _neighbours(points: Array, mask: Array) -> _Neighbours:
+    size, num_objectives = points.shape
+    columns = jnp.arange(num_objectives)
+    count = jnp.sum(mask)
+    order = jnp.argsort(jnp.where(mask[:, None], points, jnp.inf), axis=0).astype(jnp.int32)
+    order = jnp.where(jnp.arange(size)[:, None] < count, order, size)
+    ring = jnp.pad(order, ((1, 1), (0, 0)), constant_values=size)
+    nobody = jnp.full((size + 1, num_objectives), size, jnp.int32)
+    return _Neighbours(
+        mask=mask,
+        before=nobody.at[order, columns].set(ring[:-2]).at[size].set(ring[count]),
+        after=nobody.at[order, columns].set(ring[2:]).at[size].set(ring[1]),
+    )

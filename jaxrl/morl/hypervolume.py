@@ -1,4 +1,4 @@
-"""The hypervolume indicator: compiled for up to three objectives, exact on the host beyond."""
+"""The hypervolume indicator, exact: of a set, of what each point adds to it, and of what others would add."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,24 +7,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.types import Array, Bool, Float
+from jaxrl.morl.boxes import compiled_volume, host_volume
+from jaxrl.morl.dominance import Mask, Points, as_set, non_dominated, require_equal_width
+from jaxrl.types import Array, Float
 
-__all__ = ["as_set", "hypervolume"]
+__all__ = ["gains_above", "hypervolume", "hypervolume_contributions", "hypervolume_improvement"]
+
+Reference = Float[Array | np.ndarray, "objective"] | Sequence[float]
+
+# Points for which a set is thinned to its front first: below, looking for it costs more than it saves.
+_WORTH_THINNING = 256
+# Exclusive volumes computed side by side.
+_CANDIDATES = 32
 
 
-def hypervolume(
-    points: Float[Array | np.ndarray, "batch objective"],
-    reference: Float[Array | np.ndarray, "objective"] | Sequence[float],
-    mask: Bool[Array | np.ndarray, "batch"] | None = None,
-) -> Float[Array, ""]:
+def hypervolume(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, ""]:
     """The volume that the points dominate above a reference point (maximisation).
 
     HV(P, r) = λ(∪ₚ [r, p]), Zitzler and Thiele, 1999. Points that do not exceed the reference in
     every objective contribute nothing; dominated points and duplicates change nothing.
 
-    One objective: the best gain. Two: a sweep, O(n log n). Three: one sweep per slice,
-    O(n²). These run under `jit` and `vmap` in the points' own precision. Four and more:
-    a box decomposition on the host in float64 (Lacour et al., 2017), rounded at the end.
+    One objective: the best gain. Two: a sweep, O(n log n). Three: a sweep over the points of the front
+    with a vector over all widths, O(f n) time, O(n) memory. Four and more: a box decomposition; inside
+    compiled code with a buffer for the most boxes there can be, O(n²) for four objectives and O(n³) for five and
+    six, meant for up to 200 points; outside on the host, in float64, as large as it gets.
 
     Args:
         points: return vectors.
@@ -32,126 +38,153 @@ def hypervolume(
         mask: which points count; default all.
 
     Returns:
-        A scalar array; 0, with a warning outside tracing, if no point exceeds the reference.
+        A scalar array in the points' precision; 0, with a warning outside tracing, if no point
+        exceeds the reference.
 
     Raises:
-        ValueError: if shapes do not fit, or for four or more objectives under tracing.
+        ValueError: if shapes do not fit, or for more boxes than compiled code should hold.
     """
     points, mask = as_set(points, mask)
+    gains, reference = gains_above(points, reference, mask)
+    if not isinstance(gains, jax.core.Tracer) and not np.any(gains):
+        warnings.warn(
+            f"no point exceeds the reference {np.asarray(reference).tolist()}: its hypervolume is 0", stacklevel=2
+        )
+    return _volume(gains)
+
+
+def hypervolume_contributions(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, "batch"]:
+    """What the hypervolume would lose without each point; 0 for dominated and for duplicated points.
+
+    c(p) = HV(P) − HV(P ∖ {p}) = λ([r, p]) − HV({min(p, q) : q ∈ P ∖ {p}}), where the second form loses no
+    precision to the rest of the set (While et al., 2012). Dominated points reduce the contribution of those
+    that dominate them, as in the definition; mask them out to ignore them. n hypervolumes of n
+    points: O(n² log n) for two objectives, O(n³) for three.
+
+    Raises:
+        ValueError: as `hypervolume`.
+    """
+    points, mask = as_set(points, mask)
+    gains, _ = gains_above(points, reference, mask)
+    return _exclusive(gains, gains, jnp.arange(points.shape[0]))
+
+
+def hypervolume_improvement(
+    points: Points,
+    candidates: Float[Array | np.ndarray, "candidate objective"],
+    reference: Reference,
+    mask: Mask | None = None,
+) -> Float[Array, "candidate"]:
+    """What the hypervolume would gain from each candidate by itself.
+
+    I(c) = HV(P ∪ {c}) − HV(P) = λ([r, c]) − HV({min(c, p) : p ∈ P}), one hypervolume per candidate.
+
+    Args:
+        points: the set so far, such as an archive's points.
+        candidates: return vectors, each judged alone; those with NaN improve nothing.
+        reference: lower corner, one entry per objective.
+        mask: which of `points` count; default all.
+
+    Raises:
+        ValueError: as `hypervolume`.
+    """
+    points, mask = as_set(points, mask)
+    candidates, every = as_set(candidates, None)
+    require_equal_width(points, candidates, "points", "candidates")
+    gains, reference = gains_above(points, reference, mask)
+    rivals, _ = gains_above(candidates.astype(points.dtype), reference, every)
+    return _exclusive(rivals, gains, jnp.full(candidates.shape[0], -1))
+
+
+def gains_above(points: Array, reference: Reference, mask: Array) -> tuple[Array, Array]:
+    """How far each point exceeds the reference, zeros where it does not in every objective, and the reference."""
     reference = jnp.asarray(reference, points.dtype)
     num_objectives = points.shape[-1]
     if reference.shape != (num_objectives,):
         raise ValueError(f"reference needs {num_objectives} entries, one per objective, got shape {reference.shape}")
     gains = points - reference
-    # A NaN compares false, so such a point contributes nothing either.
     counts = mask & jnp.all(gains > 0.0, axis=-1)
-    traced = isinstance(counts, jax.core.Tracer)
-    if not traced and not np.any(counts):
-        warnings.warn(
-            f"no point exceeds the reference {np.asarray(reference).tolist()}: its hypervolume is 0", stacklevel=2
-        )
-    gains = jnp.where(counts[:, None], gains, 0.0)
-    if num_objectives == 1:
-        return jnp.max(gains, initial=0.0)
-    if num_objectives == 2:
-        return _area(gains)
-    if num_objectives == 3:
-        return _volume(gains)
-    if traced:
-        raise ValueError(
-            f"the exact hypervolume of {num_objectives} objectives runs on the host and cannot be traced: call it "
-            "outside jit and vmap, or track expected_utility in compiled code"
-        )
-    return jnp.asarray(_box_decomposition(np.asarray(gains, np.float64)[np.asarray(counts)]), points.dtype)
-
-
-def as_set(points: Array | np.ndarray, mask: Array | np.ndarray | None) -> tuple[Array, Array]:
-    """`points` as a float array `[batch, objective]` and a full mask.
-
-    Raises:
-        ValueError: if `points` has no two axes or `mask` is not one flag per point.
-    """
-    points = jnp.asarray(points)
-    if points.ndim != 2:
-        raise ValueError(f"points need the shape [batch, objective], got {points.shape}")
-    if not jnp.issubdtype(points.dtype, jnp.floating):
-        points = points.astype(jnp.float32)
-    mask = jnp.ones(points.shape[0], bool) if mask is None else jnp.asarray(mask)
-    if mask.shape != points.shape[:1] or mask.dtype != jnp.bool_:
-        raise ValueError(f"mask needs {points.shape[0]} booleans, one per point, got {mask.dtype}{list(mask.shape)}")
-    return points, mask
-
-
-def _highest_before(heights: Array) -> Array:
-    """The running maximum of what comes before each entry of the last axis, 0 at the first."""
-    running = jax.lax.cummax(heights, axis=heights.ndim - 1)
-    return jnp.concatenate([jnp.zeros_like(heights[..., :1]), running[..., :-1]], axis=-1)
-
-
-def _area(gains: Array) -> Array:
-    """Area under a staircase, swept from the widest point: only the rise above it adds area."""
-    gains = gains[jnp.argsort(-gains[:, 0])]
-    widths, heights = gains[:, 0], gains[:, 1]
-    return jnp.sum(widths * jnp.maximum(heights - _highest_before(heights), 0.0))
+    return jnp.where(counts[:, None], gains, 0.0), reference
 
 
 def _volume(gains: Array) -> Array:
-    """Volume as slices between successive values of the third objective, each with its area."""
-    gains = gains[jnp.argsort(-gains[:, 0])]
-    widths, heights, depths = gains.T
-    levels = -jnp.sort(-depths)
-    thickness = levels - jnp.append(levels[1:], 0.0)
-    # Row k holds the points that reach down to slice k, still ordered by width.
-    reaching = jnp.where(depths[None] >= levels[:, None], heights[None], 0.0)
-    areas = jnp.sum(widths * jnp.maximum(reaching - _highest_before(reaching), 0.0), axis=-1)
-    return jnp.sum(areas * thickness)
-
-
-def _box_decomposition(gains: np.ndarray) -> float:
-    """Volume from the local upper bounds of a sweep over the last objective.
-
-    Points enter in falling order of the last objective. Below each level, the part dominated in the
-    other objectives is a disjoint union of boxes, one for each local upper bound, and a box
-    contributes its volume times the levels through which its bound stays valid (Klamroth et al.,
-    2015; Lacour et al., 2017). Coordinates are replaced by ranks (0 is
-    best), so that no two points are level in any objective and no case needs a tie-break.
-    """
+    """Volume of the union of the boxes [0, gain]."""
     num_points, num_objectives = gains.shape
     if num_points == 0:
-        return 0.0
-    gains = gains[np.argsort(-gains[:, -1], kind="stable")]
-    width = num_objectives - 1
-    order = np.argsort(-gains[:, :width], axis=0, kind="stable")
-    ranks = np.argsort(order, axis=0) + 1
-    # value[rank]: rank 0 is an unreachable ideal, the last rank is the reference.
-    ordered = np.take_along_axis(gains[:, :width], order, axis=0)
-    value = np.concatenate([ordered[:1], ordered, np.zeros((1, width))])
-    columns = np.arange(width)
+        return jnp.zeros((), gains.dtype)
+    if num_objectives == 1:
+        return jnp.max(gains)
+    if num_objectives == 2:
+        return _area(gains[jnp.argsort(-gains[:, 0])])
+    if num_objectives == 3:
+        counts = gains[:, 0] > 0.0
+        if num_points > _WORTH_THINNING:
+            counts = non_dominated(gains, counts)
+        order = jnp.argsort(jnp.where(counts, -gains[:, 2], 1.0))
+        return _sweep(gains[order], -jnp.sort(-gains[:, 0]), jnp.sum(counts))
+    if isinstance(gains, jax.core.Tracer):
+        return compiled_volume(gains)
+    return jnp.asarray(_host_volume(np.asarray(gains, np.float64)), gains.dtype)
 
-    # definers[u, i] is the point (as ranks) from which bound u has its i-th entry.
-    definers = np.where(np.eye(width, dtype=bool), num_points + 1, 0)[None]
-    since = np.array([gains[0, -1]])
-    total = 0.0
 
-    def volumes(definers: np.ndarray) -> np.ndarray:
-        bounds = definers[:, columns, columns]
-        low = np.stack([definers[:, : max(j, 1), j].max(axis=1) for j in columns], axis=1)
-        high = bounds.copy()
-        high[:, 0] = num_points + 1
-        return np.prod(value[low, columns] - value[high, columns], axis=1)
+def _host_volume(gains: np.ndarray) -> float:
+    return host_volume(gains[gains[:, 0] > 0.0])
 
-    for point, level in zip(ranks, gains[:, -1], strict=True):
-        hit = np.all(point < definers[:, columns, columns], axis=1)
-        if not hit.any():
-            continue
-        split = definers[hit]
-        total += float(volumes(split) @ (since[hit] - level))
-        children = []
-        for j in columns:
-            others = np.delete(split[:, :, j], j, axis=1)
-            child = split[point[j] > others.max(axis=1)]
-            child[:, j] = point
-            children.append(child)
-        definers = np.concatenate([definers[~hit], *children])
-        since = np.concatenate([since[~hit], np.full(len(definers) - np.sum(~hit), level)])
-    return total + float(volumes(definers) @ since)
+
+def _area(gains: Array) -> Array:
+    """Area under a staircase, swept from the widest point, which comes first: only the rise above it adds area."""
+    widths, heights = gains[:, 0], gains[:, 1]
+    highest = jnp.append(jnp.zeros_like(heights[:1]), jax.lax.cummax(heights)[:-1])
+    return jnp.sum(widths * jnp.maximum(heights - highest, 0.0))
+
+
+def _sweep(gains: Array, edges: Array, count: Array | int) -> Array:
+    """Volume of the first `count` boxes, the deepest first: each adds the area that it newly covers, all the way down.
+
+    `edges` are all widths, the widest first: cell k lies between edge k + 1 and edge k, and a point covers the cells
+    that end at or before its width.
+    """
+    widths, heights, depths = gains.T
+    cells = edges - jnp.append(edges[1:], 0.0)
+
+    def cover(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        skyline, total = carry
+        raised = jnp.where(edges <= widths[index], jnp.maximum(skyline, heights[index]), skyline)
+        return raised, total + depths[index] * jnp.sum(cells * (raised - skyline))
+
+    start = (jnp.zeros_like(edges), jnp.zeros((), gains.dtype))
+    return jax.lax.fori_loop(0, count, cover, start)[1]
+
+
+def _exclusive(candidates: Array, gains: Array, itself: Array) -> Array:
+    """Volume of each candidate's box outside the union of all others; `itself` is its own row in `gains`, or −1."""
+    num_points, num_objectives = gains.shape
+    if num_points == 0:
+        return jnp.prod(candidates, axis=-1)
+    # Clipping keeps an order, so that one sort serves all candidates.
+    order = jnp.argsort(-gains[:, 2 if num_objectives == 3 else 0])
+    itself = jnp.where(itself < 0, -1, jnp.argsort(order)[itself])
+    gains, edges = gains[order], -jnp.sort(-gains[:, 0])
+
+    def others(candidate: Array, itself: Array) -> Array:
+        # A box without height is none, and stays in its place.
+        own = (jnp.arange(num_points) == itself)[:, None] & (jnp.arange(num_objectives) == 1)
+        return jnp.where(own, 0.0, jnp.minimum(gains, candidate))
+
+    def exclusive(row: tuple[Array, Array]) -> Array:
+        candidate, rivals = row[0], others(*row)
+        if num_objectives == 2:
+            covered = _area(rivals)
+        elif num_objectives == 3:
+            covered = _sweep(rivals, jnp.minimum(edges, candidate[0]), num_points)
+        else:
+            covered = _volume(rivals)
+        return jnp.prod(candidate) - covered
+
+    rows = (candidates, itself)
+    if num_objectives <= 3 or isinstance(gains, jax.core.Tracer) or isinstance(candidates, jax.core.Tracer):
+        return jnp.maximum(jax.lax.map(exclusive, rows, batch_size=_CANDIDATES), 0.0)
+    # On the host, where the difference is taken in float64.
+    pairs = [(np.asarray(row[0], np.float64), np.asarray(others(*row), np.float64)) for row in zip(*rows, strict=True)]
+    volumes = [np.prod(candidate) - _host_volume(rivals[np.all(rivals > 0.0, axis=1)]) for candidate, rivals in pairs]
+    return jnp.maximum(jnp.asarray(volumes, gains.dtype), 0.0)

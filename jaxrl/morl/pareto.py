@@ -1,23 +1,30 @@
-"""Dominance and quality measures of sets of return vectors, all for maximisation.
+"""Quality measures of sets of return vectors, all for maximisation, and the filters they rest on.
 
 A set is an array `[batch, objective]` and an optional mask `[batch]` of the entries that count, so
-that sets of different sizes share one program. Everything here runs under `jit` and `vmap`, except
-`hypervolume` of four objectives and more.
+that sets of different sizes share one program; a point with a NaN, such as a diverged policy's, never
+counts. Everything here runs under `jit` and `vmap`.
 """
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.morl.hypervolume import as_set, hypervolume
-from jaxrl.types import Array, Bool, Float, Int
+from jaxrl.morl.coverage import convex_coverage
+from jaxrl.morl.dominance import Mask, Points, as_set, dominates, non_dominated, require_equal_width
+from jaxrl.morl.estimate import hypervolume_estimate
+from jaxrl.morl.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement
+from jaxrl.types import Array, Float, Int
 
 __all__ = [
     "additive_epsilon",
     "cardinality",
+    "convex_coverage",
     "crowding_distance",
     "dominates",
     "expected_utility",
     "hypervolume",
+    "hypervolume_contributions",
+    "hypervolume_estimate",
+    "hypervolume_improvement",
     "igd",
     "igd_plus",
     "maximum_utility_loss",
@@ -25,42 +32,8 @@ __all__ = [
     "sparsity",
 ]
 
-Points = Float[Array | np.ndarray, "batch objective"]
 Front = Float[Array | np.ndarray, "front objective"]
 Weights = Float[Array | np.ndarray, "member objective"]
-Mask = Bool[Array | np.ndarray, "batch"]
-
-
-def dominates(
-    first: Float[Array | np.ndarray, "*batch objective"], second: Float[Array | np.ndarray, "*batch objective"]
-) -> Bool[Array, "*batch"]:
-    """Whether `first` is nowhere worse than `second` and somewhere better.
-
-    p ≻ q  ⇔  ∀i: pᵢ ≥ qᵢ  and  ∃i: pᵢ > qᵢ
-
-    Raises:
-        ValueError: if the two have different numbers of objectives.
-    """
-    first, second = jnp.asarray(first), jnp.asarray(second)
-    _require_equal_width(first, second, "first", "second")
-    return jnp.all(first >= second, axis=-1) & jnp.any(first > second, axis=-1)
-
-
-def non_dominated(points: Points, mask: Mask | None = None) -> Bool[Array, "batch"]:
-    """Which points no other one dominates; of equal points the first is kept, NaN is never kept.
-
-    Costs O(batch² objective) time and memory.
-
-    Raises:
-        ValueError: if shapes do not fit.
-    """
-    points, mask = as_set(points, mask)
-    mask = mask & ~jnp.any(jnp.isnan(points), axis=-1)
-    at_least = jnp.all(points[:, None] >= points[None], axis=-1)
-    order = jnp.arange(points.shape[0])
-    # Point i beats j if it is at least as good and either better somewhere or an earlier duplicate.
-    beats = at_least & (~at_least.T | (order[:, None] < order[None]))
-    return mask & ~jnp.any(beats & mask[:, None], axis=0)
 
 
 def cardinality(points: Points, mask: Mask | None = None) -> Int[Array, ""]:
@@ -158,8 +131,8 @@ def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, 
     count = jnp.sum(mask)
     order = jnp.argsort(jnp.where(mask[:, None], points, jnp.inf), axis=0)
     ordered = jnp.take_along_axis(points, order, axis=0)
-    low = jnp.min(jnp.where(mask[:, None], points, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(mask[:, None], points, -jnp.inf), axis=0)
+    low = jnp.min(points, axis=0, where=mask[:, None], initial=jnp.inf)
+    high = jnp.max(points, axis=0, where=mask[:, None], initial=-jnp.inf)
     scale = jnp.where(high > low, high - low, 1.0)
     gap = (jnp.roll(ordered, -1, axis=0) - jnp.roll(ordered, 1, axis=0)) / scale
     rank = jnp.arange(points.shape[0])[:, None]
@@ -171,25 +144,19 @@ def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, 
 def _best_utility(points: Points, weights: Weights, mask: Mask | None) -> Array:
     points, mask = as_set(points, mask)
     weights = jnp.asarray(weights)
-    _require_equal_width(points, weights, "points", "weights")
-    return jnp.max(jnp.where(mask, weights @ points.T, -jnp.inf), axis=-1)
+    require_equal_width(points, weights, "points", "weights")
+    # Some devices round products of matrices to fewer digits unless told otherwise.
+    utility = jnp.matmul(weights, points.T, precision="highest")
+    return jnp.max(utility, axis=-1, where=mask, initial=-jnp.inf)
 
 
 def _gaps(points: Points, front: Front, mask: Mask | None) -> tuple[Array, Array]:
     """z − p for every pair, `[front, batch, objective]`, and the mask."""
     points, mask = as_set(points, mask)
     front, _ = as_set(front, None)
-    _require_equal_width(points, front, "points", "front")
+    require_equal_width(points, front, "points", "front")
     return front[:, None] - points[None], mask
 
 
 def _nearest(distances: Array, mask: Array) -> Array:
-    return jnp.min(jnp.where(mask, distances, jnp.inf), axis=-1)
-
-
-def _require_equal_width(first: Array, second: Array, first_name: str, second_name: str) -> None:
-    if first.ndim == 0 or second.ndim == 0 or first.shape[-1] != second.shape[-1]:
-        raise ValueError(
-            f"{first_name} and {second_name} need one entry per objective on their last axis, "
-            f"got shapes {first.shape} and {second.shape}"
-        )
+    return jnp.min(distances, axis=-1, where=mask, initial=jnp.inf)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.multi_objective.allocation import allocation
 from jaxrl.environments.multi_objective.breakable_bottles import breakable_bottles
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
 from jaxrl.environments.multi_objective.fishwood import fishwood
@@ -17,6 +18,10 @@ __all__ = ["make", "names"]
 
 _BUILDERS: dict[str, Callable[..., Environment]] = {
     "breakable-bottles": breakable_bottles,
+    "allocation": allocation,
+    "allocation-3": partial(allocation, 3),
+    "allocation-6": partial(allocation, 6),
+    "allocation-9": partial(allocation, 9),
     "deep-sea-treasure": deep_sea_treasure,
     "deep-sea-treasure-concave": partial(deep_sea_treasure, "concave"),
     "deep-sea-treasure-mirrored": partial(deep_sea_treasure, "mirrored"),
