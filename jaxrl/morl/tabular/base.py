@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.base import Environment
+from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.morl.pareto import hypervolume
 from jaxrl.morl.tabular.model import state_index
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
@@ -21,6 +21,7 @@ __all__ = [
     "follow",
     "interact",
     "measured",
+    "reference_point",
     "rollout",
 ]
 
@@ -91,17 +92,23 @@ def measured(
     """The hypervolume where compiled code can measure it, else NaN."""
     if points.shape[-1] > MAX_HYPERVOLUME_OBJECTIVES:
         return jnp.float32(jnp.nan)
-    return hypervolume(points, reference, mask)
+    return jnp.where(jnp.any(jnp.isnan(reference)), jnp.nan, hypervolume(points, reference, mask))
+
+
+def reference_point(spec: EnvironmentSpec) -> Float[Array, " objective"]:
+    """The environment's reference point, NaN where it names none."""
+    point = spec.reference_point
+    return jnp.full(spec.num_objectives, jnp.nan) if point is None else jnp.asarray(point, jnp.float32)
 
 
 def interact(
     environment: Environment, key: PRNGKeyArray, state: PyTree, action: Int[Array, ""], params: PyTree
-) -> tuple[PyTree, Int[Array, ""], Int[Array, ""], Float[Array, " objective"], Bool[Array, ""], Bool[Array, ""]]:
+) -> tuple[PyTree, Int[Array, ""], Int[Array, ""], Float[Array, " objective"], Bool[Array, ""]]:
     """One step, with a fresh start where the episode is over.
 
     Returns:
         The state to go on from and its number; the number of the state just reached, which is the
-        one to learn from; the reward; whether the task ended; whether the episode is over.
+        one to learn from; the reward; whether the task ended.
     """
     step_key, reset_key = jax.random.split(key)
     number = state_index(environment.spec.observation)
@@ -111,7 +118,7 @@ def interact(
     fresh, observation = environment.reset(reset_key, params)
     state = jax.tree.map(lambda new, old: jnp.where(done, new, old), fresh, state)
     onward = jnp.where(done, number(observation), reached)
-    return state, onward, reached, timestep.reward, timestep.terminated, done
+    return state, onward, reached, timestep.reward, timestep.terminated
 
 
 def rollout(

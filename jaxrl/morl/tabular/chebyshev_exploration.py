@@ -9,19 +9,17 @@ import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment
 from jaxrl.morl.pareto import non_dominated
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured
-from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, state_index
-from jaxrl.morl.tabular.planning import value_iteration
+from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured, reference_point
+from jaxrl.morl.tabular.experience import Experience, explore, solver
+from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "ChebyshevExplorationConfig",
     "ChebyshevExplorationHyperparameters",
-    "Experience",
     "Mixture",
     "chebyshev_exploration",
-    "explore",
     "plan_mixture",
 ]
 
@@ -70,24 +68,6 @@ class ChebyshevExplorationHyperparameters(NamedTuple):
     step_size: Float[Array, ""] | float = 1.0
     margin: Float[Array, ""] | float = 0.0
     discount: Float[Array, ""] | float = 1.0
-
-
-class Experience(NamedTuple):
-    """What exploration saw; an ended episode counts as a visit without a successor.
-
-    Attributes:
-        visits: how often each action was taken.
-        successors: how often each state followed.
-        rewards: sums of rewards.
-        start: number of the first state.
-        steps: environment steps taken.
-    """
-
-    visits: Int[Array, "state action"]
-    successors: Float[Array, "state action state"]
-    rewards: Float[Array, "state action objective"]
-    start: Int[Array, ""]
-    steps: Int[Array, ""]
 
 
 class Mixture(NamedTuple):
@@ -147,14 +127,12 @@ def chebyshev_exploration(
         num_preferences=config.num_preferences,
         num_records=config.num_records,
     )
-    if config.num_episodes % config.num_records:
-        raise ValueError(f"num_records={config.num_records} does not divide num_episodes={config.num_episodes}")
+    require_divisible(num_episodes=config.num_episodes, num_records=config.num_records)
     horizon = spec.time_limit if config.horizon is None else config.horizon
     if not 1 <= horizon <= spec.time_limit:
         raise ValueError(f"horizon must lie between 1 and the time limit {spec.time_limit}, got {horizon}")
-    reference = jnp.full(width, jnp.nan) if spec.reference_point is None else spec.reference_point
     defaults = ChebyshevExplorationHyperparameters(
-        equally_spaced(width, config.num_preferences), jnp.asarray(reference, jnp.float32), environment.params
+        equally_spaced(width, config.num_preferences), reference_point(spec), environment.params
     )
     return Tabular(
         partial(_run, environment, config, sizes, horizon),
@@ -162,54 +140,6 @@ def chebyshev_exploration(
         as_arrays(defaults),
         config,
     )
-
-
-def explore(
-    environment: Environment,
-    horizon: int,
-    num_episodes: int,
-    key: PRNGKeyArray,
-    seen: Experience,
-    hyperparameters: ChebyshevExplorationHyperparameters,
-) -> Experience:
-    """One episode after the policy that is best for the exploration reward."""
-    count, num_actions = seen.visits.shape
-    terms = count * num_actions * horizon * num_episodes / hyperparameters.confidence
-    visits = jnp.maximum(seen.visits, 1)
-    bonus = hyperparameters.bonus_scale * horizon * jnp.sqrt(count * jnp.log(terms) / visits)
-    bonus = jnp.where(seen.visits == 0, float(horizon), jnp.minimum(bonus, float(horizon)))
-    reward = bonus / horizon + hyperparameters.optimism * bonus
-    shares = seen.successors / visits[..., None]
-
-    def expected(values: Array) -> Array:
-        # Values of rewards within [0, 1] are no larger than the horizon.
-        return jnp.minimum(shares @ values, float(horizon))
-
-    one = jnp.ones(1)
-    actions = value_iteration(expected, reward[..., None], one, jnp.float32(1.0), horizon)[1]
-    reset_key, key = jax.random.split(key)
-    number = state_index(environment.spec.observation)
-    state, observation = environment.reset(reset_key, hyperparameters.environment)
-
-    def step(carry: PyTree, inputs: PyTree) -> tuple[PyTree, None]:
-        state, here, running, seen = carry
-        step_key, rule = inputs
-        action = rule[here]
-        state, timestep = environment.step(step_key, state, action, hyperparameters.environment)
-        reached = number(timestep.observation)
-        once = running.astype(jnp.int32)
-        goes_on = (running & ~timestep.terminated).astype(jnp.float32)
-        seen = Experience(
-            seen.visits.at[here, action].add(once),
-            seen.successors.at[here, action, reached].add(goes_on),
-            seen.rewards.at[here, action].add(once * timestep.reward),
-            seen.start,
-            seen.steps + once,
-        )
-        return (state, reached, running & ~timestep.terminated & ~timestep.truncated, seen), None
-
-    carry = state, number(observation), jnp.array(True), seen._replace(start=number(observation))
-    return jax.lax.scan(step, carry, (jax.random.split(key, horizon), actions))[0][-1]
 
 
 def plan_mixture(
@@ -220,7 +150,7 @@ def plan_mixture(
     hyperparameters: ChebyshevExplorationHyperparameters,
 ) -> Mixture:
     """The mixture for one preference, from what was seen alone."""
-    solve = _solver(horizon, seen, hyperparameters.discount)
+    solve = solver(horizon, seen, hyperparameters.discount)
     width = preference.size
     # Row i: the return vector of the policy that is best for objective i.
     payoffs = jax.vmap(lambda weights: solve(weights)[0])(jnp.eye(width))
@@ -245,22 +175,6 @@ def plan_mixture(
     return Mixture(mean, weights * scale, value, value - least)
 
 
-def _solver(horizon: int, seen: Experience, discount: Float[Array, ""]):
-    """From weights to the best return vector from the start and its actions, on what was seen."""
-    visits = jnp.maximum(seen.visits, 1)[..., None]
-    never = (seen.visits == 0)[..., None]
-    mean = seen.rewards / visits
-    worst = jnp.min(jnp.where(never, jnp.inf, mean), axis=(0, 1))
-    reward = jnp.where(never, worst, mean)
-    shares = jnp.where(never, jnp.eye(seen.visits.shape[0])[:, None], seen.successors / visits)
-
-    def solve(weights: Array) -> tuple[Array, Array]:
-        values, actions = value_iteration(lambda values: shares @ values, reward, weights, discount, horizon)
-        return values[seen.start], actions
-
-    return solve
-
-
 def _run(
     environment: Environment,
     config: ChebyshevExplorationConfig,
@@ -281,7 +195,7 @@ def _run(
     def episode(seen: Experience, key: PRNGKeyArray) -> tuple[Experience, None]:
         return explore(environment, horizon, config.num_episodes, key, seen, hyperparameters), None
 
-    def record(seen: Experience, keys: PRNGKeyArray) -> tuple[Experience, tuple[Mixture, Array, Array]]:
+    def record(seen: Experience, keys: Array) -> tuple[Experience, tuple[Mixture, Array, Array]]:
         seen, _ = jax.lax.scan(episode, seen, keys)
         plan = partial(plan_mixture, horizon, config.num_rounds, seen)
         mixtures = jax.vmap(plan, (0, None))(hyperparameters.preferences, hyperparameters)
@@ -312,5 +226,5 @@ def _execute(
     draw_key, key = jax.random.split(key)
     seen, weights = result.policy
     weights = jax.random.choice(draw_key, weights[index])
-    actions = _solver(horizon, seen, hyperparameters.discount)(weights)[1]
+    actions = solver(horizon, seen, hyperparameters.discount)(weights)[1]
     return follow(environment, key, actions, hyperparameters.discount, hyperparameters.environment)

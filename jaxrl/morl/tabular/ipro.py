@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, measured
+from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, measured, reference_point
 from jaxrl.morl.tabular.model import Model, require_objectives, require_sizes, tabulate
 from jaxrl.morl.tabular.return_sets import plan, track
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
@@ -98,8 +98,7 @@ def ipro_2d(environment: Environment, config: IPROConfig = IPROConfig()) -> Tabu
     if config.max_queries < 3:
         raise ValueError(f"max_queries must be at least 3, two of them for the extremes, got {config.max_queries}")
     model = tabulate(environment, "ipro_2d", config.max_states)
-    reference = jnp.full(2, jnp.nan) if environment.spec.reference_point is None else environment.spec.reference_point
-    defaults = IPROHyperparameters(jnp.asarray(reference, jnp.float32), jnp.ones(2))
+    defaults = IPROHyperparameters(reference_point(environment.spec), jnp.ones(2))
     run = partial(_run, environment, model, config)
     return Tabular(run, partial(_execute, environment), as_arrays(defaults), config)
 

@@ -13,7 +13,16 @@ from jaxrl.environments.spaces import Discrete, MultiDiscrete, Space
 from jaxrl.environments.transforms import TimeLimitState
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
-__all__ = ["Model", "num_states", "require_finite", "require_objectives", "require_sizes", "state_index", "tabulate"]
+__all__ = [
+    "Model",
+    "num_states",
+    "require_divisible",
+    "require_finite",
+    "require_objectives",
+    "require_sizes",
+    "state_index",
+    "tabulate",
+]
 
 # Every transition is computed under this many keys; different outcomes show that it is random.
 _NUM_KEYS = 32
@@ -93,6 +102,13 @@ def require_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def require_divisible(**sizes: int) -> None:
+    """Refuses a first size that the second does not divide, by name."""
+    (name, size), (divisor_name, divisor) = sizes.items()
+    if size % divisor:
+        raise ValueError(f"{divisor_name}={divisor} does not divide {name}={size}")
 
 
 def tabulate(environment: Environment, algorithm: str = "tabulate", max_states: int = 20_000) -> Model:

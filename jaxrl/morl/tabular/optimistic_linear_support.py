@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import non_dominated
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured
+from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured, reference_point
 from jaxrl.morl.tabular.corner_weights import corner_weights, upper_bound
 from jaxrl.morl.tabular.model import (
     Model,
@@ -117,8 +117,7 @@ def optimistic_linear_support(environment: Environment, config: OLSConfig = OLSC
         raise ValueError(f"max_queries must exceed the {width} corners of the simplex, got {config.max_queries}")
     require_finite(spec, name, config.max_states)
     model = tabulate(environment, name, config.max_states) if config.solver == "value_iteration" else None
-    reference = jnp.full(width, jnp.nan) if spec.reference_point is None else spec.reference_point
-    reference = jnp.asarray(reference, jnp.float32)
+    reference = reference_point(spec)
     learner = None
     if model is None:
         learner = QLearningHyperparameters(None, reference, environment.params)._replace(discount=None)

@@ -19,8 +19,9 @@ from jaxrl.morl.tabular.base import (
     epsilon,
     interact,
     measured,
+    reference_point,
 )
-from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, state_index
+from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes, state_index
 from jaxrl.morl.tabular.return_sets import ReturnSets, q_sets, state_set, track
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -33,7 +34,7 @@ _SELECTIONS = ("cardinality", "hypervolume", "pareto")
 class ParetoQLearningConfig:
     """Static settings."""
 
-    total_steps: int = 50_000
+    total_steps: int = 100_000
     """Environment steps."""
     num_records: int = 25
     """How often the start's front is recorded; divides `total_steps`."""
@@ -60,8 +61,8 @@ class ParetoQLearningHyperparameters(NamedTuple):
     environment: PyTree
     discount: Float[Array, ""] | float = 1.0
     epsilon_start: Float[Array, ""] | float = 1.0
-    epsilon_end: Float[Array, ""] | float = 0.2
-    exploration_fraction: Float[Array, ""] | float = 0.5
+    epsilon_end: Float[Array, ""] | float = 0.5
+    exploration_fraction: Float[Array, ""] | float = 1.0
 
 
 class _Run(NamedTuple):
@@ -95,8 +96,8 @@ def pareto_q_learning(environment: Environment, config: ParetoQLearningConfig = 
         config: static settings.
 
     Raises:
-        ValueError: for another kind of environment, fewer than two objectives, more than three with
-            `selection="hypervolume"`, or sizes out of range.
+        ValueError: for another kind of environment, fewer than two objectives, sizes out of range,
+            or, with `selection="hypervolume"`, more than three objectives or no reference point.
         UnknownNameError: for an unknown selection.
     """
     name, spec = "pareto_q_learning", environment.spec
@@ -104,12 +105,12 @@ def pareto_q_learning(environment: Environment, config: ParetoQLearningConfig = 
     most = MAX_HYPERVOLUME_OBJECTIVES if config.selection == "hypervolume" else None
     label = f"{name} with selection='hypervolume'" if most else name
     require_objectives(spec, label, 2, most)
+    if most and spec.reference_point is None:
+        raise ValueError(f"{label} needs a reference point, {spec.name} names none in its spec")
     sizes = require_finite(spec, name, config.max_states)
     require_sizes(total_steps=config.total_steps, num_records=config.num_records, capacity=config.capacity)
-    if config.total_steps % config.num_records:
-        raise ValueError(f"num_records={config.num_records} does not divide total_steps={config.total_steps}")
-    reference = jnp.full(spec.num_objectives, jnp.nan) if spec.reference_point is None else spec.reference_point
-    defaults = ParetoQLearningHyperparameters(jnp.asarray(reference, jnp.float32), environment.params)
+    require_divisible(total_steps=config.total_steps, num_records=config.num_records)
+    defaults = ParetoQLearningHyperparameters(reference_point(spec), environment.params)
     run = partial(_run, environment, config, sizes)
     return Tabular(run, partial(_execute, environment), as_arrays(defaults), config)
 
@@ -156,7 +157,7 @@ def _step(
     draw, uniform = jax.random.uniform(explore_key, (2,))
     explore = draw < epsilon(hyperparameters, step / config.total_steps)
     action = jnp.where(explore, (uniform * scores.shape[0]).astype(jnp.int32), greedy)
-    state, onward, reached, reward, terminated, _ = interact(
+    state, onward, reached, reward, terminated = interact(
         environment, step_key, run.state, action, hyperparameters.environment
     )
     here = run.number, action

@@ -10,8 +10,18 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl import archive
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, epsilon, follow, interact, measured
-from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, state_index
+from jaxrl.morl.tabular.base import (
+    Episode,
+    Result,
+    Tabular,
+    as_arrays,
+    epsilon,
+    follow,
+    interact,
+    measured,
+    reference_point,
+)
+from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes, state_index
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["QLearningConfig", "QLearningHyperparameters", "QTables", "learn", "q_learning"]
@@ -92,12 +102,10 @@ def q_learning(environment: Environment, config: QLearningConfig = QLearningConf
     require_objectives(spec, name, 2)
     sizes = require_finite(spec, name, config.max_states)
     require_sizes(total_steps=config.total_steps, num_records=config.num_records, capacity=config.capacity)
-    if config.total_steps % config.num_records:
-        raise ValueError(f"num_records={config.num_records} does not divide total_steps={config.total_steps}")
+    require_divisible(total_steps=config.total_steps, num_records=config.num_records)
     width = spec.num_objectives
-    reference = jnp.full(width, jnp.nan) if spec.reference_point is None else spec.reference_point
     weights = jnp.full(width, 1.0 / width)
-    defaults = QLearningHyperparameters(weights, jnp.asarray(reference, jnp.float32), environment.params)
+    defaults = QLearningHyperparameters(weights, reference_point(spec), environment.params)
     return Tabular(
         partial(_run, environment, config, sizes), partial(_execute, environment), as_arrays(defaults), config
     )
@@ -121,7 +129,7 @@ def learn(
         greedy = jnp.argmax(_score(scalarisation, tables.values[number], tables.best, hyperparameters))
         explore = draw < epsilon(hyperparameters, index / total_steps)
         action = jnp.where(explore, (uniform * num_actions).astype(jnp.int32), greedy)
-        state, onward, reached, reward, terminated, _ = interact(
+        state, onward, reached, reward, terminated = interact(
             environment, step_key, state, action, hyperparameters.environment
         )
         next_action = jnp.argmax(_score(scalarisation, tables.values[reached], tables.best, hyperparameters))

@@ -51,11 +51,14 @@ class Plan(NamedTuple):
 def bounded(
     points: Float[Array, "batch objective"], mask: Bool[Array, " batch"], capacity: int
 ) -> tuple[Float[Array, "capacity objective"], Bool[Array, " capacity"], Int[Array, ""]]:
-    """The non-dominated points, at most `capacity`, and how many more there were.
+    """The non-dominated of at least `capacity` points, at most `capacity`, and how many more there were.
 
     Beyond the capacity the most crowded goes first, extremes last, as in `jaxrl.morl.archive`.
     """
-    held = archive.insert(archive.init(capacity, points.shape[-1]), points, mask=mask)
+    # The first points stand as an archive to which the rest is added: no slots are compared in vain.
+    held = archive.insert(
+        archive.Archive(points[:capacity], mask[:capacity], None), points[capacity:], mask=mask[capacity:]
+    )
     return held.points, held.mask, cardinality(points, mask) - jnp.sum(held.mask)
 
 
