@@ -1,0 +1,230 @@
+"""Explore once without preferences, then plan for any Chebyshev preference from what was seen."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments.base import Environment
+from jaxrl.morl.pareto import non_dominated
+from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured, reference_point
+from jaxrl.morl.tabular.experience import Experience, explore, solver
+from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes
+from jaxrl.morl.weights import equally_spaced
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = [
+    "ChebyshevExplorationConfig",
+    "ChebyshevExplorationHyperparameters",
+    "Mixture",
+    "chebyshev_exploration",
+    "plan_mixture",
+]
+
+
+@dataclass(frozen=True)
+class ChebyshevExplorationConfig:
+    """Static settings."""
+
+    num_episodes: int = 500
+    """Episodes of exploration."""
+    horizon: int | None = None
+    """Steps of an episode; the environment's time limit by default, and no more than it."""
+    num_rounds: int = 200
+    """Policies in a mixture: rounds of mirror ascent for each preference."""
+    num_preferences: int = 11
+    """Default preferences, evenly spaced on the simplex."""
+    num_records: int = 5
+    """Plans for all preferences while exploring, the last at the end; divides `num_episodes`."""
+    max_states: int = 2_000
+    """More observations than this are an error: a transition table has states² · actions entries."""
+
+
+class ChebyshevExplorationHyperparameters(NamedTuple):
+    """What may be swept.
+
+    Attributes:
+        preferences: one λ per policy wanted, on the simplex; used after exploration only.
+        reference: lower corner for hypervolumes; the environment's by default.
+        environment: its parameters.
+        bonus_scale: c in the exploration bonus; 1 is the bonus of the analysis, which for any
+            practical number of episodes is no smaller than the horizon everywhere.
+        optimism: multiple of the bonus that is added to values on top of the exploration reward;
+            1 in the analysis.
+        confidence: δ, the probability of failure in the bonus.
+        step_size: multiple of the mirror ascent's √(8 ln m / rounds).
+        margin: ι ≥ 0, how far the ideal point lies above the best values.
+        discount: γ in [0, 1]; 1 in the analysis.
+    """
+
+    preferences: Float[Array, "preference objective"]
+    reference: Float[Array, " objective"]
+    environment: PyTree
+    bonus_scale: Float[Array, ""] | float = 1e-3
+    optimism: Float[Array, ""] | float = 0.0
+    confidence: Float[Array, ""] | float = 0.1
+    step_size: Float[Array, ""] | float = 1.0
+    margin: Float[Array, ""] | float = 0.0
+    discount: Float[Array, ""] | float = 1.0
+
+
+class Mixture(NamedTuple):
+    """One policy of `num_rounds`, drawn uniformly at the start of an episode.
+
+    Attributes:
+        returns: its expected return vector, under what was seen.
+        weights: of the objectives for which round k's policy is best.
+        value: its Chebyshev value, lower is better.
+        gap: how much lower any mixture's value could be, at most, under what was seen.
+    """
+
+    returns: Float[Array, " objective"]
+    weights: Float[Array, "round objective"]
+    value: Float[Array, ""]
+    gap: Float[Array, ""]
+
+
+def chebyshev_exploration(
+    environment: Environment, config: ChebyshevExplorationConfig = ChebyshevExplorationConfig()
+) -> Tabular:
+    """Explores without preferences, then finds a mixture of policies for every Chebyshev preference λ.
+
+    min_π maxᵢ λᵢ (V*ᵢ + ι − Vᵢ(π))/rangeᵢ  =  min_π max_{w ∈ Δ} Σᵢ wᵢ λᵢ (V*ᵢ + ι − Vᵢ(π))/rangeᵢ
+
+    Exploration: in every episode, the policy that is best for the reward b(s, a)/H on the transitions
+    seen so far, with b = min(H, c H √(S ln(S A H E/δ) / max(N(s, a), 1))) over H steps and E episodes.
+    Planning, without further steps: w ← w · exp(η λ (V* + ι − V(πₖ))/range), normalised, and πₖ the
+    best response to it by value iteration on the transitions seen; the answer is the uniform mixture
+    of all πₖ, and its gap to the best mixture is computed, not assumed. Preference-free framework of
+    Qiu et al., 2024 (arXiv 2407.17466).
+
+    Mixtures are stochastic policies, whose returns fill the convex hull of the deterministic ones':
+    on a concave front the points lie on the chord above it, and are no points of `fronts.front`.
+
+    What follows the abstract and summaries, where the paper's own listing was not at hand: the bonus
+    has the Hoeffding form of tabular reward-free exploration, and c = 1 and `optimism` = 1 are that
+    analysis' constants. The defaults scale c to 10⁻³ and leave the optimism out, since the bonus is
+    otherwise H everywhere. Ours: visits are pooled over the steps of an episode; objectives are
+    divided by their range over the best policies of each; and an action never taken plans as staying
+    put at the worst reward seen, so that no plan relies on it.
+
+    Args:
+        environment: with `Discrete` actions, finitely many observations and a time limit; random
+            transitions are fine, the first state should be fixed.
+        config: static settings.
+
+    Raises:
+        ValueError: for another kind of environment, fewer than two objectives, or sizes out of range.
+    """
+    name, spec = "chebyshev_exploration", environment.spec
+    width = require_objectives(spec, name, 2)
+    sizes = require_finite(spec, name, config.max_states)
+    require_sizes(
+        num_episodes=config.num_episodes,
+        num_rounds=config.num_rounds,
+        num_preferences=config.num_preferences,
+        num_records=config.num_records,
+    )
+    require_divisible(num_episodes=config.num_episodes, num_records=config.num_records)
+    horizon = spec.time_limit if config.horizon is None else config.horizon
+    if not 1 <= horizon <= spec.time_limit:
+        raise ValueError(f"horizon must lie between 1 and the time limit {spec.time_limit}, got {horizon}")
+    defaults = ChebyshevExplorationHyperparameters(
+        equally_spaced(width, config.num_preferences), reference_point(spec), environment.params
+    )
+    return Tabular(
+        partial(_run, environment, config, sizes, horizon),
+        partial(_execute, environment, horizon),
+        as_arrays(defaults),
+        config,
+    )
+
+
+def plan_mixture(
+    horizon: int,
+    num_rounds: int,
+    seen: Experience,
+    preference: Float[Array, " objective"],
+    hyperparameters: ChebyshevExplorationHyperparameters,
+) -> Mixture:
+    """The mixture for one preference, from what was seen alone."""
+    solve = solver(horizon, seen, hyperparameters.discount)
+    width = preference.size
+    # Row i: the return vector of the policy that is best for objective i.
+    payoffs = jax.vmap(lambda weights: solve(weights)[0])(jnp.eye(width))
+    ideal = jnp.diagonal(payoffs)
+    spread = ideal - jnp.min(payoffs, axis=0)
+    scale = preference / jnp.where(spread > 0.0, spread, 1.0)
+    rate = hyperparameters.step_size * jnp.sqrt(8.0 * jnp.log(width) / num_rounds)
+
+    def losses(returns: Array) -> Array:
+        return scale * (ideal + hyperparameters.margin - returns)
+
+    def play(logits: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+        weights = jax.nn.softmax(logits)
+        returns = solve(weights * scale)[0]
+        return logits + rate * losses(returns), (returns, weights)
+
+    _, (returns, weights) = jax.lax.scan(play, jnp.zeros(width), None, num_rounds)
+    mean, average = jnp.mean(returns, axis=0), jnp.mean(weights, axis=0)
+    value = jnp.max(losses(mean))
+    # No mixture does better against the averaged weights than the best response to them.
+    least = average @ losses(solve(average * scale)[0])
+    return Mixture(mean, weights * scale, value, value - least)
+
+
+def _run(
+    environment: Environment,
+    config: ChebyshevExplorationConfig,
+    sizes: tuple[int, int],
+    horizon: int,
+    key: PRNGKeyArray,
+    hyperparameters: ChebyshevExplorationHyperparameters,
+) -> Result:
+    zero = jnp.int32(0)
+    seen = Experience(
+        jnp.zeros(sizes, jnp.int32),
+        jnp.zeros((*sizes, sizes[0])),
+        jnp.zeros((*sizes, environment.spec.num_objectives)),
+        zero,
+        zero,
+    )
+
+    def episode(seen: Experience, key: PRNGKeyArray) -> tuple[Experience, None]:
+        return explore(environment, horizon, config.num_episodes, key, seen, hyperparameters), None
+
+    def record(seen: Experience, keys: Array) -> tuple[Experience, tuple[Mixture, Array, Array]]:
+        seen, _ = jax.lax.scan(episode, seen, keys)
+        plan = partial(plan_mixture, horizon, config.num_rounds, seen)
+        mixtures = jax.vmap(plan, (0, None))(hyperparameters.preferences, hyperparameters)
+        every = jnp.ones(mixtures.value.shape, bool)
+        return seen, (mixtures, measured(mixtures.returns, every, hyperparameters.reference), seen.steps)
+
+    keys = jax.random.split(key, config.num_episodes).reshape(config.num_records, -1)
+    seen, (mixtures, curve, steps) = jax.lax.scan(record, seen, keys)
+    mixtures = jax.tree.map(lambda leaf: leaf[-1], mixtures)
+    diagnostics = {
+        "value": mixtures.value,
+        "gap": mixtures.gap,
+        "visited": jnp.sum(seen.visits > 0),
+    }
+    policy = seen, mixtures.weights
+    return Result(mixtures.returns, non_dominated(mixtures.returns), curve, steps, policy, diagnostics)
+
+
+def _execute(
+    environment: Environment,
+    horizon: int,
+    key: PRNGKeyArray,
+    result: Result,
+    index: Int[Array, ""] | int,
+    hyperparameters: ChebyshevExplorationHyperparameters,
+) -> Episode:
+    """Draws one of the mixture's rounds and follows that round's policy."""
+    draw_key, key = jax.random.split(key)
+    seen, weights = result.policy
+    weights = jax.random.choice(draw_key, weights[index])
+    actions = solver(horizon, seen, hyperparameters.discount)(weights)[1]
+    return follow(environment, key, actions, hyperparameters.discount, hyperparameters.environment)
