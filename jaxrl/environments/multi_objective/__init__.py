@@ -7,7 +7,9 @@ from typing import Any
 from jaxrl.environments.base import Environment
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
+from jaxrl.environments.multi_objective.locomotion import TASKS, locomotion
 from jaxrl.environments.multi_objective.minecart import minecart
+from jaxrl.environments.multi_objective.reacher import reacher
 
 __all__ = ["make", "names"]
 
@@ -21,6 +23,8 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "fruit-tree-7": partial(fruit_tree, 7),
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
+    "reacher": reacher,
+    **{name: partial(locomotion, name) for name in TASKS},
 }
 
 
