@@ -1,8 +1,12 @@
 """The same actions through one of our environments and through its peer's."""
 
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 NUM_STEPS = 5003
 
@@ -43,3 +47,11 @@ def peer_rollout(peer, actions, observe=lambda observation: observation, generat
         if terminated or truncated:
             peer.reset()
     return first, tuple(np.array(column) for column in zip(*rows))
+
+
+def mujoco_peer(name):
+    """MO-Gymnasium's environment of that id; skips where it or MuJoCo is missing."""
+    # gymnasium imports it for rendering only, without declaring it for the physics.
+    sys.modules.setdefault("imageio", types.ModuleType("imageio"))
+    pytest.importorskip("mujoco")
+    return pytest.importorskip("mo_gymnasium").make(name)

@@ -11,7 +11,9 @@ from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasu
 from jaxrl.environments.multi_objective.fishwood import fishwood
 from jaxrl.environments.multi_objective.four_room import four_room
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
+from jaxrl.environments.multi_objective.locomotion import TASKS, locomotion
 from jaxrl.environments.multi_objective.minecart import minecart
+from jaxrl.environments.multi_objective.reacher import reacher
 from jaxrl.environments.multi_objective.resource_gathering import resource_gathering
 
 __all__ = ["make", "names"]
@@ -34,6 +36,8 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
     "resource-gathering": resource_gathering,
+    "reacher": reacher,
+    **{name: partial(locomotion, name) for name in TASKS},
 }
 
 
