@@ -10,6 +10,7 @@ from jaxrl.environments import check, make
 from jaxrl.environments.multi_objective import fronts, names
 from jaxrl.environments.multi_objective.minecart import MinecartState
 from jaxrl.morl.pareto import hypervolume
+from tests.peers import peer_rollout, rollout
 
 NUM_STEPS = 5003
 MINE, LEFT, RIGHT, ACCELERATE, BRAKE, NOTHING = range(6)
@@ -40,34 +41,6 @@ def minecart_actions():
         actions += [BRAKE] + [MINE] * generator.integers(0, 4)
         actions += list(generator.integers(6, size=generator.integers(0, 3)))
     return np.array(actions[:NUM_STEPS])
-
-
-def rollout(environment, params, actions):
-    """Observations before any reset, rewards and flags of one stream of episodes."""
-
-    @jax.jit
-    def run(params, actions):
-        start = environment.reset(jax.random.key(0), params)[0]
-
-        def body(state, action):
-            state, timestep = environment.step(jax.random.key(1), state, action, params)
-            done = timestep.terminated | timestep.truncated
-            state = jax.tree.map(lambda first, last: jnp.where(done, first, last), start, state)
-            return state, timestep
-
-        return jax.lax.scan(body, start, actions)[1]
-
-    return jax.device_get(run(params, jnp.asarray(actions, jnp.int32)))
-
-
-def peer_rollout(peer, actions):
-    rows, first = [], peer.reset(seed=0)[0]
-    for action in actions:
-        observation, reward, terminated, truncated, _ = peer.step(action)
-        rows.append((observation, reward, terminated, truncated and not terminated))
-        if terminated or truncated:
-            peer.reset()
-    return first, tuple(np.array(column) for column in zip(*rows))
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -8,6 +8,8 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
 from jaxrl.environments.multi_objective.minecart import minecart
+from jaxrl.environments.multi_objective.mountain_car import mountain_car, mountain_car_continuous
+from jaxrl.environments.multi_objective.water_reservoir import water_reservoir
 
 __all__ = ["make", "names"]
 
@@ -21,6 +23,14 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "fruit-tree-7": partial(fruit_tree, 7),
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
+    "mountaincar": mountain_car,
+    "mountaincar-3d": partial(mountain_car, "merged", speed=True),
+    "mountaincar-continuous": mountain_car_continuous,
+    "mountaincar-timemove": partial(mountain_car, "merged"),
+    "mountaincar-timespeed": partial(mountain_car, "none", speed=True),
+    "water-reservoir": water_reservoir,
+    "water-reservoir-3": partial(water_reservoir, 3),
+    "water-reservoir-4": partial(water_reservoir, 4),
 }
 
 
