@@ -7,6 +7,7 @@ from typing import Any
 from jaxrl.environments.base import Environment
 from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasure
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
+from jaxrl.environments.multi_objective.lunar_lander import lunar_lander
 from jaxrl.environments.multi_objective.minecart import minecart
 from jaxrl.environments.multi_objective.mountain_car import mountain_car, mountain_car_continuous
 from jaxrl.environments.multi_objective.water_reservoir import water_reservoir
@@ -21,6 +22,8 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "fruit-tree-5": partial(fruit_tree, 5),
     "fruit-tree-6": partial(fruit_tree, 6),
     "fruit-tree-7": partial(fruit_tree, 7),
+    "lunar-lander": lunar_lander,
+    "lunar-lander-continuous": partial(lunar_lander, True),
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
     "mountaincar": mountain_car,
