@@ -15,22 +15,28 @@ def uniform_actions(num_actions):
     return np.random.default_rng(7).integers(num_actions, size=NUM_STEPS)
 
 
-def rollout(environment, params, actions):
-    """Observations before any reset, rewards and flags of one stream of episodes."""
+def rollout(environment, params, actions, **per_step):
+    """Observations before any reset, rewards and flags of one stream of episodes.
+
+    `per_step` replaces fields of `params` by one value for each step.
+    """
 
     @jax.jit
-    def run(params, actions):
+    def run(params, actions, per_step):
         start = environment.reset(jax.random.key(0), params)[0]
 
-        def body(state, action):
-            state, timestep = environment.step(jax.random.key(1), state, action, params)
+        def body(state, inputs):
+            action, replaced = inputs
+            now = params._replace(**replaced) if replaced else params
+            state, timestep = environment.step(jax.random.key(1), state, action, now)
             done = timestep.terminated | timestep.truncated
             state = jax.tree.map(lambda first, last: jnp.where(done, first, last), start, state)
             return state, timestep
 
-        return jax.lax.scan(body, start, actions)[1]
+        return jax.lax.scan(body, start, (actions, per_step))[1]
 
-    return jax.device_get(run(params, jnp.asarray(actions, jnp.int32)))
+    actions = jnp.asarray(actions, environment.spec.action.dtype)
+    return jax.device_get(run(params, actions, {name: jnp.asarray(value) for name, value in per_step.items()}))
 
 
 def peer_rollout(peer, actions, observe=lambda observation: observation, generator=None):

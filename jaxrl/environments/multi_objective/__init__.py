@@ -12,9 +12,12 @@ from jaxrl.environments.multi_objective.fishwood import fishwood
 from jaxrl.environments.multi_objective.four_room import four_room
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
 from jaxrl.environments.multi_objective.locomotion import TASKS, locomotion
+from jaxrl.environments.multi_objective.lunar_lander import lunar_lander
 from jaxrl.environments.multi_objective.minecart import minecart
+from jaxrl.environments.multi_objective.mountain_car import mountain_car, mountain_car_continuous
 from jaxrl.environments.multi_objective.reacher import reacher
 from jaxrl.environments.multi_objective.resource_gathering import resource_gathering
+from jaxrl.environments.multi_objective.water_reservoir import water_reservoir
 
 __all__ = ["make", "names"]
 
@@ -33,11 +36,21 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "fruit-tree-5": partial(fruit_tree, 5),
     "fruit-tree-6": partial(fruit_tree, 6),
     "fruit-tree-7": partial(fruit_tree, 7),
+    "lunar-lander": lunar_lander,
+    "lunar-lander-continuous": partial(lunar_lander, True),
     "minecart": minecart,
     "minecart-deterministic": partial(minecart, True),
     "resource-gathering": resource_gathering,
     "reacher": reacher,
     **{name: partial(locomotion, name) for name in TASKS},
+    "mountaincar": mountain_car,
+    "mountaincar-3d": partial(mountain_car, "merged", speed=True),
+    "mountaincar-continuous": mountain_car_continuous,
+    "mountaincar-timemove": partial(mountain_car, "merged"),
+    "mountaincar-timespeed": partial(mountain_car, "none", speed=True),
+    "water-reservoir": water_reservoir,
+    "water-reservoir-3": partial(water_reservoir, 3),
+    "water-reservoir-4": partial(water_reservoir, 4),
 }
 
 
