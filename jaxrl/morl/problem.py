@@ -9,10 +9,13 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
+from jaxrl.morl.estimate import hypervolume_estimate
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Problem", "apply_problem", "make_problem", "measure"]
+
+_ESTIMATE_DRAWS = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,8 @@ def measure(
 ) -> dict[str, Float[Array, ""]]:
     """Hypervolume, expected utility, sparsity and cardinality of a set of returns, inside a program or outside.
 
-    The hypervolume is NaN without a reference point, and inside a program for more than three objectives.
+    The hypervolume is NaN without a reference point; inside a program, that of more than three objectives is an
+    estimate from 8192 draws (`jaxrl.morl.estimate.hypervolume_estimate`).
     """
     front = pareto.non_dominated(points, mask)
     return {
@@ -111,7 +115,9 @@ def measure(
 
 
 def _hypervolume(problem: Problem, points: Array, mask: Array | None) -> Array:
-    unknown = any(map(math.isnan, problem.reference_point))
-    if unknown or (problem.num_objectives > 3 and isinstance(points, jax.core.Tracer)):
+    if any(map(math.isnan, problem.reference_point)):
         return jnp.asarray(jnp.nan, points.dtype)
+    if problem.num_objectives > 3 and isinstance(points, jax.core.Tracer):
+        reference = jnp.asarray(problem.reference_point)
+        return hypervolume_estimate(jax.random.key(0), points, reference, _ESTIMATE_DRAWS, mask).value
     return pareto.hypervolume(points, jnp.asarray(problem.reference_point), mask)

@@ -50,7 +50,7 @@ class FrontEvaluation(NamedTuple):
     """Measures of the archive after an evaluation, under the study's `Problem`.
 
     Attributes:
-        hypervolume: over the reference point; NaN for more than three objectives.
+        hypervolume: over the reference point; estimated for more than three objectives.
         expected_utility: mean over evenly spaced weights of the best weighted return.
         sparsity: mean squared gap between neighbours.
         cardinality: number of archived points.
