@@ -144,12 +144,6 @@ def divide_and_conquer(
         jnp.full(max_queries, jnp.inf),
     )
 
-    def noted(search: Search) -> Search:
-        sides = jnp.min((search.upper - search.lower) / scale, axis=-1)
-        gap = jnp.max(jnp.where(search.open, sides, 0.0))
-        after = jnp.arange(max_queries) >= search.queries - 1
-        return search._replace(gap=gap, gaps=jnp.where(after, gap, search.gaps))
-
     def ask(search: Search) -> Search:
         areas = jnp.prod((search.upper - search.lower) / scale, axis=-1)
         box = jnp.argmax(jnp.where(search.open, areas, -jnp.inf))
@@ -161,7 +155,8 @@ def divide_and_conquer(
         right = jnp.stack([point[0], low[1]]), jnp.stack([high[0], point[1]])
         slots = jnp.stack([2 * search.queries - 2, 2 * search.queries - 1])
         sides = jnp.stack([jnp.all(left[1] > left[0]), jnp.all(right[1] > right[0])])
-        return noted(
+        return _noted(
+            scale,
             search._replace(
                 points=search.points.at[search.queries].set(jnp.where(found, point, 0.0)),
                 found=search.found.at[search.queries].set(found),
@@ -169,13 +164,21 @@ def divide_and_conquer(
                 upper=search.upper.at[slots].set(jnp.stack([left[1], right[1]])),
                 open=search.open.at[slots].set(found & sides).at[box].set(False),
                 queries=search.queries + 1,
-            )
+            ),
         )
 
     def unfinished(search: Search) -> Array:
         return (search.queries < max_queries) & (search.gap > tolerance)
 
-    return jax.lax.while_loop(unfinished, ask, noted(search))
+    return jax.lax.while_loop(unfinished, ask, _noted(scale, search))
+
+
+def _noted(scale: Float[Array, "2"], search: Search) -> Search:
+    """Brings the gap, and its record from the last query on, up to date."""
+    sides = jnp.min((search.upper - search.lower) / scale, axis=-1)
+    gap = jnp.max(jnp.where(search.open, sides, 0.0))
+    after = jnp.arange(search.gaps.size) >= search.queries - 1
+    return search._replace(gap=gap, gaps=jnp.where(after, gap, search.gaps))
 
 
 def _run(

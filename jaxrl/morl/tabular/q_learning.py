@@ -87,7 +87,7 @@ def q_learning(environment: Environment, config: QLearningConfig = QLearningConf
     linear function of returns and so has no Bellman equation: it may find concave parts, or dominated ones.
 
     The greedy policy is evaluated at every record by one episode, and `result.points` are the
-    non-dominated of these; evaluation steps count in `diagnostics["evaluation_steps"]`, not in `steps`.
+    non-dominated of these; `steps` counts those episodes too, `diagnostics["evaluation_steps"]` them alone.
 
     Args:
         environment: with `Discrete` actions, finitely many observations and a time limit.
@@ -170,7 +170,7 @@ def _run(
     held = archive.init(config.capacity, width, jnp.zeros((1, sizes[0]), jnp.int32))
     every_step = jnp.arange(config.total_steps).reshape(config.num_records, -1)
 
-    def record(carry: PyTree, steps: Array) -> tuple[PyTree, Array]:
+    def record(carry: PyTree, steps: Array) -> tuple[PyTree, tuple[Array, Array]]:
         running, held, taken = carry
         running = learn(environment, config.scalarisation, config.total_steps, hyperparameters, running, steps)
         tables = running[-1]
@@ -180,11 +180,11 @@ def _run(
         episode = follow(environment, key, policy, hyperparameters.discount, hyperparameters.environment)
         held = archive.insert(held, episode.discounted_returns[None], policy[None])
         curve = measured(held.points, held.mask, hyperparameters.reference)
-        return (running, held, taken + episode.length), curve
+        taken = taken + episode.length
+        return (running, held, taken), (curve, steps[-1] + 1 + taken)
 
     running = learn_key, state, start, tables
-    (_, held, taken), curve = jax.lax.scan(record, (running, held, jnp.int32(0)), every_step)
-    steps = every_step[:, -1] + 1
+    (_, held, taken), (curve, steps) = jax.lax.scan(record, (running, held, jnp.int32(0)), every_step)
     return Result(held.points, held.mask, curve, steps, held.payload, {"evaluation_steps": taken})
 
 
