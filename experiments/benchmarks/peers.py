@@ -20,8 +20,27 @@ ROOT = Path(__file__).resolve().parents[2]
 # Stable-Baselines3 accepts any torch from 2 on; a build for CPUs is enough and much smaller.
 PEERS: dict[str, tuple[str, ...]] = {
     "rejax": ("rejax==0.1.3", "gymnax<1"),
+    "morl-baselines": (
+        "torch>=2",
+        "mo-gymnasium==1.3.2",
+        "pymoo",
+        "cvxpy",
+        "fire",
+        "torchsummary",
+        "matplotlib",
+        "pandas",
+        "scipy",
+        "seaborn",
+        "imageio",
+        "wandb",
+        "tqdm",
+    ),
     "stable-baselines3": ("stable-baselines3>=2.4", "torch>=2"),
 }
+
+# Packages installed without what they ask for: morl-baselines wants libraries that only some of its algorithms import
+# and that do not build everywhere.
+ALONE: dict[str, tuple[str, ...]] = {"morl-baselines": ("morl-baselines==1.3.0",)}
 
 
 def interpreter(peer: str) -> Path:
@@ -32,21 +51,24 @@ def interpreter(peer: str) -> Path:
     Raises:
         RuntimeError: if the peer's packages cannot be installed, with pip's last lines.
     """
-    requirements = list(PEERS[peer])
+    requirements, alone = list(PEERS[peer]), list(ALONE.get(peer, ()))
     if peer == "rejax":
         requirements.append(f"jax=={importlib.metadata.version('jax')}")
     folder = ROOT / ".peers" / peer
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     stamp = folder / "requirements.json"
-    if stamp.exists() and json.loads(stamp.read_text()) == requirements:
+    if stamp.exists() and json.loads(stamp.read_text()) == requirements + alone:
         return python
     print(f"installing {', '.join(requirements)} into {folder.relative_to(ROOT)}", file=sys.stderr)
     venv.create(folder, clear=True, with_pip=True)
-    installed = subprocess.run([python, "-m", "pip", "install", "-q", *requirements], capture_output=True, text=True)
-    if installed.returncode:
-        lines = "\n".join(installed.stderr.splitlines()[-8:])
-        raise RuntimeError(f"{peer} could not be installed ({', '.join(requirements)}):\n{lines}")
-    stamp.write_text(json.dumps(requirements))
+    for chosen in (requirements, ["--no-deps", *alone] if alone else []):
+        if not chosen:
+            continue
+        installed = subprocess.run([python, "-m", "pip", "install", "-q", *chosen], capture_output=True, text=True)
+        if installed.returncode:
+            lines = "\n".join(installed.stderr.splitlines()[-8:])
+            raise RuntimeError(f"{peer} could not be installed ({', '.join(chosen)}):\n{lines}")
+    stamp.write_text(json.dumps(requirements + alone))
     return python
 
 
