@@ -3,9 +3,9 @@
     python experiments/c_morl_ablation.py
 
 Six variants on minecart and on deep sea treasure: the whole algorithm with the log barrier and with Lagrange
-multipliers; extension without constraints; only the policies of phase ends in the archive; a random choice of what is extended; and all
-steps spent on initial weights. For the constrained ones it reports how many bounds of the last round hold, by the members' own
-training returns. Writes results/pareto/c_morl_ablation.{csv,json}.
+multipliers; extension without constraints; only the policies of phase ends in the archive; a random choice of what is
+extended; and all steps spent on initial weights. For the constrained ones it reports how many bounds of the last round
+hold, by the members' own training returns. Writes results/pareto/c_morl_ablation.{csv,json}.
 """
 
 import json
