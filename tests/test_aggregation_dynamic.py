@@ -25,10 +25,11 @@ def follow(points, scale=1.0, rest=(), capacity=4):
 
 
 def test_the_factor_rewards_what_the_front_gains():
-    # Above the first point (1, 1): a 2 x 1 box, then 1 x 1 more, nothing, 2 x 3 in place of both.
-    points = [[1.0, 1.0], [3.0, 2.0], [2.0, 3.0], [2.0, 2.0], [4.0, 3.0]]
+    # Above the first point (1, 1): a 2 x 1 box, 1 x 1 more, nothing, nothing (although nothing dominates
+    # it), and a 3 x 2 box in place of all.
+    points = [[1.0, 1.0], [3.0, 2.0], [2.0, 3.0], [2.0, 2.0], [0.5, 9.0], [4.0, 3.0]]
     factors, state = follow(points)
-    np.testing.assert_allclose(factors, [1.0, *(0.5 + 1.5 * np.tanh([2.0, 1.0, 0.0, 3.0]))], rtol=1e-5)
+    np.testing.assert_allclose(factors, [1.0, *(0.5 + 1.5 * np.tanh([2.0, 1.0, 0.0, 0.0, 3.0]))], rtol=1e-5)
     np.testing.assert_array_equal(state.front.points[state.front.mask], [[4.0, 3.0]])
 
 

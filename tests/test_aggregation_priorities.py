@@ -59,7 +59,7 @@ def test_multipliers_hold_what_has_been_met():
     # Met once, then missed by 1: the price of objective 0 is 0.5, but it is pushed alone.
     state = feed(state, parameters, [2.0, 0.0, 0.0], [1.0, 0.0, 0.0])
     np.testing.assert_allclose(state.multipliers, [0.5, 0.0, 0.0])
-    assert pushed(state, parameters) == [0]
+    np.testing.assert_allclose(LEXICOGRAPHIC.coefficients(state, WEIGHTS, parameters), [0.2, 0.0, 0.0])
     # Met again by 0.5: the price falls to 0.25 and holds while objective 1 is pushed.
     state = feed(state, parameters, [2.5, 0.0, 0.0])
     np.testing.assert_allclose(
@@ -79,6 +79,14 @@ def test_an_objective_that_cannot_be_improved_on_gives_up_its_turn():
     # The goal rises with the best return.
     better = feed(state, parameters, [2.0, 0.0, 0.0])
     assert pushed(feed(better, parameters, [1.85, 0.0, 0.0]), parameters) == [0]
+
+
+def test_patience_begins_with_an_objectives_turn():
+    state, parameters = start(patience=3.0, tolerance=0.1, thresholds=[5.0, np.inf, np.inf])
+    state = feed(state, parameters, *([float(t), 0.0, 0.0] for t in range(6)))
+    # Objective 1 stood still for six updates, of which only the last was its own.
+    assert pushed(state, parameters) == [1]
+    assert pushed(feed(state, parameters, *[[5.0, 0.0, 0.0]] * 3), parameters) == [1, 2]
 
 
 def test_nothing_moves_while_no_episode_ends():
