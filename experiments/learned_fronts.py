@@ -85,10 +85,9 @@ def study(name: str, total_steps: int) -> list[dict[str, Any]]:
             row |= {"hypervolume_share": ours["hypervolume"] / truth["hypervolume"] if whole else float("nan")}
             row |= {"igd_plus": float(pareto.igd_plus(points, known)), "seconds": seconds, "steps": total_steps}
             rows.append(row)
-        shares = [row["hypervolume_share"] for row in rows if row["algorithm"] == algorithm]
-        print(
-            f"{name:28}{algorithm:14}{interquartile_mean(np.asarray(shares)):.4f} of exact, {seconds:.0f} s", flush=True
-        )
+        mine = pandas.DataFrame(rows).query("algorithm == @algorithm").mean(numeric_only=True)
+        shown = mine[["hypervolume_share", "expected_utility", "exact_utility", "seconds"]].round(4).to_dict()
+        print(name, algorithm, shown, flush=True)
     return rows
 
 
