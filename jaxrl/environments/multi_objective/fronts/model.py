@@ -157,6 +157,8 @@ def _number(rows: np.ndarray, live: Bool[np.ndarray, "state action outcome"], in
 def _merge(drawn: Outcomes, live: np.ndarray, successors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expected rewards, and the probabilities of distinct successors, likely ones first."""
     chances = np.asarray(drawn.probabilities, np.float64)
+    # In float32 they sum to one only nearly, which would leak a little at every step.
+    chances = chances / chances.sum(axis=-1, keepdims=True)
     rewards = np.sum(chances[..., None] * drawn.timesteps.reward, axis=-2)
     chances = np.where(live, chances, 0.0)
     for first in range(chances.shape[-1]):
