@@ -112,12 +112,14 @@ class _Program(NamedTuple):
 
     Attributes:
         active: indices of rivals, or n + i for the constraint wᵢ ≥ 0.
+        inverse: of the matrix with a column for v and one for each active constraint.
         num_exchanges: of active constraints so far.
         done: whether the sign of the optimum is known.
         preferred: whether weights with a margin above the tolerance were found.
     """
 
     active: Int[Array, "objective"]
+    inverse: Float[Array, "row row"]
     num_exchanges: Int[Array, ""]
     done: Bool[Array, ""]
     preferred: Bool[Array, ""]
@@ -134,9 +136,15 @@ def _has_margin(own: Array, front: Array, count: Array, block: int, tolerance: A
     even = jnp.full(num_objectives, 1.0 / num_objectives, front.dtype)
     strongest = _price(even, own, front, count, block)[1]
     # At the corner where the strongest rival for even weights is beaten by the most, or loses by the least.
-    favourite = jnp.argmax(_normalised(front[own] - front[strongest]))
+    gap = _normalised(front[own] - front[strongest])
+    favourite = objectives == jnp.argmax(gap)
+    unit = jnp.eye(num_objectives, dtype=front.dtype)
+    value_row = jnp.append(-favourite.astype(front.dtype), jnp.max(gap))
+    sign_rows = jnp.column_stack([unit - favourite, jnp.max(gap) - gap])
+    mixture_row = jnp.zeros_like(value_row).at[-1].set(1.0)
     start = _Program(
-        active=jnp.where(objectives == favourite, strongest, num_points + objectives).astype(jnp.int32),
+        active=jnp.where(favourite, strongest, num_points + objectives).astype(jnp.int32),
+        inverse=jnp.vstack([value_row, jnp.where(favourite[:, None], mixture_row, sign_rows)]),
         num_exchanges=jnp.zeros((), jnp.int32),
         done=(own >= count) | (count == 1),
         preferred=(own == 0) & (count == 1),
@@ -173,16 +181,7 @@ def _exchange(
 ) -> _Program:
     """One step of the revised simplex method on min v subject to Σ λ gap ≤ v, Σ λ = 1, λ ≥ 0."""
     num_points, num_objectives = front.shape
-    unit = jnp.eye(num_objectives, dtype=front.dtype)
-
-    def column(index: Array) -> Array:
-        """Of a rival, its gap and a 1 for the sum; of a sign constraint, its unit vector."""
-        rival = jnp.append(_normalised(front[own] - front[jnp.minimum(index, num_points - 1)]), 1.0)
-        return jnp.where(index < num_points, rival, jnp.append(unit[jnp.maximum(index - num_points, 0)], 0.0))
-
-    value_column = jnp.append(-jnp.ones(num_objectives, front.dtype), 0.0)
-    basis = jnp.concatenate([value_column[:, None], jax.vmap(column, out_axes=1)(program.active)], axis=1)
-    inverse = jnp.linalg.inv(basis)
+    inverse = program.inverse
     mixture, level = inverse[:, -1], inverse[0, -1]
     weights = -inverse[0, :-1]
     weights = jnp.where(jnp.abs(weights) < _ROUNDING, 0.0, weights)
@@ -192,23 +191,48 @@ def _exchange(
     greedy = program.num_exchanges < _GREEDY_EXCHANGES
     entering_sign = num_points + jnp.where(greedy, jnp.argmin(weights), jnp.argmax(weights < 0.0))
     rival_enters = jnp.where(greedy, least - level < jnp.min(weights), first < num_points)
-    entering = jnp.where(rival_enters, jnp.where(greedy, rival, first), entering_sign)
+    entering = jnp.where(rival_enters, jnp.where(greedy, rival, first), entering_sign).astype(jnp.int32)
     optimal = jnp.all(weights >= 0.0) & (first == num_points)
-    direction = (inverse @ column(entering))[1:]
-    usable = direction > _SMALLEST_PIVOT
-    ratio = jnp.where(usable, jnp.maximum(mixture[1:], 0.0) / jnp.where(usable, direction, 1.0), jnp.inf)
+    direction = jnp.matmul(inverse, _column(entering, own, front), precision="highest")
+    usable = direction[1:] > _SMALLEST_PIVOT
+    ratio = jnp.where(usable, jnp.maximum(mixture[1:], 0.0) / jnp.where(usable, direction[1:], 1.0), jnp.inf)
     tied = usable & (ratio <= jnp.min(ratio) + _ROUNDING)
     # Among ties the largest pivot is the most accurate; the smallest index (Bland, 1977) never cycles.
     leaving = jnp.where(
         greedy,
-        jnp.argmax(jnp.where(tied, direction, -jnp.inf)),
+        jnp.argmax(jnp.where(tied, direction[1:], -jnp.inf)),
         jnp.argmin(jnp.where(tied, program.active, jnp.iinfo(jnp.int32).max)),
     )
     late = program.num_exchanges >= _EXCHANGES_PER_OBJECTIVE * num_objectives + _GREEDY_EXCHANGES
+    active = program.active.at[leaving].set(entering)
     return _Program(
-        active=program.active.at[leaving].set(entering.astype(jnp.int32)),
+        active=active,
+        inverse=_exchanged(inverse, direction, leaving + 1, active, own, front),
         num_exchanges=program.num_exchanges + 1,
         # The mixture's value bounds every margin from above.
         done=preferred | (mixture[0] <= tolerance) | optimal | ~jnp.any(usable) | late,
         preferred=preferred,
     )
+
+
+def _column(index: Array, own: Array, front: Array) -> Float[Array, "row"]:
+    """Of a rival, its gap and a 1 for the sum; of a sign constraint, its unit vector."""
+    num_points, num_objectives = front.shape
+    rival = jnp.append(_normalised(front[own] - front[jnp.minimum(index, num_points - 1)]), 1.0)
+    return jnp.where(index < num_points, rival, (jnp.arange(num_objectives + 1) == index - num_points) * 1.0)
+
+
+def _exchanged(
+    inverse: Array, direction: Array, row: Array, active: Array, own: Array, front: Array
+) -> Float[Array, "row row"]:
+    """The inverse after one column was replaced: by elimination, and a Newton step against what that rounds off.
+
+    Not LAPACK's inverse: under vmap that call holds every thread of a CPU while it waits for one.
+    """
+    pivot = inverse[row] / direction[row]
+    inverse = (inverse - direction[:, None] * pivot).at[row].set(pivot)
+    value_column = jnp.append(-jnp.ones(front.shape[1], front.dtype), 0.0)
+    columns = jax.vmap(_column, in_axes=(0, None, None))(active, own, front)
+    basis = jnp.vstack([value_column, columns]).T
+    residual = jnp.eye(len(basis), dtype=front.dtype) - jnp.matmul(basis, inverse, precision="highest")
+    return inverse + jnp.matmul(inverse, residual, precision="highest")
