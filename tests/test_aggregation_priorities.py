@@ -82,11 +82,13 @@ def test_an_objective_that_cannot_be_improved_on_gives_up_its_turn():
 
 
 def test_patience_begins_with_an_objectives_turn():
-    state, parameters = start(patience=3.0, tolerance=0.1, thresholds=[5.0, np.inf, np.inf])
-    state = feed(state, parameters, *([float(t), 0.0, 0.0] for t in range(6)))
-    # Objective 1 stood still for six updates, of which only the last was its own.
-    assert pushed(state, parameters) == [1]
-    assert pushed(feed(state, parameters, *[[5.0, 0.0, 0.0]] * 3), parameters) == [1, 2]
+    state, parameters = start(patience=3.0, tolerance=0.1, thresholds=[5.0, np.inf, np.inf], multiplier_rate=0.0)
+    # Objective 1 has its turn at 3, loses it for as long as objective 0 recovers from 0, and falls meanwhile.
+    state = feed(state, parameters, [5.0, 3.0, 0.0], *([float(t), 0.0, 0.0] for t in range(6)))
+    for _ in range(3):
+        assert pushed(state, parameters) == [1]
+        state = feed(state, parameters, [5.0, 0.0, 0.0])
+    assert pushed(state, parameters) == [1, 2]
 
 
 def test_nothing_moves_while_no_episode_ends():

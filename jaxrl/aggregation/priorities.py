@@ -20,7 +20,7 @@ class PriorityState(NamedTuple):
     Attributes:
         estimate: running return estimate.
         multipliers: λ ≥ 0, the price of falling below the goal.
-        plateau: the best return since the objective was last pushed first: what to improve on.
+        plateau: the return to improve on in the objective's present turn, -inf outside it.
         waited: updates since `plateau` rose.
         settled: the best return of an objective that could not be improved on, inf before that.
         met: whether the objective has ever been at its goal.
@@ -106,17 +106,17 @@ def _update(
 ) -> PriorityState:
     state = state._replace(estimate=update_estimate(state.estimate, summary, weights, parameters))
     now, tolerance = _standing(state, parameters), parameters["tolerance"]
-    # Patience runs only for what is pushed first: every other objective starts from where it stands.
+    # Patience runs only in an objective's own turn, from where the turn found it.
     tried = (parameters["priorities"] == now.active) & (now.returns < now.goals)
-    improved = ~tried | (now.returns > state.plateau + tolerance)
-    waited = jnp.where(improved, 0.0, state.waited + 1.0)
+    improved = now.returns > state.plateau + tolerance
+    waited = jnp.where(tried & ~improved, state.waited + 1.0, 0.0)
     stuck = tried & (waited >= parameters["patience"])
     settled = jnp.where(state.settled < jnp.inf, jnp.maximum(state.settled, now.returns), jnp.inf)
     shortfall = jnp.where(state.met & jnp.isfinite(now.goals), now.goals - now.returns, 0.0)
     fresh = PriorityState(
         estimate=state.estimate,
         multipliers=jnp.maximum(0.0, state.multipliers + parameters["multiplier_rate"] * shortfall),
-        plateau=jnp.where(improved | stuck, now.returns, state.plateau),
+        plateau=jnp.where(tried, jnp.where(improved | stuck, now.returns, state.plateau), -jnp.inf),
         waited=jnp.where(stuck, 0.0, waited),
         settled=jnp.where(stuck, now.returns, settled),
         met=state.met | stuck | (now.returns >= now.goals),
