@@ -1,5 +1,6 @@
 """Lunar lander: come down softly on the pad, with little fuel from the main and the side engines."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -41,7 +42,6 @@ _MAIN_BELOW, _SIDE_AWAY, _SIDE_LEVER, _SIDE_HEIGHT = 4.0 / 30.0, 12.0 / 30.0, 17
 _STILL_SPEED, _STILL_SPIN, _STILL_STEPS = 0.01, 0.0349, 25
 # Box2D bends the legs to these angles, and lifts the pin by this much, within the step that ends a reset.
 _FIRST_ANGLES, _FIRST_BENDS, _FIRST_LIFT = (0.0, -0.05, 0.05), (0.492, -0.492), 0.00614
-_NUM_WIND_PHASES = 9999
 
 
 class LunarLanderParams(NamedTuple):
@@ -119,8 +119,8 @@ def lunar_lander(continuous: bool = False, limit: int = 1000) -> Environment:
         reference_point=(-101.0, -1001.0, -101.0, -101.0),
         discount=0.99,
     )
-    throttle = _continuous_throttle if continuous else _discrete_throttle
-    return time_limit(Environment(_reset, partial(_step, throttle), _params(), spec), limit)
+    step = partial(_step, _continuous_throttle if continuous else _discrete_throttle)
+    return time_limit(Environment(_reset, step, _params(), spec), limit)
 
 
 def _params() -> LunarLanderParams:
@@ -165,19 +165,19 @@ def _reset(key: PRNGKeyArray, params: LunarLanderParams) -> tuple[LunarLanderSta
         spin=jnp.zeros(3),
         impulse=jnp.zeros(NUM_ROWS),
     )
-    phase = jax.random.randint(wind_key, (2,), -_NUM_WIND_PHASES, _NUM_WIND_PHASES)
+    phase = jax.random.randint(wind_key, (2,), -9999, 9999)
     bodies = _blow(bodies, phase, jnp.zeros(2, bool), params)
     bodies = push(bodies, TIME_STEP * force, bodies.pin + CENTRES[HULL], params.physics)
     bodies, contact = advance(bodies, terrain, params.physics)
     angle = bodies.angle.at[LEGS].set(bodies.angle[HULL] + jnp.array(_FIRST_BENDS))
-    bodies = bodies._replace(pin=bodies.pin + jnp.array([0.0, _FIRST_LIFT]), angle=angle)
+    bodies = bodies._replace(pin=bodies.pin.at[1].add(_FIRST_LIFT), angle=angle)
     state = LunarLanderState(bodies, terrain, contact, jnp.zeros(()), jnp.zeros((), jnp.int32), phase + 1)
     observation = _observe(state)
     return state._replace(shaping=_shaping(observation)), observation
 
 
 def _step(
-    throttle, key: PRNGKeyArray, state: LunarLanderState, action: Array, params: LunarLanderParams
+    throttle: Callable, key: PRNGKeyArray, state: LunarLanderState, action: Array, params: LunarLanderParams
 ) -> tuple[LunarLanderState, Timestep]:
     main, side, direction = throttle(action)
     bodies = _blow(state.bodies, state.wind_phase, state.contact, params)
@@ -223,6 +223,7 @@ def _discrete_throttle(action: Int[Array, ""]) -> tuple[Array, Array, Array]:
 
 
 def _continuous_throttle(action: Float[Array, "2"]) -> tuple[Array, Array, Array]:
+    """The same from (main, side), each clipped to [−1, 1]."""
     main, side = jnp.clip(action, -1.0, 1.0)
     main_power = jnp.where(main > 0.0, 0.5 + 0.5 * main, 0.0)
     return main_power, jnp.where(jnp.abs(side) > 0.5, jnp.abs(side), 0.0), jnp.sign(side)

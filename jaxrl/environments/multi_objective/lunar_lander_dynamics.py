@@ -145,7 +145,7 @@ def _resolve(
     bodies: Bodies,
     contacts: _Contacts,
     params: LanderPhysics,
-) -> tuple[Float[Array, "5"], Float[Array, " corner"]]:
+) -> tuple[Float[Array, "5"], Float[Array, " row"]]:
     """Motion after the impulses of joints and ground, and those, by projected Gauss–Seidel sweeps.
 
     For each row J in turn: λ ← clip(λ + (target − J·u) / (J·H⁻¹·Jᵀ)), u ← u + H⁻¹·Jᵀ·Δλ. A motor and

@@ -94,7 +94,7 @@ def mountain_car(moves: str = "separate", speed: bool = False, limit: int = 200)
         return state, Timestep(_observe(state), reward, arrived, jnp.array(False), {})
 
     worst = tuple(0.0 if name == "speed" else -float(limit) for name in names)
-    return _build(step, Discrete(3), names, worst, _params(power=0.001, goal_position=0.5), limit)
+    return _build("mo/mountaincar", step, Discrete(3), names, worst, _params(power=0.001, goal_position=0.5), limit)
 
 
 def mountain_car_continuous(limit: int = 999) -> Environment:
@@ -111,10 +111,12 @@ def mountain_car_continuous(limit: int = 999) -> Environment:
     """
     worst = (-float(limit),) * 2
     params = _params(power=0.0015, goal_position=0.45)
-    return _build(_step_continuous, Box(-1.0, 1.0, (1,)), ("time", "fuel"), worst, params, limit)
+    action = Box(-1.0, 1.0, (1,))
+    return _build("mo/mountaincar-continuous", _step_continuous, action, ("time", "fuel"), worst, params, limit)
 
 
 def _build(
+    name: str,
     step: Callable[..., tuple[MountainCarState, Timestep]],
     action: Discrete | Box,
     names: tuple[str, ...],
@@ -123,7 +125,7 @@ def _build(
     limit: int,
 ) -> Environment:
     spec = EnvironmentSpec(
-        name="mo/mountaincar",
+        name=name,
         observation=_OBSERVATION,
         action=action,
         num_objectives=len(names),
