@@ -193,7 +193,7 @@ def test_a_start_forgets_the_past_of_its_own_slot_only(recurrent):
 @pytest.mark.parametrize("conditioned", [False, True])
 def test_weights_matter_exactly_when_conditioned_on(network, conditioned):
     space = IMAGE if network == "cnn" else VECTOR
-    built = build(space, network=network, conditioning=conditioned, channels=2)
+    built = build(space, network=network, conditioning="input" if conditioned else "none", channels=2)
     params = built.init(jax.random.key(0))
     observation, (one, two) = observations(space, ENV), (simplex(ENV, seed=1), simplex(ENV, seed=2))
     same_action = np.array_equal(act(built, params, observation, one)[0], act(built, params, observation, two)[0])
@@ -273,3 +273,33 @@ def test_patches_and_a_dense_layer_are_a_convolution():
     numbers = ("NHWC", "HWIO", "NHWC")
     convolved = jax.lax.conv_general_dilated(image, kernel, (1, 1), "VALID", dimension_numbers=numbers)
     np.testing.assert_allclose(patches(image) @ kernel.reshape(36, 7), convolved, atol=1e-4)
+
+
+def test_generated_layers_start_as_one_network_and_then_follow_the_weights():
+    network = build(conditioning="hypernetwork", hyper_features=3, hyper_hidden=(5,))
+    params = network.init(jax.random.key(0))
+    observation = observations(VECTOR, ENV)
+    memory, start = network.memory((ENV,)), jnp.zeros(ENV, bool)
+    one, other = jnp.eye(OBJECTIVE)[0], jnp.eye(OBJECTIVE)[1]
+    act = lambda params, weights: network.act(params, observation, weights, memory, start)[0]  # noqa: E731
+    np.testing.assert_array_equal(act(params, one), act(params, other))
+    moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    assert np.abs(act(moved, one) - act(moved, other)).max() > 1e-3
+    # Every sample may have weights of its own: the same as one call per weight.
+    rows = jnp.stack([one, other] * ENV)[:ENV]
+    together = act(moved, rows)
+    apart = jnp.stack([act(moved, row)[i] for i, row in enumerate(rows)])
+    np.testing.assert_allclose(together, apart, rtol=1e-5, atol=1e-6)
+
+
+def test_a_generated_layer_equals_a_dense_layer_with_the_mixed_parameters():
+    from jaxrl.networks.layers import GeneratedDense
+
+    generator = np.random.default_rng(0)
+    inputs, mix = jnp.asarray(generator.normal(size=(4, 5))), jnp.asarray(generator.normal(size=3))
+    layer = GeneratedDense(2)
+    params = layer.init(jax.random.key(0), inputs, mix)["params"]
+    params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), params)
+    kernel = params["base"]["kernel"] + np.einsum("f,ifo->io", mix, params["generator"]["kernel"].reshape(5, 3, 2))
+    bias = params["base"]["bias"] + mix @ params["generator"]["bias"].reshape(3, 2)
+    np.testing.assert_allclose(layer.apply({"params": params}, inputs, mix), inputs @ kernel + bias, rtol=1e-4)

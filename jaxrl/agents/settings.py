@@ -30,8 +30,8 @@ class OnPolicyConfig:
     surrogate: str | Surrogate = "clip"
     """Policy loss: clip, policy_gradient, kl_penalty, adaptive_kl_penalty, mirror_descent or drift."""
     aggregator: str | Aggregator = "linear"
-    """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev,
-    utility_gradient, lagrangian or decoupled_normalisation."""
+    """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev, utility_gradient, max_min, gini,
+    owa, lorenz, lagrangian, log_barrier, lexicographic, hypervolume_guided or decoupled_normalisation."""
     group_size: int = 0
     """Copies that begin every iteration from the same start and whose returns are compared with each other, instead of
     with estimated values; 0 estimates values."""
