@@ -15,7 +15,9 @@ from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Problem", "apply_problem", "make_problem", "measure"]
 
-_ESTIMATE_DRAWS = 8192
+# Objectives up to which the hypervolume is computed exactly, and draws of the estimate beyond.
+_EXACT_TRACED, _EXACT_ON_HOST = 3, 6
+_DRAWS_TRACED, _DRAWS_ON_HOST = 8192, 2**18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,9 @@ def measure(
 ) -> dict[str, Float[Array, ""]]:
     """Hypervolume, expected utility, sparsity and cardinality of a set of returns, inside a program or outside.
 
-    The hypervolume is NaN without a reference point; inside a program, that of more than three objectives is an
-    estimate from 8192 draws (`jaxrl.morl.estimate.hypervolume_estimate`).
+    The hypervolume is NaN without a reference point. It is exact for up to three objectives, and outside a program for
+    up to six; else it is an estimate from 8192 draws inside a program and 262144 outside
+    (`jaxrl.morl.estimate.hypervolume_estimate`).
     """
     front = pareto.non_dominated(points, mask)
     return {
@@ -117,7 +120,9 @@ def measure(
 def _hypervolume(problem: Problem, points: Array, mask: Array | None) -> Array:
     if any(map(math.isnan, problem.reference_point)):
         return jnp.asarray(jnp.nan, points.dtype)
-    if problem.num_objectives > 3 and isinstance(points, jax.core.Tracer):
+    traced = isinstance(points, jax.core.Tracer)
+    if problem.num_objectives > (_EXACT_TRACED if traced else _EXACT_ON_HOST):
+        draws = _DRAWS_TRACED if traced else _DRAWS_ON_HOST
         reference = jnp.asarray(problem.reference_point)
-        return hypervolume_estimate(jax.random.key(0), points, reference, _ESTIMATE_DRAWS, mask).value
+        return hypervolume_estimate(jax.random.key(0), points, reference, draws, mask).value
     return pareto.hypervolume(points, jnp.asarray(problem.reference_point), mask)
