@@ -63,14 +63,17 @@ def locomotion(name: str, backend: str = "mjx", limit: int | None = None) -> Env
     `-pgmorl` ids observe no contact forces.
     Actions: torques as a fraction of each motor's gear, within the motor's range.
 
+    Backend `mjx` follows MuJoCo to float32 until chaos takes over, but for the ant: MJX turns the
+    friction pyramid under a shin that stands steeper than 60°, which MuJoCo does not.
+
     Args:
         name: a key of `TASKS`.
         backend: `mjx` for the original model: all its contacts, RK4 where it uses RK4.
             `mjx-lite` for brax's reduction of it: contacts of the floor with feet only (halfcheetah:
             also head and thighs; walker2d: also torso) and semi-implicit Euler. Control
             steps per second of 64 copies on two busy CPU cores, `mjx` and `mjx-lite`: halfcheetah
-            3600 and 4500, hopper 1800 and 23000, walker2d 1200 and 6800, ant 680 and 6800, humanoid
-            340 and 3800, swimmer 11000 and 35000; each compiles in 20 to 40 s. brax's own engines
+            3300 and 4400, hopper 2000 and 23000, walker2d 1400 and 7000, ant 480 and 6500, humanoid
+            170 and 3800, swimmer 12000 and 35000; each compiles in 20 to 70 s. brax's own engines
             are not offered: its spring engine is 1.5 to 7 times as fast as `mjx-lite`, but has
             other masses and gears and no contact forces, so that these formulas would not be
             these tasks.
