@@ -62,8 +62,8 @@ def test_number_of_local_upper_bounds_is_the_published_maximum():
 def test_sets_that_outgrow_the_first_buffer_are_still_exact(monkeypatch):
     points, reference = shaped("concave", 23, 5), (0.0,) * 5
     monkeypatch.setattr(boxes, "_SMALL_BUFFER", 7)
-    # A buffer of few slots, so that only the second one holds what is needed.
-    monkeypatch.setattr(boxes, "_USUAL_SHARE", boxes.most_bounds(23, 4) // 9)
+    # A first buffer of nine slots, so that only the last one holds what is needed.
+    monkeypatch.setattr(boxes, "_SHARES", (boxes.most_bounds(23, 4) // 9, 1))
     found = jax.jit(lambda points: pareto.hypervolume(points, reference))(points)
     np.testing.assert_allclose(found, peer_hypervolume(points, reference), rtol=1e-5)
 

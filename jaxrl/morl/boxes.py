@@ -20,8 +20,8 @@ __all__ = ["compiled_volume", "host_volume", "most_bounds"]
 
 # Entries of the buffer of bounds beyond which a compiled program is refused: 64 MiB.
 _LARGEST_BUFFER = 2**24
-# Most sets need far fewer bounds than the worst: a first buffer has this share of the slots, unless that is few.
-_USUAL_SHARE = 12
+# Most sets need far fewer bounds than the worst: buffers grow through these shares of the slots, unless those are few.
+_SHARES = (24, 5, 1)
 _SMALL_BUFFER = 1000
 
 
@@ -61,8 +61,8 @@ def compiled_volume(gains: Float[Array, "batch objective"]) -> Float[Array, ""]:
     """Volume of the union of the boxes [0, gain], inside compiled code.
 
     The last buffer holds as many bounds as there can ever be, so the result is always exact. Each point
-    costs a pass over a buffer: O(n² d²) for four objectives, O(n³ d²) for five and six; few sets outgrow the
-    first one, a twelfth of that.
+    costs a pass over a buffer: O(n² d²) for four objectives, O(n³ d²) for five and six; few sets need
+    more than a fifth of that.
 
     Args:
         gains: at least three objectives; all zero for points that do not count.
@@ -95,11 +95,11 @@ def compiled_volume(gains: Float[Array, "batch objective"]) -> Float[Array, ""]:
         entered=jnp.zeros((), jnp.int32),
         full=jnp.array(False),
     )
-    for size in (capacity // _USUAL_SHARE, capacity) if capacity > _SMALL_BUFFER else (capacity,):
+    for share in _SHARES if capacity > _SMALL_BUFFER else _SHARES[-1:]:
         bounds = jax.lax.while_loop(
             lambda bounds: (bounds.entered < num_counted) & ~bounds.full,
             lambda bounds: _enter(bounds, value, ranks[bounds.entered], levels[bounds.entered]),
-            _enlarged(bounds, size),
+            _enlarged(bounds, capacity // share),
         )
     valid = jnp.arange(capacity) < bounds.count
     return bounds.total + jnp.sum(jnp.where(valid, _volumes(bounds.definers, value) * bounds.since, 0.0))
