@@ -6,7 +6,7 @@ import mo_gymnasium
 import numpy as np
 import pytest
 
-from jaxrl.environments import Outcomes, make
+from jaxrl.environments import Outcomes, Timestep, make
 from jaxrl.environments.outcomes import sampled_step
 from tests.peers import NUM_STEPS, peer_rollout, rollout
 
@@ -171,7 +171,9 @@ def test_outcomes_are_what_step_draws_from(name):
 
 def test_a_sampled_step_draws_every_outcome_with_its_probability():
     chances = np.array([0.0, 0.5, 0.0, 0.2, 0.3, 0.0], np.float32)
-    step = sampled_step(lambda state, action, params: Outcomes(params, jnp.arange(6), -jnp.arange(6)))
+    ends = jnp.zeros(6, bool)
+    timesteps = Timestep(jnp.arange(6), -jnp.arange(6.0)[:, None], ends, ends, {})
+    step = sampled_step(lambda state, action, params: Outcomes(params, jnp.arange(6), timesteps))
     keys = jax.random.split(jax.random.key(0), 20011)
     state, timestep = jax.vmap(step, in_axes=(0, None, None, None))(
         keys, jnp.int32(0), jnp.int32(0), jnp.asarray(chances)
@@ -179,7 +181,7 @@ def test_a_sampled_step_draws_every_outcome_with_its_probability():
     frequencies = np.bincount(state, minlength=6) / len(keys)
     np.testing.assert_allclose(frequencies, chances, atol=0.015)
     assert (frequencies[chances == 0] == 0).all()
-    np.testing.assert_array_equal(timestep, -state)
+    np.testing.assert_array_equal(timestep.reward[:, 0], -state)
 
 
 def test_bad_options_are_named():
