@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from cartpole_ppo import machine
+from contenders import machine
 from peers import ROOT, interpreter, run_contender
 
 CONTENDERS = {
