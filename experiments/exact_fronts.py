@@ -4,12 +4,13 @@
     python experiments/exact_fronts.py resource-gathering   # some
 
 Per environment and discount: the Pareto front (or how many points, where they are many; or why it cannot be
-enumerated), the convex coverage set, hypervolumes, and for every published point whether it is on the true front,
-dominated by it, or attained by no policy. Minecart has no exact front: its returns are those of plans that were found
-by search and replayed, so that its set is a lower bound. Writes results/pareto/exact_fronts.json.
+enumerated), the convex coverage set, hypervolumes, and for the published points how many are on the true front, and
+which are dominated by it, or attainable by no policy. Minecart has no exact front: its returns are those of plans that
+were found by search and replayed, so that its set is a lower bound. Writes results/pareto/exact_fronts.json.
 """
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -62,7 +63,9 @@ def main(names: list[str]) -> None:
             print(f"{name} at {discount:g}: {time.perf_counter() - start:.1f} s", flush=True)
         known = json.loads(PATH.read_text()) if PATH.exists() else {}
         entry = {"reference_point": jaxrl.make(f"mo/{name}").spec.reference_point, "discounts": found}
-        PATH.write_text(json.dumps({**known, name: entry}, indent=1) + "\n")
+        text = json.dumps({**known, name: entry}, indent=1)
+        # One line per point instead of one per number.
+        PATH.write_text(re.sub(r"\[\s+([-\d.,e\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n")
 
 
 def exact(name: str, discount: float) -> dict[str, Any]:
@@ -111,6 +114,7 @@ def published(name: str, discount: float, front: np.ndarray, verdicts: tuple[str
     reached = np.all(front[:, None] >= points[None] - slack, axis=-1).any(axis=0)
     kinds = np.where(near, verdicts[0], np.where(reached, verdicts[1], verdicts[2]))
     entry = {"peer": f"{peer} of mo-gymnasium {mo_gymnasium.__version__}", **described(name, points)}
+    entry.pop("points", None)
     for verdict in verdicts:
         chosen = points[kinds == verdict]
         entry[verdict] = rounded(chosen) if len(chosen) and verdict != verdicts[0] else len(chosen)

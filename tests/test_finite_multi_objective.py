@@ -6,7 +6,7 @@ import mo_gymnasium
 import numpy as np
 import pytest
 
-from jaxrl.environments import Outcomes, Timestep, make
+from jaxrl.environments import Outcomes, Timestep, make, transforms
 from jaxrl.environments.outcomes import sampled_step
 from tests.peers import NUM_STEPS, peer_rollout, rollout
 
@@ -171,17 +171,31 @@ def test_outcomes_are_what_step_draws_from(name):
 
 def test_a_sampled_step_draws_every_outcome_with_its_probability():
     chances = np.array([0.0, 0.5, 0.0, 0.2, 0.3, 0.0], np.float32)
-    ends = jnp.zeros(6, bool)
-    timesteps = Timestep(jnp.arange(6), -jnp.arange(6.0)[:, None], ends, ends, {})
-    step = sampled_step(lambda state, action, params: Outcomes(params, jnp.arange(6), timesteps))
-    keys = jax.random.split(jax.random.key(0), 20011)
-    state, timestep = jax.vmap(step, in_axes=(0, None, None, None))(
-        keys, jnp.int32(0), jnp.int32(0), jnp.asarray(chances)
-    )
+
+    def outcomes(state, action, params):
+        numbers = jnp.arange(6)
+        never = jnp.zeros(6, bool)
+        return Outcomes(params, numbers, Timestep(numbers, -1.0 * numbers[:, None], never, never, {}))
+
+    keys, zero = jax.random.split(jax.random.key(0), 20011), jnp.int32(0)
+    step = jax.vmap(sampled_step(outcomes), in_axes=(0, None, None, None))
+    state, timestep = step(keys, zero, zero, jnp.asarray(chances))
     frequencies = np.bincount(state, minlength=6) / len(keys)
     np.testing.assert_allclose(frequencies, chances, atol=0.015)
     assert (frequencies[chances == 0] == 0).all()
+    np.testing.assert_array_equal(timestep.observation, state)
     np.testing.assert_array_equal(timestep.reward[:, 0], -state)
+
+
+def test_transforms_keep_outcomes_only_where_they_are_still_true():
+    environment = make("mo/fishwood")
+    assert transforms.sticky_actions(environment, 0.1).outcomes is None
+    limited = transforms.time_limit(environment, 2)
+    state = limited.reset(jax.random.key(0), limited.params)[0]
+    for truncated in (False, True):
+        drawn = limited.outcomes(state, jnp.int32(0), limited.params)
+        assert drawn.timesteps.truncated.tolist() == [truncated] * 2
+        state = jax.tree.map(lambda leaf: leaf[0], drawn.states)
 
 
 def test_bad_options_are_named():

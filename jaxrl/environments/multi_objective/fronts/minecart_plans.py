@@ -72,7 +72,7 @@ def minecart_plans(discount: float, depth: int = 14, stops: int = 40, capacity: 
         for source in np.unique(found.source):
             way = np.flatnonzero(found.source == source)
             way = int(way[np.argmax(found.fuel[way])])
-            for amount in range(1, _most_mining(environment.params, chosen.mine[source]) + 1):
+            for amount in range(1, _most_mining(environment.params, int(chosen.mine[source])) + 1):
                 mining = [Actions.MINE] * amount
                 plans.append([*chosen.actions[source], *mining, *back.actions_home(step, way)])
     returns = replay(plans, discount)
