@@ -21,7 +21,7 @@ def reference_of(num_objectives: int) -> np.ndarray:
     return np.full(num_objectives, -0.01, np.float32)
 
 
-def median_seconds(call: Callable[[], Any], budget_seconds: float = 3.0) -> tuple[Any, float]:
+def median_seconds(call: Callable[[], Any], budget_seconds: float = 1.0) -> tuple[Any, float]:
     """The result of a call and the median wall-clock time of repeating it, 3 to 51 times within a budget."""
     result = call()
     seconds: list[float] = []

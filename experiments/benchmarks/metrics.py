@@ -43,7 +43,7 @@ class Arguments:
     """Numbers of objectives."""
     sizes: tuple[int, ...] = (10, 100, 1000, 10_000)
     """Points per set."""
-    repeats: int = 3
+    repeats: int = 2
     """Turns of every contender; medians are reported."""
     largest_compiled: int = 200
     """Points up to which jaxrl's hypervolume of five objectives is compiled."""
@@ -89,6 +89,9 @@ def disagreements(rows: list[dict[str, Any]]) -> list[str]:
     """Where a contender's exact value is not moocore's, or an estimate is more than five standard errors off."""
     found, found_by = [], indexed(rows)
     for (name, metric, *rest), row in found_by.items():
+        if (name, metric) == ("pymoo", "filter"):
+            # It keeps every copy of equal points, the others one.
+            continue
         exact = "hypervolume" if metric == "estimate" else metric.removeprefix("batched ")
         truth = found_by["moocore", exact, *rest]["value"][0]
         allowed = 5 * row["value"][1] if metric == "estimate" else _TOLERANCE * truth
