@@ -72,14 +72,20 @@ def test_points_that_no_weights_prefer_are_dropped():
     assert compiled(on_the_line).tolist() == [True, False, True]
 
 
+def test_negative_weights_prove_nothing():
+    # The second point only ties for the best, but is alone ahead for some weights of which one is negative.
+    points = np.array([[2, 4, 0, 0], [2, 2, 3, 3], [1, 2, 2, 1], [1, 2, 3, 1], [1, 3, 4, 2], [5, 0, 1, 5]], np.float32)
+    assert compiled(points).tolist() == [True, False, False, False, True, True]
+
+
 @pytest.mark.parametrize("num_objectives", [2, 3])
 def test_dense_fronts_keep_every_point(num_objectives):
-    """Neighbours so close that each hardly stands out in absolute terms, and far from the origin."""
-    angles = np.linspace(0.05, 1.5, 200)
-    circle = np.stack([np.cos(angles), np.sin(angles)] + [np.zeros(200)] * (num_objectives - 2), axis=1)
-    assert compiled(circle.astype(np.float32)).all()
+    """Neighbours so close that each stands out by less than the tolerance times an objective's range."""
+    angles = np.linspace(0.05, 1.5, 400)
+    circle = np.stack([np.cos(angles), np.sin(angles)] + [np.zeros(400)] * (num_objectives - 2), axis=1)
+    assert compiled(circle.astype(np.float32), tolerance=1e-5).all()
     # Times a power of two and shifted by as much: what is left of the digits decides, as in the oracle.
-    shifted = (64.0 * circle + 64.0).astype(np.float32)[::4]
+    shifted = (64.0 * circle + 64.0).astype(np.float32)[::8]
     assert_equal_where_certain(compiled(shifted), margins(shifted, np.ones(50, bool)))
 
 
