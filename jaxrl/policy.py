@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.types import Array, PRNGKeyArray, PyTree
@@ -29,7 +30,7 @@ class Policy:
         self.explore = explore
         self._act = jax.jit(agent.act, static_argnames="explore")
 
-    def __call__(self, key: PRNGKeyArray, observation: Array) -> Array:
+    def __call__(self, key: PRNGKeyArray, observation: Array | np.ndarray) -> Array:
         """The action for an observation, or for a batch of them on leading axes.
 
         Raises:
@@ -43,7 +44,7 @@ class Policy:
         """Memory at the start of an episode."""
         return self.agent.memory(batch_shape)
 
-    def act(self, key: PRNGKeyArray, observation: Array, memory: PyTree) -> tuple[Array, PyTree]:
+    def act(self, key: PRNGKeyArray, observation: Array | np.ndarray, memory: PyTree) -> tuple[Array, PyTree]:
         """Action and next memory."""
         expected = self.agent.spec.observation.shape
         observation = jnp.asarray(observation)
