@@ -9,10 +9,12 @@ import numpy as np
 
 from jaxrl.checkpoint import Checkpoints
 from jaxrl.configuration import Configuration, claim, read_configuration
-from jaxrl.evaluation import evaluator
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.evaluation import Evaluation
 from jaxrl.experiment import build, parse_range
 from jaxrl.hyperparameters import leaves
 from jaxrl.morl.front import Front, choose, front
+from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns
@@ -24,27 +26,48 @@ __all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "sa
 def evaluate(
     directory: str | Path, num_episodes: int = 128, seed: int = 1, member: int | None = None, explore: bool = False
 ) -> Any:
-    """Fresh episodes of a run directory's policies, one row each."""
-    import pandas
-
+    """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order."""
     configuration = read_configuration(directory)
     if configuration.kind == "train":
         policy = load(directory, member)
-        built = build(configuration)
-        one = evaluator(built.environment, built.agent, num_episodes, built.config.evaluation_steps, explore)
-        result = jax.jit(one)(jax.random.key(seed), policy.state, policy.hyperparameters)
-        result = jax.tree.map(lambda leaf: np.asarray(leaf)[None], result)
-        spec, members = built.environment.spec, [0]
-    else:
-        swept = load_sweep(directory)
-        result = swept.evaluate(num_episodes, seed, explore)
-        spec, members = swept.trainer.environment.spec, list(range(swept.num_members))
-        if member is not None:
-            swept.locate(member)
-            result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
+        return _fresh([(0, policy)], build(configuration), num_episodes, seed, explore)
+    swept = load_sweep(directory)
+    if isinstance(swept.trainer, Study):
+        found = _front(swept, configuration)
+        chosen = range(len(found.points)) if member is None else [_require_policy(found, member)]
+        policies = [(index, found.policy(index)) for index in chosen]
+        return _fresh(policies, found.trainer, num_episodes, seed, explore)
+    result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
+    if member is not None:
+        swept.locate(member)
+        result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
+    return _table(result, members, swept.trainer.environment.spec, num_episodes)
+
+
+def _fresh(policies: list[tuple[int, Policy]], built: Trainer, num_episodes: int, seed: int, explore: bool) -> Any:
+    """A row of fresh returns for each numbered policy; all face the same episodes."""
+    one = jax.jit(built.evaluator(num_episodes, explore))
+    results = [one(jax.random.key(seed), policy.state, policy.hyperparameters) for _, policy in policies]
+    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
+    return _table(stacked, [index for index, _ in policies], built.environment.spec, num_episodes)
+
+
+def _table(result: Evaluation, members: list[int], spec: EnvironmentSpec, num_episodes: int) -> Any:
+    import pandas
+
     columns = evaluation_columns(result, spec)
     del columns["steps"]
     return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
+
+
+def _front(swept: Sweep, configuration: Configuration) -> Front:
+    return front(swept, configuration.evaluation_episodes, configuration.discounted)
+
+
+def _require_policy(found: Front, index: int) -> int:
+    if not 0 <= index < len(found.points):
+        raise IndexError(f"policy {index} does not exist: this study has policies 0 to {len(found.points) - 1}")
+    return index
 
 
 def load(directory: str | Path, member: int | None = None, explore: bool = False) -> Policy:
@@ -52,20 +75,26 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
 
     Args:
         directory: of `jaxrl train`, `jaxrl sweep` or `jaxrl pareto`.
-        member: which run of a sweep.
+        member: which run of a sweep, or which policy of a study, a row of front.csv.
         explore: sample actions instead of taking the most likely.
 
     Raises:
         CheckpointError: if there is no whole checkpoint.
-        ValueError: for a sweep without `member`.
+        ValueError: for a sweep or a study without `member`.
+        IndexError: for a member that does not exist.
     """
     directory = Path(directory)
     configuration = read_configuration(directory)
     if configuration.kind != "train":
         swept = load_sweep(directory)
+        found = _front(swept, configuration) if isinstance(swept.trainer, Study) else None
         if member is None:
-            raise ValueError(f"{directory} is a sweep: say which with member=0 to {swept.num_members - 1}")
-        return swept.policy(member, explore)
+            count = len(found.points) if found else swept.num_members
+            raise ValueError(f"{directory} holds many policies: say which with member=0 to {count - 1}")
+        if not found:
+            return swept.policy(member, explore)
+        policy = found.policy(_require_policy(found, member))
+        return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
     if member not in (None, 0):
         raise ValueError(f"{directory} is a single run: it has no member {member}")
     built = build(configuration)
@@ -176,23 +205,16 @@ def choose_policy(
         ValueError: for a directory that is no Pareto study, or as `jaxrl.choose`.
         IndexError: for a point that does not exist.
     """
-    import pandas
-
     configuration = read_configuration(directory)
     if configuration.kind != "pareto":
         raise ValueError(f"{directory} holds a {configuration.kind}, not a Pareto study")
-    found = front(load_sweep(directory), configuration.evaluation_episodes, configuration.discounted)
-    if point is not None and not 0 <= point < len(found.points):
-        raise IndexError(f"policy {point} does not exist: this study has policies 0 to {len(found.points) - 1}")
-    index = choose(found, weights, at_least) if point is None else point
-    built, policy = found.trainer, found.policy(index)
-    one = evaluator(built.environment, built.agent, num_episodes, built.config.evaluation_steps)
-    result = jax.jit(one)(jax.random.key(seed), policy.state, policy.hyperparameters)
+    found = _front(load_sweep(directory), configuration)
+    index = choose(found, weights, at_least) if point is None else _require_policy(found, point)
+    explore = found.trainer.config.evaluation_explores
+    table = _fresh([(index, found.policy(index))], found.trainer, num_episodes, seed, explore)
     if save:
         save_policy(found, index, save)
-    columns = evaluation_columns(jax.tree.map(lambda leaf: np.asarray(leaf)[None], result), found.spec)
-    del columns["steps"]
-    return index, pandas.DataFrame({"episodes": num_episodes, **columns})
+    return index, table
 
 
 def _scattered(evaluation: Any, index: int, built: Trainer) -> Any:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.evaluation import Evaluation, evaluator
-from jaxrl.morl.study import Trainable
+from jaxrl.evaluation import Evaluation
+from jaxrl.morl.study import Study, Trainable
 from jaxrl.policy import Policy
 from jaxrl.running import Timing
 from jaxrl.training import Result
@@ -80,7 +80,9 @@ class Sweep:
 
         Raises:
             IndexError: if there is no such member.
+            ValueError: for a study, whose policies are in archives.
         """
+        self._require_one_policy_each()
         if not 0 <= member < self.num_members:
             raise IndexError(f"member {member} does not exist: this sweep has members 0 to {self.num_members - 1}")
         for group in self.groups:
@@ -88,6 +90,10 @@ class Sweep:
                 break
             member -= len(group.seeds)
         return group, member
+
+    def _require_one_policy_each(self) -> None:
+        if isinstance(self.trainer, Study):
+            raise ValueError("a study's members hold archives of policies, not one each: use jaxrl.front(sweep)")
 
     @property
     def table(self) -> "pandas.DataFrame":
@@ -124,6 +130,7 @@ class Sweep:
 
     def final_returns(self, discounted: bool = False) -> Float[np.ndarray, "member objective"]:
         """Returns of every member's last evaluation."""
+        self._require_one_policy_each()
         name = "discounted_returns" if discounted else "returns"
         return np.concatenate([np.asarray(getattr(g.result.evaluation, name))[:, -1] for g in self.groups])
 
@@ -142,16 +149,10 @@ class Sweep:
 
     def evaluate(self, num_episodes: int, seed: int = 0, explore: bool | None = None) -> Evaluation:
         """Evaluates every final policy afresh; all members face the same episodes."""
+        self._require_one_policy_each()
         parts = []
         for group in self.groups:
-            config = group.trainer.config
-            evaluate = evaluator(
-                group.trainer.environment,
-                group.trainer.agent,
-                num_episodes,
-                config.evaluation_steps,
-                config.evaluation_explores if explore is None else explore,
-            )
+            evaluate = group.trainer.evaluator(num_episodes, explore)
             mapped = jax.jit(jax.vmap(evaluate, in_axes=(None, 0, group.axes)))
             state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state.agent))
             parts.append(jax.device_get(mapped(jax.random.key(seed), state, group.hyperparameters)))

@@ -106,6 +106,11 @@ class Trainer(NamedTuple):
         """Environment steps before each evaluation, counted exactly."""
         return (self.evaluation_iterations + 1) * self.steps_per_iteration
 
+    def evaluator(self, num_episodes: int, explore: bool | None = None) -> Callable[..., Evaluation]:
+        """`(key, agent_state, hyperparameters) -> Evaluation` over that many episodes; else as in training."""
+        explore = self.config.evaluation_explores if explore is None else explore
+        return evaluator(self.environment, self.agent, num_episodes, self.config.evaluation_steps, explore)
+
     @property
     def static_names(self) -> set[str]:
         """Names of static settings."""

@@ -67,6 +67,26 @@ def test_a_chosen_policy_is_rolled_out_saved_alone_and_plays_what_was_chosen(stu
     assert 0 <= int(action) < 4
 
 
+def test_a_study_directory_is_evaluated_and_loaded_policy_by_policy(study_directory, capsys):
+    table = pandas.read_csv(study_directory / "front.csv")
+    assert main(["evaluate", str(study_directory), "--episodes", "2"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [int(row[0]) for row in rows] == list(range(len(table)))
+    # Environment and greedy policies are deterministic.
+    np.testing.assert_allclose([float(row[2]) for row in rows], table["return_treasure"], rtol=1e-3)
+    last = len(table) - 1
+    assert main(["evaluate", str(study_directory), "--episodes", "2", "--member", str(last)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] == str(last)
+    policy = jaxrl.load(study_directory, member=last)
+    assert 0 <= int(policy(jax.random.key(0), np.zeros(2, np.int32))) < 4
+    with pytest.raises(ValueError, match=f"member=0 to {last}"):
+        jaxrl.load(study_directory)
+    with pytest.raises(IndexError, match="policy 99 does not exist"):
+        jaxrl.load(study_directory, member=99)
+    with pytest.raises(ValueError, match=r"use jaxrl.front"):
+        jaxrl.load_sweep(study_directory).policy(0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

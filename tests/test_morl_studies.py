@@ -199,6 +199,24 @@ def test_members_go_on_from_the_neighbour_that_serves_them_best():
     np.testing.assert_array_equal(after.members.observation[2], state.members.observation[2])
 
 
+@pytest.mark.parametrize("scalarisation", ["linear", "chebyshev"])
+def test_a_diverged_member_serves_nobody(scalarisation):
+    config = decomposition.DecompositionConfig(num_members=3, scalarisation=scalarisation)
+    points = jnp.asarray([[1.0, 0.0], [jnp.nan, 5.0], [0.0, 1.0]])
+    utilities = np.asarray(decomposition._utilities(config, points, jnp.asarray([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])))
+    assert np.all(np.isneginf(utilities[:, 1])) and np.all(np.isfinite(utilities[:, [0, 2]]))
+    assert utilities.argmax(axis=1).tolist()[::2] == [0, 2]
+
+
+def test_a_study_that_explores_in_evaluation_is_measured_exploring():
+    settings = {"learning_rate": 0.0, "reference_point": (-0.1, -0.1), "total_steps": 4_000, "num_members": 2}
+    explores = small("population", bandit(), evaluation_explores=True, **settings)
+    state = jax.jit(explores.run)(jax.random.key(0), explores.hyperparameters).state
+    points, mask, _ = explores.evaluate(jax.random.key(0), state, explores.hyperparameters, 400)
+    # An untrained policy is all but uniform over the three actions: greedy, it would only ever take one.
+    np.testing.assert_allclose(np.asarray(points)[np.asarray(mask)], 1.7 / 3, atol=0.1)
+
+
 def test_members_share_the_best_return_as_their_utopia_point():
     config = decomposition.DecompositionConfig(num_members=2, scalarisation="chebyshev")
     study = small("morl_d", num_members=2, scalarisation="chebyshev")

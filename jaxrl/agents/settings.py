@@ -145,6 +145,8 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
 
 
 def _validate_groups(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
+    if config.condition_on_weights:
+        raise ValueError("groups compare returns under one preference: group_size needs condition_on_weights=False")
     if config.group_size < 2 or config.num_envs % config.group_size:
         raise ValueError(
             f"group_size={config.group_size} must be at least 2 and divide num_envs={config.num_envs}, or be 0"

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.evaluation import Evaluation, evaluator
+from jaxrl.evaluation import Evaluation
 from jaxrl.morl import archive as archives
 from jaxrl.morl.archive import Archive
 from jaxrl.morl.problem import Problem
@@ -309,8 +309,7 @@ def _pooled(metrics: dict[str, Array]) -> dict[str, Array]:
 def _evaluate(
     parts: Parts, key: PRNGKeyArray, state: PopulationState, hyperparameters: StudyHyperparameters, num_episodes: int
 ) -> tuple[Float[Array, "policy objective"], Bool[Array, " policy"], Float[Array, "policy objective"]]:
-    trainer = parts.trainer
-    evaluate = evaluator(trainer.environment, trainer.agent, num_episodes, trainer.config.evaluation_steps)
+    evaluate = parts.trainer.evaluator(num_episodes)
 
     def one(checkpoint: Checkpoint) -> Array:
         training = hyperparameters.training._replace(weights=checkpoint.weights)

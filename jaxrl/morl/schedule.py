@@ -9,7 +9,17 @@ from jaxrl.environments.base import Environment
 from jaxrl.morl.population import Phase
 from jaxrl.training import Trainer, trainer
 
-__all__ = ["member_trainer"]
+__all__ = ["CONTROL_SETTINGS", "member_trainer"]
+
+# Members' settings that PGMORL's paper (appendix C) and C-MORL's code share.
+CONTROL_SETTINGS: dict[str, Any] = {
+    "num_steps": 512,
+    "num_epochs": 10,
+    "num_minibatches": 32,
+    "learning_rate": 3e-4,
+    "discount": 0.995,
+    "entropy_coefficient": 0.0,
+}
 
 # Updates between two evaluations where nothing else is said (C-MORL's and PGMORL's code evaluate as often or less).
 _UPDATES_PER_EVALUATION = 10

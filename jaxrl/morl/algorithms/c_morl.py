@@ -13,7 +13,7 @@ from jaxrl.morl.archive import Archive
 from jaxrl.morl.pareto import crowding_distance
 from jaxrl.morl.population import Assignment, Method, Phase, PopulationState, assign_members, population
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.schedule import member_trainer
+from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.training import Trainer
@@ -21,16 +21,7 @@ from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["TRAINING", "CMORLConfig", "CMORLHyperparameters", "c_morl"]
 
-# The members' settings in the authors' code.
-TRAINING = {
-    "num_envs": 8,
-    "num_steps": 512,
-    "num_epochs": 10,
-    "num_minibatches": 32,
-    "learning_rate": 3e-4,
-    "discount": 0.995,
-    "entropy_coefficient": 0.0,
-}
+TRAINING = {**CONTROL_SETTINGS, "num_envs": 8}
 
 _AGGREGATORS = {"log_barrier": "log_barrier", "lagrangian": "lagrangian", "none": "linear"}
 

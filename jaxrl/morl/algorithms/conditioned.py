@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment
-from jaxrl.evaluation import evaluator
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
 from jaxrl.morl.weights import equally_spaced
@@ -140,8 +139,7 @@ def _returns(
     num_episodes: int,
 ) -> Float[Array, "policy objective"]:
     """Returns of the network under every preference, on the same episodes."""
-    environment, config = parts.trainer.environment, parts.trainer.config
-    evaluate = evaluator(environment, parts.trainer.agent, num_episodes, config.evaluation_steps)
+    evaluate = parts.trainer.evaluator(num_episodes)
     training = hyperparameters.training
     return jax.vmap(lambda w: evaluate(key, agent, training._replace(weights=w)).discounted_returns)(weights)
 

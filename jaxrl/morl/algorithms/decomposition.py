@@ -228,11 +228,14 @@ def _utilities(
     config: DecompositionConfig, points: Float[Array, "member objective"], weights: Float[Array, "member objective"]
 ) -> Float[Array, "member member"]:
     """What each policy (column) is worth under each member's weights (row)."""
-    points = jnp.where(jnp.isfinite(points), points, -jnp.inf)
+    finite = jnp.all(jnp.isfinite(points), axis=-1)
+    points = jnp.where(finite[:, None], points, 0.0)
     if config.scalarisation == "linear":
-        return weights @ points.T
-    utopia = jnp.max(points, axis=0)
-    return -jnp.max(weights[:, None] * (utopia - points)[None], axis=-1)
+        utilities = weights @ points.T
+    else:
+        utopia = jnp.max(points, axis=0, where=finite[:, None], initial=-jnp.inf)
+        utilities = -jnp.max(weights[:, None] * (utopia - points)[None], axis=-1)
+    return jnp.where(finite, utilities, -jnp.inf)
 
 
 def _neighbours(weights: Float[Array, "member objective"], count: int) -> Bool[Array, "member member"]:

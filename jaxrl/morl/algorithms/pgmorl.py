@@ -13,7 +13,7 @@ from jaxrl.morl.improvement_model import History, empty_history, predict, record
 from jaxrl.morl.performance_buffer import PerformanceBuffer, empty_buffer, fill
 from jaxrl.morl.population import Assignment, Checkpoint, Method, PopulationState, assign_members, population
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.schedule import member_trainer
+from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.training import Trainer
@@ -21,16 +21,7 @@ from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
 __all__ = ["TRAINING", "PGMORLConfig", "PGMORLHyperparameters", "pgmorl"]
 
-# The members' settings in the paper's appendix C.
-TRAINING = {
-    "num_envs": 4,
-    "num_steps": 512,
-    "num_epochs": 10,
-    "num_minibatches": 32,
-    "learning_rate": 3e-4,
-    "discount": 0.995,
-    "entropy_coefficient": 0.0,
-}
+TRAINING = {**CONTROL_SETTINGS, "num_envs": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
