@@ -10,6 +10,7 @@ import optax
 from jaxrl import returns
 from jaxrl.agents.base import Rollout
 from jaxrl.agents.minibatches import Batch, make_minibatches
+from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, see
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.aggregation import ReturnSummary, aggregate, standardise
@@ -33,6 +34,8 @@ def update(
     """Estimate, aggregate, descend in minibatches; statistics move only afterwards."""
     config = parts.config
     batch, scale = prepare(parts, state, rollout, hp)
+    state = follow_gradients(parts, state, batch, rollout.memory, hp)
+    batch = batch._replace(advantage=scalarise(parts, state, batch, hp))
     params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress)
     last_kl = metrics["kl"][-config.num_minibatches :].mean()
     non_finite = metrics.pop("non_finite").sum()
@@ -54,7 +57,7 @@ def update(
 def prepare(
     parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
 ) -> tuple[Batch, RewardScale | None]:
-    """Advantages and targets of a whole rollout, under the parameters and statistics that acted."""
+    """Advantages per objective and targets of a whole rollout, under the parameters and statistics that acted."""
     observation = see(state, rollout.observation)
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
     parameters, values, memories = parts.network.sequence(
@@ -75,16 +78,13 @@ def prepare(
         advantages = returns.generalised_advantage(
             reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
         )
-    advantage = _scalarised(parts, state, advantages, weights, hp)
-    if parts.config.standardise_advantages == "batch":
-        advantage = standardise(advantage, (0, 1))
     batch = Batch(
         observation=observation,
         raw_action=rollout.raw_action,
         log_prob=parts.distribution.log_prob(parameters, rollout.raw_action),
         distribution=parameters if parts.surrogate.uses_divergence else parameters[..., :0],
         value=values,
-        advantage=advantage,
+        advantage=advantages,
         target=advantages + values,
         weights=weights,
         start=rollout.start,
@@ -92,15 +92,14 @@ def prepare(
     return jax.lax.stop_gradient((batch, scale))
 
 
-def _scalarised(
-    parts: Parts, state: OnPolicyState, advantages: Array, weights: Array, hp: OnPolicyHyperparameters
-) -> Array:
+def scalarise(parts: Parts, state: OnPolicyState, batch: Batch, hp: OnPolicyHyperparameters) -> Array:
     """One advantage per sample, or one per objective where each gets a surrogate of its own."""
+    advantage = batch.advantage
     if parts.config.scalarise == "before_estimation":
-        return advantages[..., 0]
-    if parts.config.scalarise == "after_clipping":
-        return advantages
-    return aggregate(parts.aggregator, state.aggregator, advantages, weights, hp.aggregator)
+        advantage = advantage[..., 0]
+    elif parts.config.scalarise == "after_estimation":
+        advantage = aggregate(parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator)
+    return standardise(advantage, (0, 1)) if parts.config.standardise_advantages == "batch" else advantage
 
 
 def descend(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, aggregate, standardise
 from jaxrl.aggregation.constraints import lagrangian, log_barrier
 from jaxrl.aggregation.distances import chebyshev, smooth_chebyshev
-from jaxrl.aggregation.dynamic import hypervolume_guided
+from jaxrl.aggregation.dynamic import gradient_guided, hypervolume_guided
 from jaxrl.aggregation.fixed import decoupled_normalisation, linear
 from jaxrl.aggregation.priorities import lexicographic
 from jaxrl.aggregation.utilities import gini, lorenz, max_min, owa, utility_gradient
@@ -24,6 +24,7 @@ __all__ = [
     "chebyshev",
     "decoupled_normalisation",
     "gini",
+    "gradient_guided",
     "hypervolume_guided",
     "lagrangian",
     "lexicographic",
@@ -51,6 +52,7 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "log_barrier": log_barrier,
     "lexicographic": lexicographic,
     "hypervolume_guided": hypervolume_guided,
+    "gradient_guided": gradient_guided,
     "decoupled_normalisation": decoupled_normalisation,
 }
 

@@ -38,6 +38,8 @@ class Aggregator(NamedTuple):
         standardise_each: whether each objective's advantages are standardised before the sum.
         needs_estimate: whether the state depends on one policy's returns, so that one network
             cannot serve many weights at once.
+        update_from_gradients: `(state, policy gradients [objective, parameter], parameters) -> state`, once per
+            iteration, before its rollout is learned from; None for aggregators that do not look at them.
     """
 
     parameters: Callable[[int], dict[str, Array]]
@@ -46,6 +48,7 @@ class Aggregator(NamedTuple):
     update: Callable[[PyTree, ReturnSummary, Array, Mapping[str, Array]], PyTree]
     standardise_each: bool = False
     needs_estimate: bool = False
+    update_from_gradients: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] | None = None
 
 
 def make_parameters(

@@ -1,4 +1,4 @@
-"""Reward weights that follow the progress of the front."""
+"""Weights that move while training: with the progress of the front, or with the gradients of the objectives."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,7 +14,7 @@ from jaxrl.morl.archive import Archive
 from jaxrl.morl.hypervolume import hypervolume
 from jaxrl.types import Array, Float
 
-__all__ = ["FrontState", "hypervolume_guided"]
+__all__ = ["FrontState", "gradient_guided", "hypervolume_guided"]
 
 
 class FrontState(NamedTuple):
@@ -89,3 +89,35 @@ def _extend(
     before = hypervolume(front.points, reference, front.mask)
     gain = jnp.maximum(0.0, hypervolume(points, reference, mask) - before)
     return archive.insert(front, point[None], mask=(gain > 0.0)[None]), gain
+
+
+def gradient_guided() -> Aggregator:
+    """c = softmax(log w + h), h ← h + η G Gᵀ 1: weight for what the whole learns from (arXiv 2509.11452, part B).
+
+    Row i of G is the policy gradient of objective i over one rollout, its advantages standardised. ⟨gᵢ, Σⱼ gⱼ⟩ is by
+    how much a step on the sum improves objective i: objectives that still learn and pull with the others gain weight,
+    finished and conflicting ones lose it. It is mirror ascent on the simplex; c of this iteration already counts its
+    own gradients. A weight of 0 stays 0.
+
+    Parameters: `rate` η, 0.1 (learning rate over regularisation in the authors' code); `lowest`, 0, the least
+    coefficient: c = lowest + (1 - m lowest) softmax(...) for m objectives, so that none is given up (not in the
+    paper; lowest must be below 1/m).
+    """
+    scalars = {"rate": 0.1, "lowest": 0.0}
+
+    def coefficients(offset: Array, weights: Array, parameters: Mapping[str, Array]) -> Array:
+        mixed = jax.nn.softmax(jnp.log(weights) + offset, axis=-1)
+        return parameters["lowest"] + (1.0 - weights.shape[-1] * parameters["lowest"]) * mixed
+
+    def follow(offset: Array, gradients: Float[Array, "objective parameter"], parameters: Mapping[str, Array]) -> Array:
+        return offset + parameters["rate"] * gradients @ gradients.sum(axis=0)
+
+    return Aggregator(
+        lambda num_objectives: make_parameters(scalars, {}, num_objectives),
+        lambda num_objectives, parameters: jnp.zeros(num_objectives),
+        coefficients,
+        lambda offset, *_: offset,
+        standardise_each=True,
+        needs_estimate=True,
+        update_from_gradients=follow,
+    )
