@@ -20,8 +20,9 @@ from jaxrl.errors import require_name
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
 from jaxrl.morl.study import Trainable
+from jaxrl.program import program
 from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
-from jaxrl.running import RunOptions, execute, program
+from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
 from jaxrl.training import Result, trainer

@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl.evaluation import Evaluation
 from jaxrl.morl.study import Study, Trainable
 from jaxrl.policy import Policy
-from jaxrl.running import Timing
+from jaxrl.program import Timing
 from jaxrl.training import Result
 from jaxrl.types import Float, PyTree
 

@@ -11,7 +11,8 @@ from jaxrl import designs
 from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
 from jaxrl.morl.study import Study, Trainable
-from jaxrl.running import RunOptions, program
+from jaxrl.program import program
+from jaxrl.running import RunOptions
 from jaxrl.sweeps import batch_hyperparameters, sweep
 from jaxrl.types import Float, PyTree
 

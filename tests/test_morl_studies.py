@@ -8,7 +8,7 @@ import pytest
 import jaxrl
 from jaxrl.morl import archive as archives
 from jaxrl.morl.algorithms import c_morl, decomposition
-from jaxrl.morl.population import Assignment, Checkpoint
+from jaxrl.morl.population_state import Assignment, Checkpoint
 from tests import environments as probes
 
 QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}

@@ -15,7 +15,8 @@ import jaxrl
 from jaxrl import experiment
 from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
-from jaxrl.running import RunOptions, execute, program
+from jaxrl.program import program
+from jaxrl.running import RunOptions, execute
 from tests import environments as probes
 
 SETTINGS = {

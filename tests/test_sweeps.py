@@ -74,7 +74,7 @@ def test_eight_devices_one_device_and_blocks_give_the_same_members(trainer):
 
 def test_members_are_spread_over_the_devices(trainer):
     from jaxrl.devices import member_mesh
-    from jaxrl.running import program
+    from jaxrl.program import program
 
     axes = jax.tree.map(lambda _: None, trainer.hyperparameters)
     compiled = program(trainer, 1, axes, 16, member_mesh())

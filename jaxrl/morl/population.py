@@ -15,13 +15,14 @@ import numpy as np
 from jaxrl.evaluation import Evaluation
 from jaxrl.morl import archive as archives
 from jaxrl.morl.archive import Archive
+from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
 from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Assignment", "Checkpoint", "Method", "Phase", "PopulationState", "assign_members", "population"]
+__all__ = ["Method", "Phase", "population"]
 
 # How fast the running mean of training returns follows, per iteration.
 _ESTIMATE_RATE = 0.2
@@ -32,56 +33,6 @@ class Phase(NamedTuple):
 
     num_members: int
     num_evaluations: int
-
-
-class Assignment(NamedTuple):
-    """What each member is to do; it overrides the trainer's hyperparameters.
-
-    Attributes:
-        weights: preference weights.
-        aggregator: leaves of `hyperparameters.aggregator` that differ between members.
-    """
-
-    weights: Float[Array, "member objective"]
-    aggregator: dict[str, Array]
-
-
-class Checkpoint(NamedTuple):
-    """A policy in the archive.
-
-    Attributes:
-        agent: the agent's state.
-        weights: preference weights that it was trained under.
-        estimate: running mean of its discounted training returns.
-        extended: whether the method has gone on from it already.
-    """
-
-    agent: PyTree
-    weights: Float[Array, "*batch objective"]
-    estimate: Float[Array, "*batch objective"]
-    extended: Bool[Array, "*batch"]
-
-
-class PopulationState(NamedTuple):
-    """The complete state of a population study.
-
-    Attributes:
-        members: run states, `[member, ...]`.
-        assignment: what each member is doing.
-        points: returns of each member's last evaluation, under the problem's protocol.
-        estimate: running mean of each member's discounted training returns.
-        archive: non-dominated returns and their policies.
-        memory: what the method remembers.
-        key: base key; the hook before iteration i uses fold_in(key, i).
-    """
-
-    members: RunState
-    assignment: Assignment
-    points: Float[Array, "member objective"]
-    estimate: Float[Array, "member objective"]
-    archive: Archive
-    memory: PyTree
-    key: PRNGKeyArray
 
 
 class Method(NamedTuple):
@@ -155,45 +106,11 @@ def population(trainer: Trainer, method: Method, problem: Problem, capacity: int
     )
 
 
-def assign_members(
-    trainer: Trainer,
-    key: PRNGKeyArray,
-    state: PopulationState,
-    parents: PyTree,
-    assignment: Assignment,
-    hyperparameters: StudyHyperparameters,
-) -> PopulationState:
-    """The first members begin a new assignment, each from its parent policy; what depends on the old one is reset.
-
-    Args:
-        trainer: of one member.
-        key: for fresh episodes.
-        state: of the population.
-        parents: agent states, `[assigned, ...]`.
-        assignment: of the first `assigned` members.
-        hyperparameters: of the study.
-    """
-    count = assignment.weights.shape[0]
-    training, axes = _member_hyperparameters(assignment, hyperparameters)
-    fresh = jax.vmap(trainer.init, in_axes=(0, axes))(jax.random.split(key, count), training)
-    fresh = fresh._replace(agent=jax.vmap(trainer.agent.inherit)(fresh.agent, parents))
-    return state._replace(
-        members=_put(state.members, fresh),
-        assignment=_put(state.assignment, assignment),
-        estimate=_put(state.estimate, jnp.full_like(assignment.weights, jnp.nan)),
-    )
-
-
-def _put(old: PyTree, new: PyTree) -> PyTree:
-    """`old` with its first rows replaced."""
-    return jax.tree.map(lambda a, b: b if a.shape == b.shape else a.at[: b.shape[0]].set(b), old, new)
-
-
 def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> PopulationState:
     assign_key, members_key, study_key = jax.random.split(key, 3)
     assignment = parts.method.assign(assign_key, hyperparameters)
     count, num_objectives = assignment.weights.shape
-    training, axes = _member_hyperparameters(assignment, hyperparameters)
+    training, axes = member_hyperparameters(assignment, hyperparameters)
     members = jax.vmap(parts.trainer.init, in_axes=(0, axes))(jax.random.split(members_key, count), training)
     zeros = jnp.zeros((count, num_objectives))
     example = Checkpoint(jax.tree.map(lambda leaf: leaf[0], members.agent), zeros[0], zeros[0], jnp.zeros((), bool))
@@ -206,16 +123,6 @@ def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters
         memory=parts.method.memory(hyperparameters, example),
         key=study_key,
     )
-
-
-def _member_hyperparameters(assignment: Assignment, hyperparameters: StudyHyperparameters) -> tuple[Any, Any]:
-    """The trainer's hyperparameters with the members' own leaves, and 0 at those leaves, None elsewhere."""
-    training = hyperparameters.training
-    aggregator = {**training.aggregator, **assignment.aggregator}
-    axes = jax.tree.map(lambda _: None, training)._replace(
-        weights=0, aggregator={name: 0 if name in assignment.aggregator else None for name in aggregator}
-    )
-    return training._replace(weights=assignment.weights, aggregator=aggregator), axes
 
 
 def _step(
@@ -254,7 +161,7 @@ def _advance(
     """One iteration of the first `count` members; the others wait."""
     take = partial(jax.tree.map, lambda leaf: leaf[:count])
     assignment = take(state.assignment)
-    training, axes = _member_hyperparameters(assignment, hyperparameters)
+    training, axes = member_hyperparameters(assignment, hyperparameters)
     step = jax.vmap(parts.trainer.step, in_axes=(0, axes, None))
     members, (metrics, evaluation) = step(take(state.members), training, index)
     returns = metrics["episode_discounted_return"]
@@ -273,9 +180,9 @@ def _advance(
         evaluation,
     )
     state = state._replace(
-        members=_put(state.members, members),
-        points=_put(state.points, points),
-        estimate=_put(state.estimate, estimate),
+        members=put_first(state.members, members),
+        points=put_first(state.points, points),
+        estimate=put_first(state.estimate, estimate),
         archive=archive,
     )
     return state, (_pooled(metrics), measures)

@@ -138,6 +138,22 @@ class ActorCriticModule(nn.Module):
         return self._policy(memories, weights), self._value(memories, weights), memories
 
 
+def _validate(observation: Space, network: str, activation: str, conditioning: str) -> None:
+    require_name("network", network, ("auto", "mlp", "cnn", "gru"))
+    require_name("activation", activation, ACTIVATIONS)
+    require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
+    if network == "gru" and conditioning == "hypernetwork":
+        raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
+    if network == "cnn" and not is_image(observation):
+        raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
+
+
+def _validate_widths(**widths: tuple[int, ...]) -> None:
+    for name, values in widths.items():
+        if any(width < 1 for width in values):
+            raise ValueError(f"layer widths must be at least 1, got {name}={', '.join(map(str, values))}")
+
+
 def actor_critic(
     observation: Space,
     num_parameters: int,
@@ -179,18 +195,9 @@ def actor_critic(
         ValueError: for an unknown network, activation or conditioning, a CNN without images, an empty width, or a GRU
             with a hypernetwork, which generates dense layers only.
     """
-    require_name("network", network, ("auto", "mlp", "cnn", "gru"))
-    require_name("activation", activation, ACTIVATIONS)
-    require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
-    if network == "gru" and conditioning == "hypernetwork":
-        raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
-    if network == "cnn" and not is_image(observation):
-        raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
-    if min(*hidden_sizes, *hyper_hidden, recurrent_size, hyper_features, 1) < 1:
-        raise ValueError(
-            f"layer widths must be at least 1, got {hidden_sizes}, recurrent_size={recurrent_size}, "
-            f"hyper_hidden={hyper_hidden}, hyper_features={hyper_features}"
-        )
+    _validate(observation, network, activation, conditioning)
+    _validate_widths(hidden_sizes=hidden_sizes, recurrent_size=(recurrent_size,), channels=(channels,))
+    _validate_widths(hyper_hidden=hyper_hidden, hyper_features=(hyper_features,))
     recurrent = network == "gru"
     module = ActorCriticModule(
         observation=observation,

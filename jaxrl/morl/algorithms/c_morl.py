@@ -11,7 +11,8 @@ from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.archive import Archive
 from jaxrl.morl.pareto import crowding_distance
-from jaxrl.morl.population import Assignment, Method, Phase, PopulationState, assign_members, population
+from jaxrl.morl.population import Method, Phase, population
+from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
@@ -83,6 +84,9 @@ def c_morl(
     instead of the paper (constraining the maximised objective too; starting objective 2 from the result of objective
     1; counting an eighth of the steps) is not reproduced.
 
+    The study's state has the bounds of the round in progress, `[member, objective]`, as its `memory`, whatever the
+    constraint.
+
     Args:
         environment: under the protocol.
         problem: the protocol.
@@ -108,6 +112,7 @@ def c_morl(
         phases=phases,
         assign=partial(_assign, config, max(phase.num_members for phase in phases), num_objectives),
         select=partial(_select, config, trainer, phases[0].num_evaluations),
+        memory=partial(_free, phases[-1].num_members, num_objectives),
         keep=None if config.keep_all else partial(_at_end, phases),
     )
     return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
@@ -119,14 +124,25 @@ def _at_end(phases: tuple[Phase, ...], completed: Int[Array, ""]) -> Bool[Array,
     return jnp.any(completed == ends)
 
 
+def _free(
+    num_members: int, num_objectives: int, hyperparameters: StudyHyperparameters | None = None, checkpoint: Any = None
+) -> Float[Array, "member objective"]:
+    """No bounds."""
+    return jnp.full((num_members, num_objectives), -jnp.inf)
+
+
 def _assign(
     config: CMORLConfig, num_members: int, num_objectives: int, key: PRNGKeyArray, hyperparameters: StudyHyperparameters
 ) -> Assignment:
     """Evenly spaced weights without constraints; members that only the extension needs wait under the last."""
     weights = equally_spaced(num_objectives, config.num_initial)
     rows = jnp.minimum(jnp.arange(num_members), config.num_initial - 1)
-    free = jnp.full((num_members, num_objectives), -jnp.inf)
-    return Assignment(weights[rows], {} if config.constraint == "none" else {"thresholds": free})
+    return Assignment(weights[rows], _bounded(config, _free(num_members, num_objectives)))
+
+
+def _bounded(config: CMORLConfig, bounds: Float[Array, "member objective"]) -> dict[str, Array]:
+    """Leaves of the members' aggregators."""
+    return {} if config.constraint == "none" else {"thresholds": bounds}
 
 
 def _select(
@@ -161,10 +177,10 @@ def _extend(
     bounds = policies.estimate - (1.0 - hyperparameters.algorithm.beta) * jnp.abs(policies.estimate)
     # A parent whose training episodes never ended has no estimate, and its children no bounds.
     bounds = jnp.where((weights > 0.0) | jnp.isnan(bounds), -jnp.inf, bounds)
-    assignment = Assignment(weights, {} if config.constraint == "none" else {"thresholds": bounds})
+    assignment = Assignment(weights, _bounded(config, bounds))
     extended = state.archive.payload.extended.at[chosen].set(True)
     archive = state.archive._replace(payload=state.archive.payload._replace(extended=extended))
-    state = state._replace(archive=archive)
+    state = state._replace(archive=archive, memory=bounds)
     return assign_members(trainer, restart_key, state, policies.agent, assignment, hyperparameters)
 
 

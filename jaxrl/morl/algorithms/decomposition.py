@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.archive import Archive
-from jaxrl.morl.population import Assignment, Method, PopulationState, assign_members, population
+from jaxrl.morl.population import Method, population
+from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters

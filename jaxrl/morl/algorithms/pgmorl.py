@@ -11,7 +11,8 @@ from jaxrl.environments.base import Environment
 from jaxrl.morl import pareto
 from jaxrl.morl.improvement_model import History, empty_history, predict, record
 from jaxrl.morl.performance_buffer import PerformanceBuffer, empty_buffer, fill
-from jaxrl.morl.population import Assignment, Checkpoint, Method, PopulationState, assign_members, population
+from jaxrl.morl.population import Method, population
+from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
