@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "pareto"
 SEEDS = 4
 VARIANTS: dict[str, dict[str, Any]] = {
     "log barrier": {},
-    "lagrangian": {"constraint": "lagrangian", "discounted": 1.0},
+    "lagrangian": {"constraint": "lagrangian", "discounted": 1.0, "multiplier_rate": 0.2},
     "no constraint": {"constraint": "none"},
     "no archive of checkpoints": {"keep_all": False},
     "random selection": {"selection": "random"},
@@ -53,7 +53,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
         "num_epochs": 4,
         "num_minibatches": 4,
         "learning_rate": 2e-3,
-        "entropy_coefficient": 0.01,
+        "entropy_coefficient": 0.1,
         "discount": 0.99,
         "num_evaluations": 24,
         "evaluation_episodes": 1,

@@ -131,6 +131,13 @@ def test_barrier_coefficients_are_bounded_just_inside():
     np.testing.assert_allclose(actual, WEIGHTS + jnp.asarray([0.0, 7.0, 0.0]))
 
 
+def test_the_barrier_stands_where_this_iteration_is():
+    aggregator = aggregation.log_barrier()
+    state, parameters = prepared(aggregator, [1.0, 4.0, 2.5], thresholds=jnp.asarray([-jnp.inf, 3.5, -jnp.inf]))
+    state = aggregator.update(state, summary([1.0, 5.5, 2.5]), WEIGHTS, parameters)
+    np.testing.assert_allclose(aggregator.coefficients(state, WEIGHTS, parameters)[1], WEIGHTS[1] + 1 / 40, rtol=1e-5)
+
+
 @pytest.mark.parametrize("second", [4.0, 9.0])
 def test_violated_objectives_alone_are_pushed(second):
     # The second lies on its threshold, or beyond it; the third keeps its bound by far.

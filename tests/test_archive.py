@@ -41,6 +41,12 @@ def test_full_archive_evicts_the_most_crowded_and_keeps_the_extremes():
     np.testing.assert_allclose(np.sort(held.points[:, 0]), [0.0, 0.45, 0.8, 1.0])
 
 
+def test_extent_counts_what_is_held_only():
+    held = insert(archive.init(6, 2), jnp.asarray([[1.0, -5.0], [4.0, -9.0], [0.0, -10.0]]))
+    np.testing.assert_allclose(archive.extent(held), [3.0, 4.0])
+    np.testing.assert_array_equal(archive.extent(archive.init(6, 2)), 0.0)
+
+
 def test_archives_fill_under_vmap():
     points = jax.random.normal(jax.random.key(4), (5, 19, 2))
     batched = jax.jit(jax.vmap(archive.insert, in_axes=(None, 0)))(archive.init(3, 2), points)

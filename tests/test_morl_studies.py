@@ -8,6 +8,7 @@ import pytest
 import jaxrl
 from jaxrl.morl import archive as archives
 from jaxrl.morl.algorithms import c_morl, decomposition
+from jaxrl.morl.population import _follow
 from jaxrl.morl.population_state import Assignment, Checkpoint
 from tests import environments as probes
 
@@ -166,8 +167,49 @@ def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
     expected = {(-np.inf, -8.8), (1.8, -np.inf), (-np.inf, -22.0), (4.5, -np.inf)}
     assert {tuple(np.round(row, 3)) for row in bounds.tolist()} == expected
     assert np.asarray(after.archive.payload.extended).sum() == 2
+    np.testing.assert_array_equal(after.memory, bounds)
     before = extend(state, first - 1)
     np.testing.assert_array_equal(before.assignment.weights, state.assignment.weights)
+
+
+def test_a_parent_with_a_return_of_zero_leaves_room_below_it():
+    study = small("c_morl", num_initial=4, num_selected=2, num_evaluations=4)
+    parts = study.step.args[0]
+    state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
+    points = jnp.asarray([[0.0, -8.0], [5.0, -20.0]])
+    rows = jax.tree.map(lambda leaf: leaf[:2], state.members.agent)
+    payload = state.archive.payload._replace(agent=rows, weights=points, estimate=points, extended=jnp.zeros(2, bool))
+    state = state._replace(archive=archives.insert(state.archive, points, payload))
+    after = c_morl._extend(study.config, parts.trainer, jax.random.key(1), state, study.hyperparameters)
+    # A tenth of a tenth of the archive's extent 5.
+    assert {round(float(bound), 4) for bound in after.memory[:, 0]} == {-np.inf, -0.05, 4.5}
+
+
+def test_extended_policies_keep_what_their_parents_had():
+    # Straight lines between three actions: without bounds every extension would end at a single action.
+    table = [[10.0, 1.0], [1.0, 10.0], [6.0, 6.0]]
+    settings = {"num_envs": 16, "total_steps": 120_000, "num_evaluations": 8, "learning_rate": 5e-3}
+    settings |= {"num_initial": 3, "num_selected": 3, "initial_share": 0.2, "evaluations_per_round": 6}
+    settings |= {"entropy_coefficient": 1.0, "reference_point": (0.0, 0.0)}
+    shortfalls = {}
+    for constraint in ("log_barrier", "none"):
+        study = small("c_morl", probes.choice(table), constraint=constraint, **settings)
+        state = jax.jit(study.run)(jax.random.key(0), study.hyperparameters).state
+        evaluate = jax.jit(jax.vmap(study.trainer.evaluator(512, explore=True), in_axes=(None, 0, None)))
+        found = evaluate(jax.random.key(1), state.members.agent, study.trainer.hyperparameters).discounted_returns
+        bounds = np.asarray(state.memory)
+        bounded = np.isfinite(bounds)
+        assert bounded.sum() == 6
+        shortfalls[constraint] = np.max((bounds - np.asarray(found)[: len(bounds)])[bounded] / bounds[bounded])
+    assert shortfalls["log_barrier"] < 0.15 and shortfalls["none"] > 0.4, shortfalls
+
+
+def test_training_returns_are_averaged_over_episodes():
+    old = jnp.asarray([[jnp.nan], [4.0], [4.0], [4.0]])
+    returns = jnp.asarray([[2.0], [jnp.nan], [2.0], [2.0]])
+    episodes = jnp.asarray([3.0, 0.0, 1.0, 640.0])
+    followed = _follow(old, returns, episodes)
+    np.testing.assert_allclose(followed, [[2.0], [4.0], [4.0 - 2.0 / 64], [2.0]], rtol=1e-4)
 
 
 # --- MORL/D's exchange ---

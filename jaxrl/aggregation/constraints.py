@@ -80,7 +80,9 @@ def log_barrier() -> Aggregator:
     """Maximise w·J + (1/t) Σⱼ log(Jⱼ - bⱼ), an interior-point method for J ≥ b (IPO, Liu et al., 2020).
 
     c = (w + 1/(t (J - b)/s))/s, bounded by `max_coefficient` before the division by s = `scale`; t is
-    `sharpness` and J the running estimate of discounted returns (plain ones if `discounted` is 0).
+    `sharpness` and J the mean discounted return (plain if `discounted` is 0) of the episodes that ended
+    in this iteration, or a running one with `estimate_rate` below 1: steadier where few episodes end,
+    but it lags behind the policy, which then crosses the bound before it is seen.
     The barrier keeps a distance of about μ/t from the bound, μ the constraint's multiplier: the
     price of t → ∞ is a gradient that jumps at the bound. With weights one-hot on l and
     bⱼ = β Jⱼ of an earlier policy for j ≠ l it is the Pareto extension of C-MORL (arXiv 2410.02236:
@@ -89,7 +91,8 @@ def log_barrier() -> Aggregator:
     Where J ≤ b the barrier is infinite and has no gradient. Then, and only then, every violated
     objective gets the coefficient `max_coefficient` and all others 0, until all bounds hold again.
     """
-    parameters = partial(make_parameters, {**ESTIMATE_SCALARS, "sharpness": 20.0, "max_coefficient": 100.0}, _VECTORS)
+    scalars = {**ESTIMATE_SCALARS, "estimate_rate": 1.0, "sharpness": 20.0, "max_coefficient": 100.0}
+    parameters = partial(make_parameters, scalars, _VECTORS)
     return Aggregator(parameters, init_estimate, _barrier_coefficients, update_estimate, needs_estimate=True)
 
 

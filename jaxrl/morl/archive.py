@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrl.morl.dominance import non_dominated
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
-__all__ = ["Archive", "init", "insert"]
+__all__ = ["Archive", "extent", "init", "insert"]
 
 
 class Archive(NamedTuple):
@@ -140,3 +140,11 @@ def _neighbours(points: Array, mask: Array) -> _Neighbours:
         before=nobody.at[order, columns].set(ring[:-2]).at[size].set(ring[count]),
         after=nobody.at[order, columns].set(ring[2:]).at[size].set(ring[1]),
     )
+
+
+def extent(archive: Archive) -> Float[Array, " objective"]:
+    """Largest less smallest return of each objective; 0 for an empty archive."""
+    mask = archive.mask[:, None]
+    most = jnp.max(archive.points, axis=0, where=mask, initial=-jnp.inf)
+    least = jnp.min(archive.points, axis=0, where=mask, initial=jnp.inf)
+    return jnp.maximum(0.0, most - least)

@@ -24,8 +24,8 @@ from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Method", "Phase", "population"]
 
-# How fast the running mean of training returns follows, per iteration.
-_ESTIMATE_RATE = 0.2
+# About how many episodes the running mean of training returns goes back.
+_EPISODES_REMEMBERED = 64
 
 
 class Phase(NamedTuple):
@@ -164,10 +164,7 @@ def _advance(
     training, axes = member_hyperparameters(assignment, hyperparameters)
     step = jax.vmap(parts.trainer.step, in_axes=(0, axes, None))
     members, (metrics, evaluation) = step(take(state.members), training, index)
-    returns = metrics["episode_discounted_return"]
-    old = take(state.estimate)
-    followed = jnp.where(jnp.isnan(old), returns, old + _ESTIMATE_RATE * (returns - old))
-    estimate = jnp.where(jnp.isnan(returns), old, followed)
+    estimate = _follow(take(state.estimate), metrics["episode_discounted_return"], metrics["episodes"])
     archive, points, measures = jax.lax.cond(
         _is_evaluation(parts.trainer, index),
         partial(_insert, parts, index),
@@ -186,6 +183,15 @@ def _advance(
         archive=archive,
     )
     return state, (_pooled(metrics), measures)
+
+
+def _follow(
+    old: Float[Array, "member objective"], returns: Float[Array, "member objective"], episodes: Float[Array, " member"]
+) -> Float[Array, "member objective"]:
+    """Running mean over episodes; a member whose episodes have not ended keeps its old one, or NaN."""
+    rate = 1.0 - (1.0 - 1.0 / _EPISODES_REMEMBERED) ** episodes[:, None]
+    followed = jnp.where(jnp.isnan(old), returns, old + rate * (returns - old))
+    return jnp.where(jnp.isnan(returns), old, followed)
 
 
 def _insert(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.archive import Archive
+from jaxrl.morl.archive import Archive, extent
 from jaxrl.morl.pareto import crowding_distance
 from jaxrl.morl.population import Method, Phase, population
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
@@ -23,6 +23,9 @@ from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 __all__ = ["TRAINING", "CMORLConfig", "CMORLHyperparameters", "c_morl"]
 
 TRAINING = {**CONTROL_SETTINGS, "num_envs": 8}
+
+# The least size of a return, as a share of the archive's extent, that bounds are relaxed by a share of.
+_LEAST_SHARE = 0.1
 
 _AGGREGATORS = {"log_barrier": "log_barrier", "lagrangian": "lagrangian", "none": "linear"}
 
@@ -74,10 +77,11 @@ def c_morl(
     archived policies not extended yet, the `num_selected` with the largest crowding distance go on, once for every
     objective l, to solve
 
-        max G_l  subject to  G_j ≥ G_j(parent) − (1 − β) |G_j(parent)|  for j ≠ l
+        max G_l  subject to  G_j ≥ G_j(parent) − (1 − β) max(|G_j(parent)|, ρ_j / 10)  for j ≠ l
 
-    which for positive returns is the paper's G_j ≥ β G_j(parent); for negative ones that would ask for more than the
-    parent has. With `log_barrier` the objective is G_l + (1/t) Σ log(G_j − bound), t = `sharpness`; with `lagrangian`
+    with ρ_j the extent of the archive in objective j. For positive returns that is the paper's G_j ≥ β G_j(parent);
+    for negative ones the paper's would ask for more than the parent has, and at 0 for as much, where the barrier is
+    infinite. With `log_barrier` the objective is G_l + (1/t) Σ log(G_j − bound), t = `sharpness`; with `lagrangian`
     dual ascent. All evaluated policies go to an archive of non-dominated ones, thinned by crowding.
 
     G is the discounted return of training episodes, of the parent and of the member alike. What the authors' code does
@@ -112,7 +116,7 @@ def c_morl(
         phases=phases,
         assign=partial(_assign, config, max(phase.num_members for phase in phases), num_objectives),
         select=partial(_select, config, trainer, phases[0].num_evaluations),
-        memory=partial(_free, phases[-1].num_members, num_objectives),
+        memory=partial(_free, extended, num_objectives),
         keep=None if config.keep_all else partial(_at_end, phases),
     )
     return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
@@ -174,7 +178,9 @@ def _extend(
     objective = jnp.tile(jnp.arange(num_objectives), config.num_selected)
     weights = jax.nn.one_hot(objective, num_objectives)
     policies = jax.tree.map(lambda leaf: leaf[parents], state.archive.payload)
-    bounds = policies.estimate - (1.0 - hyperparameters.algorithm.beta) * jnp.abs(policies.estimate)
+    least = _LEAST_SHARE * extent(state.archive)
+    kept = jnp.maximum(jnp.abs(policies.estimate), least)
+    bounds = policies.estimate - (1.0 - hyperparameters.algorithm.beta) * kept
     # A parent whose training episodes never ended has no estimate, and its children no bounds.
     bounds = jnp.where((weights > 0.0) | jnp.isnan(bounds), -jnp.inf, bounds)
     assignment = Assignment(weights, _bounded(config, bounds))
