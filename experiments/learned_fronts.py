@@ -42,6 +42,13 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "c_morl": {"num_initial": 12, "num_selected": 6},
     "conditioned": {"num_envs": 32, "num_steps": 32, "num_evaluations": 10},
 }
+# Fronts of many objectives have more points: more policies, with fewer steps each.
+MANY: dict[str, dict[str, Any]] = {
+    "population": {"num_members": 96, "archive_capacity": 400},
+    "c_morl": {"num_initial": 64, "num_selected": 8, "archive_capacity": 400},
+    "conditioned": {"num_policies": 400},
+}
+MANY_OBJECTIVES = ("fruit-tree-6", "allocation-9")
 ENVIRONMENTS: dict[str, int] = {
     "deep-sea-treasure": 1_000_000,
     "deep-sea-treasure-concave": 1_000_000,
@@ -81,7 +88,8 @@ def study(name: str, total_steps: int) -> list[dict[str, Any]]:
     rows = []
     for algorithm, own in ALGORITHMS.items():
         start = time.perf_counter()
-        settings = {**MEMBERS, **own, "total_steps": total_steps, "discount": problem.discount}
+        more = MANY[algorithm] if name in MANY_OBJECTIVES else {}
+        settings = {**MEMBERS, **own, **more, "total_steps": total_steps, "discount": problem.discount}
         sweep = jaxrl.sweep(jaxrl.study(algorithm, environment, **settings), seeds=SEEDS)
         found = jaxrl.front(sweep)
         seconds = time.perf_counter() - start
@@ -129,7 +137,7 @@ def main(names: list[str]) -> None:
         table = pandas.concat([old[old["environment"] != name], rows], ignore_index=True)
         table.to_csv(path, index=False, float_format="%.6g")
         draw(table)
-    settings = {"members": MEMBERS, "algorithms": ALGORITHMS, "environments": ENVIRONMENTS}
+    settings = {"members": MEMBERS, "algorithms": ALGORITHMS, "many_objectives": MANY, "environments": ENVIRONMENTS}
     (RESULTS / "learned_fronts.json").write_text(json.dumps(settings, indent=1) + "\n")
 
 
