@@ -2,7 +2,7 @@
 
     python experiments/tuned_population.py
 
-Learning rate, entropy coefficient, GAE's lambda and the clipping range of a population of weights on resource gathering,
+Learning rate, entropy coefficient, GAE's lambda and clipping range of a population of weights on resource gathering,
 by successive halving on mean hypervolume (Felten et al., 2023); winner and defaults are then run afresh on held-out
 seeds. Writes results/pareto/tuned_population.{csv,json}.
 """
