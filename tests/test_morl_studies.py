@@ -185,6 +185,13 @@ def test_a_parent_with_a_return_of_zero_leaves_room_below_it():
     assert {round(float(bound), 4) for bound in after.memory[:, 0]} == {-np.inf, -0.05, 4.5}
 
 
+def test_all_steps_may_go_to_fewer_initial_members_than_a_round_would_have():
+    study = small("c_morl", num_initial=3, num_selected=5, initial_share=1.0, num_evaluations=2)
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    assert set(study.iteration_steps // (SMALL["num_envs"] * SMALL["num_steps"])) == {3}
+    assert np.isfinite(result.evaluation.hypervolume[-1])
+
+
 def test_extended_policies_keep_what_their_parents_had():
     # Straight lines between three actions: without bounds every extension would end at a single action.
     table = [[10.0, 1.0], [1.0, 10.0], [6.0, 6.0]]

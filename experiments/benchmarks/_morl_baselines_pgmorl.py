@@ -41,7 +41,7 @@ def main() -> None:
         steps = iterations * settings["num_steps"] * settings["num_envs"] * settings["num_members"]
         agent.train(steps, mo_gymnasium.make(settings["environment"]), reference)
     report(
-        env_steps=sum(member.global_step for member in agent.agents),
+        env_steps=agent.global_step,  # of all agents; theirs repeat it
         run_seconds=time.perf_counter() - start,
         points=[np.asarray(point).tolist() for point in agent.archive.evaluations],
         versions=versions("morl-baselines", "mo-gymnasium", "torch"),

@@ -27,11 +27,12 @@ MEMBERS = {"num_steps": 64, "num_epochs": 4, "num_minibatches": 4, "learning_rat
 STUDIES: dict[str, dict[str, Any]] = {
     "population": {"num_envs": 16, "num_members": 16, "evaluation_episodes": 8},
     "c_morl": {"num_envs": 16, "num_initial": 15, "num_selected": 5, "num_evaluations": 20, "evaluation_episodes": 8},
+    "pgmorl": {"num_envs": 16, "num_members": 15, "num_evaluations": 20, "evaluation_episodes": 8},
     "conditioned": {"num_envs": 64, "num_evaluations": 10, "evaluation_episodes": 4},
 }
 # At the peer's few steps, copies and rollouts must be fewer for there to be several updates.
 FEW_STEPS: dict[str, dict[str, Any]] = {
-    "conditioned": {"num_envs": 16, "num_evaluations": 5, "evaluation_episodes": 4},
+    "conditioned": {"num_envs": 8, "num_steps": 32, "num_evaluations": 5, "evaluation_episodes": 4},
 }
 
 

@@ -115,7 +115,7 @@ def c_morl(
     method = Method(
         phases=phases,
         assign=partial(_assign, config, max(phase.num_members for phase in phases), num_objectives),
-        select=partial(_select, config, trainer, phases[0].num_evaluations),
+        select=partial(_select, config, trainer, phases[0].num_evaluations) if len(phases) > 1 else _keep,
         memory=partial(_free, extended, num_objectives),
         keep=None if config.keep_all else partial(_at_end, phases),
     )
@@ -161,6 +161,11 @@ def _select(
     """Starts a round of the extension where one is due."""
     due = (completed >= first) & ((completed - first) % config.evaluations_per_round == 0)
     return jax.lax.cond(due, partial(_extend, config, trainer, key), lambda state, _: state, state, hyperparameters)
+
+
+def _keep(key: PRNGKeyArray, state: PopulationState, *_: Any) -> PopulationState:
+    """There is no extension."""
+    return state
 
 
 def _extend(
