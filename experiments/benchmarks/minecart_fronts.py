@@ -23,11 +23,18 @@ from peers import ROOT, interpreter, run_contender
 import jaxrl
 from jaxrl.morl.problem import make_problem, measure
 
-MEMBERS = {"num_steps": 64, "num_epochs": 4, "num_minibatches": 4, "learning_rate": 1e-3, "discount": 0.98}
+MEMBERS: dict[str, Any] = {
+    "num_steps": 64,
+    "num_epochs": 4,
+    "num_minibatches": 4,
+    "learning_rate": 1e-3,
+    "entropy_coefficient": 0.01,
+    "discount": 0.98,
+}
 STUDIES: dict[str, dict[str, Any]] = {
-    "population": {"num_envs": 16, "num_members": 16, "evaluation_episodes": 8},
-    "c_morl": {"num_envs": 16, "num_initial": 15, "num_selected": 5, "num_evaluations": 20, "evaluation_episodes": 8},
-    "pgmorl": {"num_envs": 16, "num_members": 15, "num_evaluations": 20, "evaluation_episodes": 8},
+    "population": {"num_envs": 16, "num_members": 6, "evaluation_episodes": 8},
+    "c_morl": {"num_envs": 16, "num_initial": 6, "num_selected": 5, "num_evaluations": 20, "evaluation_episodes": 8},
+    "pgmorl": {"num_envs": 16, "num_members": 6, "num_evaluations": 20, "evaluation_episodes": 8},
     "conditioned": {"num_envs": 64, "num_evaluations": 10, "evaluation_episodes": 4},
 }
 # At the peer's few steps, copies and rollouts must be fewer for there to be several updates.
@@ -42,7 +49,7 @@ class Arguments:
 
     peer_steps: int = 12_000
     """Environment steps of the peer."""
-    study_steps: int = 6_000_000
+    study_steps: int = 4_000_000
     """Environment steps of one seed of a whole study, all members counted."""
     seeds: int = 3
     """Seeds of jaxrl's studies; the peer runs one."""
