@@ -116,8 +116,8 @@ def run(environment: str, variant: str) -> pandas.DataFrame:
 SHOWN = {
     "hypervolume": "hypervolume",
     "expected_utility": "expected utility",
-    "bounds_held": "share of bounds held",
-    "shortfall": "mean relative shortfall",
+    "bounds_held": "bounds held",
+    "shortfall": "shortfall",
 }
 
 
@@ -133,7 +133,7 @@ def draw(table: pandas.DataFrame) -> None:
         for axes, (name, label) in zip(row, SHOWN.items(), strict=True):
             places = [-list(VARIANTS).index(variant) for variant in mine["variant"]]
             axes.plot(mine[name], places, "o", markersize=5, alpha=0.6)
-            axes.set_title(f"{environment}: {label}", fontsize=9, loc="left")
+            axes.set_title(f"{environment[3:]}: {label}", fontsize=9, loc="left")
             axes.set_yticks([-index for index in range(len(VARIANTS))], VARIANTS)
             axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(RESULTS / "c_morl_ablation.png", dpi=110)
