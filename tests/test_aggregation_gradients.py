@@ -52,8 +52,6 @@ def test_weights_by_hand():
         expected += 0.5 * np.array([sum(row @ other for other in gradients) for row in gradients])
     expected = np.exp(expected) / np.exp(expected).sum()
     np.testing.assert_allclose(aggregator.coefficients(state, jnp.asarray(weights), parameters), expected, rtol=1e-5)
-    kept = aggregator.coefficients(state, jnp.asarray(weights), {**parameters, "lowest": jnp.asarray(0.1)})
-    np.testing.assert_allclose(kept, 0.1 + 0.7 * expected, rtol=1e-5)
     alone = aggregator.coefficients(state, jnp.asarray([0.0, 1.0, 0.0]), parameters)
     np.testing.assert_allclose(alone, [0.0, 1.0, 0.0], atol=1e-7)
 

@@ -147,15 +147,19 @@ def test_the_extension_takes_the_least_crowded_policies_that_were_not_extended_y
     assert set(chosen_points(points[:2], [False, False], 4)) == {(0.0, 10.0), (1.0, 9.0)}
 
 
-def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
+def archived(points):
+    """A C-MORL study, and its first state with policies of these returns in the archive."""
     study = small("c_morl", num_initial=4, num_selected=2, num_evaluations=4)
-    parts = study.step.args[0]
     state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
-    points = jnp.asarray([[2.0, -8.0], [5.0, -20.0]])
-    rows = jax.tree.map(lambda leaf: leaf[:2], state.members.agent)
-    payload = state.archive.payload._replace(agent=rows, weights=jnp.ones((2, 2)) / 2)
-    payload = payload._replace(estimate=jnp.asarray([[2.0, -8.0], [5.0, -20.0]]), extended=jnp.zeros(2, bool))
-    state = state._replace(archive=archives.insert(state.archive, points, payload))
+    points = jnp.asarray(points)
+    rows = jax.tree.map(lambda leaf: leaf[: len(points)], state.members.agent)
+    payload = Checkpoint(rows, jnp.full(points.shape, 0.5), points, jnp.zeros(len(points), bool))
+    return study, state._replace(archive=archives.insert(state.archive, points, payload))
+
+
+def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
+    study, state = archived([[2.0, -8.0], [5.0, -20.0]])
+    parts = study.step.args[0]
     extend = jax.jit(
         lambda state, completed: parts.method.select(jax.random.key(1), state, study.hyperparameters, completed)
     )
@@ -173,14 +177,8 @@ def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
 
 
 def test_a_parent_with_a_return_of_zero_leaves_room_below_it():
-    study = small("c_morl", num_initial=4, num_selected=2, num_evaluations=4)
-    parts = study.step.args[0]
-    state = jax.jit(study.init)(jax.random.key(0), study.hyperparameters)
-    points = jnp.asarray([[0.0, -8.0], [5.0, -20.0]])
-    rows = jax.tree.map(lambda leaf: leaf[:2], state.members.agent)
-    payload = state.archive.payload._replace(agent=rows, weights=points, estimate=points, extended=jnp.zeros(2, bool))
-    state = state._replace(archive=archives.insert(state.archive, points, payload))
-    after = c_morl._extend(study.config, parts.trainer, jax.random.key(1), state, study.hyperparameters)
+    study, state = archived([[0.0, -8.0], [5.0, -20.0]])
+    after = c_morl._extend(study.config, study.trainer, jax.random.key(1), state, study.hyperparameters)
     # A tenth of a tenth of the archive's extent 5.
     assert {round(float(bound), 4) for bound in after.memory[:, 0]} == {-np.inf, -0.05, 4.5}
 

@@ -5,7 +5,8 @@
 The 512 runs of scalarised PPO are done as one compiled program (`jaxrl.sweep`), as 512 calls of one compiled function,
 and, on a sample, as 512 programs that each compile for themselves, as scripts started one by one do. The peer's PGMORL
 and jaxrl's then learn the same environment with the same sizes of population, rollouts, minibatches and epochs; both
-clocks run through evaluation, jaxrl's through compilation too. Writes results/benchmarks/populations.json.
+clocks run through evaluation, and jaxrl's speed is given without compilation and with it. Writes
+results/benchmarks/populations.json.
 """
 
 import json

@@ -13,14 +13,14 @@ __all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
 
 
 class Batch(NamedTuple):
-    """What a minibatch needs of each sample."""
+    """What a minibatch needs of each sample; `advantage` has an objective axis until, and unless, it is scalarised."""
 
     observation: Array
     raw_action: Array
     log_prob: Float[Array, "*batch"]
     distribution: Float[Array, "*batch parameter"]
     value: Float[Array, "*batch objective"]
-    advantage: Float[Array, "*batch"]
+    advantage: Float[Array, "*batch"] | Float[Array, "*batch objective"]
     target: Float[Array, "*batch objective"]
     weights: Float[Array, "*batch objective"]
     start: Bool[Array, "*batch"]

@@ -99,21 +99,17 @@ def gradient_guided() -> Aggregator:
     finished and conflicting ones lose it. It is mirror ascent on the simplex; c of this iteration already counts its
     own gradients. A weight of 0 stays 0.
 
-    Parameters: `rate` η, 0.1 (learning rate over regularisation in the authors' code); `lowest`, 0, the least
-    coefficient: c = lowest + (1 - m lowest) softmax(...) for m objectives, so that none is given up (not in the
-    paper; lowest must be below 1/m).
+    Traced leaf: `rate` η, 0.1 (learning rate over regularisation in the authors' code).
     """
-    scalars = {"rate": 0.1, "lowest": 0.0}
 
     def coefficients(offset: Array, weights: Array, parameters: Mapping[str, Array]) -> Array:
-        mixed = jax.nn.softmax(jnp.log(weights) + offset, axis=-1)
-        return parameters["lowest"] + (1.0 - weights.shape[-1] * parameters["lowest"]) * mixed
+        return jax.nn.softmax(jnp.log(weights) + offset, axis=-1)
 
     def follow(offset: Array, gradients: Float[Array, "objective parameter"], parameters: Mapping[str, Array]) -> Array:
         return offset + parameters["rate"] * gradients @ gradients.sum(axis=0)
 
     return Aggregator(
-        lambda num_objectives: make_parameters(scalars, {}, num_objectives),
+        partial(make_parameters, {"rate": 0.1}, {}),
         lambda num_objectives, parameters: jnp.zeros(num_objectives),
         coefficients,
         lambda offset, *_: offset,
