@@ -24,6 +24,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "morl-baselines": (
         "torch>=2",
         "mo-gymnasium==1.3.2",
+        "box2d",
         "pymoo",
         "cvxpy",
         "fire",

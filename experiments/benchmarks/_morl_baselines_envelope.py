@@ -1,4 +1,4 @@
-"""Envelope Q-learning on minecart by morl-baselines; run by the driver inside the peer's own environment."""
+"""Envelope Q-learning by morl-baselines; run by the driver inside the peer's own environment."""
 
 import time
 import warnings
@@ -27,12 +27,12 @@ def main() -> None:
     torch.set_num_threads(settings["num_threads"])
     np.random.seed(settings["seed"])
     start, processor = time.perf_counter(), time.process_time()
-    environment, evaluated = mo_gymnasium.make("minecart-v0"), mo_gymnasium.make("minecart-v0")
+    environment, evaluated = (mo_gymnasium.make(settings["environment"]) for _ in range(2))
     # The settings of the library's own example for minecart.
     agent = Envelope(
         environment,
         learning_rate=3e-4,
-        gamma=0.98,
+        gamma=settings["discount"],
         batch_size=64,
         net_arch=[256, 256, 256, 256],
         max_grad_norm=0.1,
@@ -51,7 +51,7 @@ def main() -> None:
         seed=settings["seed"],
         device="cpu",
     )
-    weights = np.asarray(equally_spaced_weights(3, settings["num_weights"]))
+    weights = np.asarray(equally_spaced_weights(settings["num_objectives"], settings["num_weights"]))
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor
     curve, done = [], 0
     while done < settings["total_steps"]:
