@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
-from jaxrl.agents import AGENTS, OnPolicyHyperparameters, agent_entry
+from jaxrl.agents import AGENTS, agent_entry
 from jaxrl.errors import require_name
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.training import TrainerConfig
@@ -63,11 +63,17 @@ def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
     return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
 
 
+def _sentence(text: str) -> str:
+    """With a capital first letter, unless that is a symbol."""
+    return text[0].upper() + text[1:] if text[0].isascii() else text
+
+
 def _static_options(config: Any) -> list[tuple]:
     docs = _attribute_docs(type(config))
     return [
         _option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name))
         for item in fields(config)
+        if item.init
     ]
 
 
@@ -97,12 +103,12 @@ def _setting_options(agent: str) -> dict[str, tuple]:
         return _algorithm_options(agent)
     entry = agent_entry(agent)
     options = [*_static_options(TrainerConfig()), *_static_options(entry.config)]
-    docs, defaults = _hyperparameter_docs(OnPolicyHyperparameters), OnPolicyHyperparameters(**entry.defaults)
-    for name in OnPolicyHyperparameters._fields:
+    docs, defaults = _hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
+    for name in defaults._fields:
         if name == "weights":
-            options.append(_option(name, tuple[float, ...], docs[name].capitalize() + " Default: equal.", None))
+            options.append(_option(name, tuple[float, ...], _sentence(docs[name]) + " Default: equal.", None))
         elif name not in ("objective", "aggregator", "environment"):
-            options.append(_option(name, float, docs[name].capitalize(), float(getattr(defaults, name))))
+            options.append(_option(name, float, _sentence(docs[name]), float(getattr(defaults, name))))
     return {option[0]: option for option in options}
 
 

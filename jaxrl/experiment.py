@@ -19,12 +19,12 @@ from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
-from jaxrl.morl.study import Trainable
 from jaxrl.program import program
 from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
+from jaxrl.trainable import Trainable
 from jaxrl.training import Result, trainer
 
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from jaxrl.environments.batching import vectorise
-from jaxrl.morl.study import Trainable
 from jaxrl.rollouts import collect
+from jaxrl.trainable import Trainable
 from jaxrl.training import Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
 

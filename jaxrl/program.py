@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxrl.morl.study import Trainable
+from jaxrl.trainable import Trainable
 from jaxrl.types import PyTree
 
 __all__ = ["Program", "Timing", "program"]

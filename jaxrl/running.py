@@ -18,8 +18,8 @@ from tqdm import tqdm
 from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.morl.study import Trainable
 from jaxrl.program import Program
+from jaxrl.trainable import Trainable
 from jaxrl.training import Result
 from jaxrl.types import Array, Key, PyTree
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.evaluation import Evaluation
-from jaxrl.morl.study import Study, Trainable
+from jaxrl.meta.study import MetaStudy
+from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.program import Timing
+from jaxrl.trainable import Trainable
 from jaxrl.training import Result
 from jaxrl.types import Float, PyTree
 
@@ -80,9 +82,12 @@ class Sweep:
 
         Raises:
             IndexError: if there is no such member.
-            ValueError: for a study, whose policies are in archives.
+            ValueError: for a study, whose policies are in archives, or a meta-study, which has none.
         """
         self._require_one_policy_each()
+        return self._find(member)
+
+    def _find(self, member: int) -> tuple[Group, int]:
         if not 0 <= member < self.num_members:
             raise IndexError(f"member {member} does not exist: this sweep has members 0 to {self.num_members - 1}")
         for group in self.groups:
@@ -94,6 +99,22 @@ class Sweep:
     def _require_one_policy_each(self) -> None:
         if isinstance(self.trainer, Study):
             raise ValueError("a study's members hold archives of policies, not one each: use jaxrl.front(sweep)")
+        if isinstance(self.trainer, MetaStudy):
+            raise ValueError(
+                "members of a meta-study hold what was meta-learned, not policies: use sweep.learned(member)"
+            )
+
+    def learned(self, member: int) -> PyTree:
+        """What one member of a meta-study has learned: a value of its leaf of the agents' hyperparameters.
+
+        Raises:
+            ValueError: for anything but a meta-study.
+            IndexError: if there is no such member.
+        """
+        if not isinstance(self.trainer, MetaStudy):
+            raise ValueError("only members of a meta-study hold something meta-learned")
+        group, index = self._find(member)
+        return group.trainer.value(group.member(index)[0])
 
     @property
     def table(self) -> "pandas.DataFrame":

@@ -15,11 +15,11 @@ from jaxrl import hyperparameters as named
 from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
 from jaxrl.memory import members_that_fit
-from jaxrl.morl.study import Trainable
 from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.program import Program, program
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweep_result import Group, Sweep
+from jaxrl.trainable import Trainable
 from jaxrl.training import Result
 from jaxrl.types import Array, Float
 

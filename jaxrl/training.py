@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import Agent, agent_entry
+from jaxrl.agents import Agent, Progress, Rollout, agent_entry
+from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
@@ -18,9 +19,18 @@ from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
 from jaxrl.rollouts import RunState, collect, start_run
-from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Int, Key, PRNGKeyArray, PyTree
 
-__all__ = ["Result", "RunState", "Trainer", "TrainerConfig", "trainer"]
+__all__ = [
+    "Result",
+    "RunState",
+    "Trainer",
+    "TrainerConfig",
+    "evaluate_where",
+    "evaluation_due",
+    "evaluation_iterations",
+    "trainer",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +76,9 @@ class Trainer(NamedTuple):
         step: `(RunState, hyperparameters, index) -> (RunState, (metrics, Evaluation))`: collect,
             update, and evaluate where due (else NaN). `index` counts iterations and stays outside
             the vmapped state, so that the branch stays a branch.
+        learn: `(RunState, hyperparameters, index, horizon) -> (RunState, metrics)`: `step` without evaluation, in a
+            run of `horizon` iterations, which may be traced.
+        collect: `(key, RunState, hyperparameters) -> (RunState, Rollout, ReturnSummary)`: one iteration's acting.
         run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
         train_on: `(RunState, hyperparameters) -> Result`: another run's worth of iterations from a
             state, under fresh random numbers.
@@ -83,6 +96,8 @@ class Trainer(NamedTuple):
 
     init: Callable[[PRNGKeyArray, PyTree], RunState]
     step: Callable[[RunState, PyTree, Int[Array, ""]], tuple[RunState, tuple[dict[str, Array], Evaluation]]]
+    learn: Callable[[RunState, PyTree, Int[Array, ""], Int[Array, ""]], tuple[RunState, dict[str, Array]]]
+    collect: Callable[[PRNGKeyArray, RunState, PyTree], tuple[RunState, Rollout, ReturnSummary]]
     run: Callable[[PRNGKeyArray, PyTree], Result]
     train_on: Callable[[RunState, PyTree], Result]
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
@@ -99,7 +114,7 @@ class Trainer(NamedTuple):
     @property
     def evaluation_iterations(self) -> np.ndarray:
         """Indices of the iterations that end with an evaluation."""
-        return _evaluation_iterations(self.config.num_evaluations, self.num_iterations)
+        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
 
     @property
     def evaluation_steps(self) -> np.ndarray:
@@ -114,7 +129,7 @@ class Trainer(NamedTuple):
     @property
     def static_names(self) -> set[str]:
         """Names of static settings."""
-        return {field.name for config in (TrainerConfig, type(self.agent.config)) for field in fields(config)}
+        return {f.name for config in (TrainerConfig, type(self.agent.config)) for f in fields(config) if f.init}
 
 
 def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
@@ -138,7 +153,7 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     rest = {k: v for k, v in settings.items() if k not in schedule_names}
     if isinstance(agent, str):
         entry, name = agent_entry(agent), agent
-        agent_names = {field.name for field in fields(entry.config)}
+        agent_names = {field.name for field in fields(entry.config) if field.init}
         config = replace(entry.config, **{k: _hashable(rest.pop(k)) for k in list(rest) if k in agent_names})
         built = entry.build(environment.spec, config)
     else:
@@ -179,6 +194,8 @@ def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **r
     return Trainer(
         init=partial(_init, parts),
         step=partial(_step, parts),
+        learn=partial(_learn, parts),
+        collect=partial(_collect, parts),
         run=partial(_run, parts),
         train_on=partial(_train_on, parts),
         evaluate=parts.evaluate,
@@ -223,21 +240,38 @@ def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> RunState:
 def _step(
     parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""]
 ) -> tuple[RunState, tuple[dict[str, Array], Evaluation]]:
-    keys = jax.random.split(jax.random.fold_in(state.key, index), 3)
-    state, rollout, summary = collect(keys[0], state, parts.agent, parts.environment, hyperparameters)
-    progress = index / parts.num_iterations
-    agent_state, metrics = parts.agent.update(keys[1], state.agent, rollout, summary, hyperparameters, progress)
-    metrics = {
+    state, metrics = _learn(parts, state, hyperparameters, index, parts.num_iterations)
+    due = evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
+    key = _iteration_keys(state, index)[2]
+    evaluation = evaluate_where(due, parts.evaluate, key, state.agent, hyperparameters)
+    return state, (metrics, evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration))
+
+
+def _iteration_keys(state: RunState, index: Int[Array, ""]) -> Key[Array, "3"]:
+    """Of acting, of updating and of evaluating."""
+    return jax.random.split(jax.random.fold_in(state.key, index), 3)
+
+
+def _collect(
+    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any
+) -> tuple[RunState, Rollout, ReturnSummary]:
+    return collect(key, state, parts.agent, parts.environment, hyperparameters)
+
+
+def _learn(
+    parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""], horizon: Int[Array, ""] | int
+) -> tuple[RunState, dict[str, Array]]:
+    act_key, update_key, _ = _iteration_keys(state, index)
+    state, rollout, summary = _collect(parts, act_key, state, hyperparameters)
+    progress = Progress(index / horizon, jnp.asarray(horizon, jnp.float32))
+    agent_state, metrics = parts.agent.update(update_key, state.agent, rollout, summary, hyperparameters, progress)
+    return state._replace(agent=agent_state), {
         **metrics,
         "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(summary.count > 0, summary.length, jnp.nan),
         "episodes": summary.count,
     }
-    due = _evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
-    evaluation = _evaluate_where(due, parts.evaluate, keys[2], agent_state, hyperparameters)
-    evaluation = evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration)
-    return state._replace(agent=agent_state), (metrics, evaluation)
 
 
 def _run(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> Result:
@@ -253,23 +287,25 @@ def _finish(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
     state, (metrics, evaluation) = jax.lax.scan(
         lambda state, index: _step(parts, state, hyperparameters, index), state, jnp.arange(parts.num_iterations)
     )
-    rows = _evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
+    rows = evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
     return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
 
 
-def _evaluation_iterations(num_evaluations: int, num_iterations: int) -> np.ndarray:
+def evaluation_iterations(num_evaluations: int, num_iterations: int) -> np.ndarray:
+    """Indices of the iterations that `evaluation_due` picks."""
     index = np.arange(num_iterations)
-    return index[_evaluation_due(index, num_evaluations, num_iterations)]
+    return index[evaluation_due(index, num_evaluations, num_iterations)]
 
 
-def _evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any:
+def evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any:
     """True for `num_evaluations` iterations at equal intervals, the last one included."""
     return (index + 1) * num_evaluations // num_iterations > index * num_evaluations // num_iterations
 
 
-def _evaluate_where(
+def evaluate_where(
     due: Bool[Array, ""], evaluate: Callable, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree
 ) -> Evaluation:
+    """The evaluation where it is due, else NaN, by a branch as long as `due` is not batched."""
     shapes = jax.eval_shape(evaluate, key, agent_state, hyperparameters)
 
     def skipped(*_: Any) -> Evaluation:

@@ -10,10 +10,11 @@ import numpy as np
 from jaxrl import designs
 from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
-from jaxrl.morl.study import Study, Trainable
+from jaxrl.morl.study import Study
 from jaxrl.program import program
 from jaxrl.running import RunOptions
 from jaxrl.sweeps import batch_hyperparameters, sweep
+from jaxrl.trainable import Trainable
 from jaxrl.types import Float, PyTree
 
 if TYPE_CHECKING:

@@ -3,20 +3,38 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl.agents import a2c, dpo, grpo, mdpo, ppo, reinforce
-from jaxrl.agents.base import Agent, Rollout
+from jaxrl.agents import a2c, dpo, grpo, lpg, mdpo, ppo, reinforce
+from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
+from jaxrl.agents.trajectory import TrajectoryHyperparameters
 from jaxrl.errors import require_name
 
-__all__ = ["AGENTS", "Agent", "AgentEntry", "OnPolicyConfig", "OnPolicyHyperparameters", "Rollout", "agent_entry"]
+__all__ = [
+    "AGENTS",
+    "Agent",
+    "AgentEntry",
+    "OnPolicyConfig",
+    "OnPolicyHyperparameters",
+    "Progress",
+    "Rollout",
+    "agent_entry",
+]
 
 
 class AgentEntry(NamedTuple):
-    """How an agent is built: `build(spec, config)`, its default config, and its default hyperparameters."""
+    """How an agent is built.
+
+    Attributes:
+        build: `(spec, config) -> Agent`.
+        config: its default config.
+        defaults: hyperparameters that differ from those of `hyperparameters`.
+        hyperparameters: what is traced, a NamedTuple class.
+    """
 
     build: Callable[..., Agent]
     config: Any
     defaults: dict[str, float]
+    hyperparameters: type = OnPolicyHyperparameters
 
 
 AGENTS: dict[str, AgentEntry] = {
@@ -26,6 +44,8 @@ AGENTS: dict[str, AgentEntry] = {
     "mdpo": AgentEntry(mdpo.mdpo, mdpo.CONFIG, mdpo.DEFAULTS),
     "grpo": AgentEntry(grpo.grpo, grpo.CONFIG, grpo.DEFAULTS),
     "gdpo": AgentEntry(grpo.gdpo, grpo.GDPO_CONFIG, grpo.DEFAULTS),
+    "lpg": AgentEntry(lpg.lpg, lpg.CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
+    "ta_lpg": AgentEntry(lpg.lpg, lpg.TIME_AWARE_CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "dpo": AgentEntry(dpo.dpo, dpo.CONFIG, dpo.DEFAULTS),
 }
 

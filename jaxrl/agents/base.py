@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Agent", "Rollout"]
+__all__ = ["Agent", "Progress", "Rollout"]
+
+
+class Progress(NamedTuple):
+    """Where in its training an agent is.
+
+    Attributes:
+        fraction: t / T in [0, 1) after t of T iterations.
+        horizon: T.
+    """
+
+    fraction: Float[Array, ""]
+    horizon: Float[Array, ""]
 
 
 class Rollout(NamedTuple):
@@ -51,10 +63,12 @@ class Agent(NamedTuple):
             value of an observation that follows `memory`.
         inherit: `(fresh state, parent state) -> state`: what was learnt goes on, what belongs to the old
             objective (multipliers, return estimates) is as fresh.
-        update: `(key, state, Rollout, ReturnSummary, hyperparameters, progress) -> (state, metrics)`.
+        update: `(key, state, Rollout, ReturnSummary, hyperparameters, Progress) -> (state, metrics)`.
         hyperparameters: defaults of everything traced but the environment's leaf.
         config: what is static.
         spec: the environment's spec that it was built for.
+        score: `(state, Rollout) -> Score`: log probabilities and entropies of its actions, differentiable.
+        init_objective: `key -> value` of the `objective` leaf, drawn anew where it is learned.
     """
 
     init: Callable[[PRNGKeyArray, PyTree], PyTree]
@@ -69,3 +83,5 @@ class Agent(NamedTuple):
     hyperparameters: Any
     config: Any
     spec: EnvironmentSpec
+    score: Callable[..., Any] | None = None
+    init_objective: Callable[[PRNGKeyArray], PyTree] | None = None

@@ -8,13 +8,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent
-from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts, see
+from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import make_optimiser, update
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.normalisation import RewardScale, init_statistics
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import PRNGKeyArray
 
 __all__ = ["OnPolicyState", "on_policy"]
 
@@ -32,19 +33,22 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
     """
     validate(config, spec)
     parts = make_parts(spec, config)
+    acting = Acting(spec, parts.distribution, parts.network)
     return Agent(
         init=partial(init, parts),
         memory=parts.network.memory,
         noise=parts.distribution.noise,
-        explore=partial(explore, parts),
+        explore=partial(explore, acting),
         action=parts.distribution.action,
-        act=partial(act, parts),
-        value=partial(value, parts),
+        act=partial(act, acting),
+        value=partial(value, acting),
         inherit=inherit,
         update=partial(update, parts),
         hyperparameters=make_hyperparameters(parts, defaults or {}),
         config=config,
         spec=spec,
+        score=partial(score, acting),
+        init_objective=parts.surrogate.init,
     )
 
 
@@ -76,45 +80,3 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
 def inherit(fresh: OnPolicyState, parent: OnPolicyState) -> OnPolicyState:
     """The parent's networks, optimiser and statistics under a fresh aggregator and surrogate."""
     return parent._replace(aggregator=fresh.aggregator, surrogate=fresh.surrogate)
-
-
-def explore(
-    parts: Parts,
-    state: OnPolicyState,
-    observation: Array,
-    memory: PyTree,
-    start: Bool[Array, " env"],
-    weights: Float[Array, "env objective"],
-    noise: Array,
-    hp: OnPolicyHyperparameters,
-) -> tuple[Array, PyTree]:
-    """A raw sample from the policy, with noise that was drawn before."""
-    parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)
-    return parts.distribution.sample(parameters, noise), memory
-
-
-def act(
-    parts: Parts,
-    key: PRNGKeyArray,
-    state: OnPolicyState,
-    observation: Array,
-    memory: PyTree,
-    hp: OnPolicyHyperparameters,
-    explore: bool = False,
-) -> tuple[Array, PyTree]:
-    """The most likely action, or a sample; under the weights of the hyperparameters."""
-    batch_shape = observation.shape[: observation.ndim - len(parts.spec.observation.shape)]
-    start = jnp.zeros(batch_shape, bool)
-    parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
-    if explore:
-        raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch_shape))
-    else:
-        raw = parts.distribution.mode(parameters)
-    return parts.distribution.action(raw), memory
-
-
-def value(
-    parts: Parts, state: OnPolicyState, observation: Array, memory: PyTree, hp: OnPolicyHyperparameters
-) -> Float[Array, "*batch objective"]:
-    """The critic's value of an observation that follows `memory`."""
-    return parts.network.value(state.params, see(state, observation), hp.weights, memory)

@@ -8,11 +8,11 @@ from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, actor_critic
-from jaxrl.normalisation import RewardScale, RunningStatistics, normalise
+from jaxrl.normalisation import RewardScale, RunningStatistics
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
-from jaxrl.types import Array, PyTree
+from jaxrl.types import PyTree
 
-__all__ = ["OnPolicyState", "Parts", "make_parts", "see"]
+__all__ = ["OnPolicyState", "Parts", "make_parts"]
 
 
 class OnPolicyState(NamedTuple):
@@ -68,8 +68,3 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
     return Parts(spec, config, distribution, network, aggregator, surrogate)
-
-
-def see(state: OnPolicyState, observation: Array) -> Array:
-    """An observation under the running statistics, if there are any."""
-    return observation if state.observations is None else normalise(state.observations, observation)

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxrl import returns
-from jaxrl.agents.base import Rollout
+from jaxrl.agents.acting import see
+from jaxrl.agents.base import Progress, Rollout
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
-from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, see
-from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
+from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
+from jaxrl.agents.settings import OnPolicyHyperparameters
 from jaxrl.aggregation import ReturnSummary, aggregate, standardise
 from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.objectives.surrogate import SurrogateInputs
@@ -29,7 +31,7 @@ def update(
     rollout: Rollout,
     summary: ReturnSummary,
     hp: OnPolicyHyperparameters,
-    progress: Float[Array, ""],
+    progress: Progress,
 ) -> tuple[OnPolicyState, dict[str, Array]]:
     """Estimate, aggregate, descend in minibatches; statistics move only afterwards."""
     config = parts.config
@@ -57,7 +59,11 @@ def update(
 def prepare(
     parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
 ) -> tuple[Batch, RewardScale | None]:
-    """Advantages per objective and targets of a whole rollout, under the parameters and statistics that acted."""
+    """Advantages per objective and targets of a whole rollout, under the parameters and statistics that acted.
+
+    Nothing here is cut from differentiation: `descend` takes gradients with respect to the parameters of a minibatch's
+    loss alone, and a meta-gradient goes through all the rest.
+    """
     observation = see(state, rollout.observation)
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
     parameters, values, memories = parts.network.sequence(
@@ -89,7 +95,7 @@ def prepare(
         weights=weights,
         start=rollout.start,
     )
-    return jax.lax.stop_gradient((batch, scale))
+    return batch, scale
 
 
 def scalarise(parts: Parts, state: OnPolicyState, batch: Batch, hp: OnPolicyHyperparameters) -> Array:
@@ -109,10 +115,10 @@ def descend(
     batch: Batch,
     memory: PyTree,
     hp: OnPolicyHyperparameters,
-    progress: Float[Array, ""],
+    progress: Progress,
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
     """Parameters and optimiser state after all epochs, and metrics per minibatch."""
-    optimiser = make_optimiser(parts.config, hp, progress)
+    optimiser = make_optimiser(parts.config, hp, progress.fraction)
     minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
 
     def body(carry: tuple[PyTree, PyTree], indices: Array) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
@@ -134,7 +140,7 @@ def loss(
     memory: PyTree,
     state: OnPolicyState,
     hp: OnPolicyHyperparameters,
-    progress: Float[Array, ""],
+    progress: Progress,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Surrogate + c_v value loss - c_e entropy of one minibatch, and its metrics."""
     distribution, config = parts.distribution, parts.config
@@ -150,7 +156,7 @@ def loss(
     advantage = batch.advantage
     if config.standardise_advantages == "minibatch":
         advantage = standardise(advantage, tuple(range(log_ratio.ndim)))
-    inputs = SurrogateInputs(log_ratio, advantage, kl, kl_to_old, jnp.asarray(progress))
+    inputs = SurrogateInputs(log_ratio, advantage, kl, kl_to_old, progress.fraction, progress.horizon)
     policy_loss = jnp.mean(_surrogate(parts, inputs, batch, state, hp))
     if config.clip_values:
         errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
@@ -187,11 +193,9 @@ def _surrogate(
     return jnp.sum(jax.lax.stop_gradient(coefficients) * losses, axis=-1)
 
 
-def make_optimiser(
-    config: OnPolicyConfig, hp: OnPolicyHyperparameters, progress: Float[Array, ""] | float
-) -> optax.GradientTransformation:
+def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
     """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
-    rate = hp.learning_rate * (1.0 - progress) if config.anneal_learning_rate else hp.learning_rate
+    rate = hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
     scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
         "adam": lambda: optax.scale_by_adam(eps=1e-5),
         "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),

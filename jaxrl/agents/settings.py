@@ -28,7 +28,8 @@ class OnPolicyConfig:
     num_minibatches: int = 4
     """Minibatches per pass; must divide num_envs * num_steps (num_envs if recurrent)."""
     surrogate: str | Surrogate = "clip"
-    """Policy loss: clip, policy_gradient, kl_penalty, adaptive_kl_penalty, mirror_descent or drift."""
+    """Policy loss: clip, policy_gradient, kl_penalty, adaptive_kl_penalty, mirror_descent, drift, or a learned drift:
+    learned_drift, time_aware_drift, and both with _from_clip, which start from PPO's."""
     aggregator: str | Aggregator = "linear"
     """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev, utility_gradient, max_min, gini,
     owa, lorenz, lagrangian, log_barrier, lexicographic, hypervolume_guided or decoupled_normalisation."""
@@ -38,7 +39,7 @@ class OnPolicyConfig:
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn or gru."""
+    """auto (CNN for images, else MLP), mlp, cnn, gru or table (one row per Discrete observation)."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"

@@ -112,6 +112,7 @@ class Environment(NamedTuple):
         exogenous: optional `(key, post_state, params) -> (state, Timestep)`, the random half.
         outcomes: optional `(state, action, params) -> Outcomes`, the distribution that `step` draws
             from, where it is finite (see `outcomes.sampled_step`): what exact planning needs.
+        sample_params: optional `key -> params`, the environment's own distribution over parameters, such as levels.
     """
 
     reset: Reset
@@ -121,3 +122,4 @@ class Environment(NamedTuple):
     post_decision: Callable | None = None
     exogenous: Callable | None = None
     outcomes: Callable[[PyTree, Array, PyTree], Outcomes] | None = None
+    sample_params: Callable[[PRNGKeyArray], PyTree] | None = None

@@ -12,7 +12,9 @@ __all__ = ["list_environments", "make", "register"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
+    "bandit": "jaxrl.environments.bandit",
     "brax": "jaxrl.environments.brax",
+    "grid": "jaxrl.environments.grid",
     "gymnax": "jaxrl.environments.gymnax",
     "mo": "jaxrl.environments.multi_objective",
     "playground": "jaxrl.environments.playground",

@@ -23,7 +23,6 @@ __all__ = [
     "Study",
     "StudyHyperparameters",
     "StudyResult",
-    "Trainable",
     "evaluate_front",
     "run_study",
 ]
@@ -150,10 +149,6 @@ class Study(NamedTuple):
     def evaluation_steps(self) -> Int[np.ndarray, " evaluation"]:
         """Environment steps of all members before each evaluation, counted exactly."""
         return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
-
-
-# What the host loop and sweeps can run.
-Trainable = Trainer | Study
 
 
 def run_study(init: Callable, step: Callable, rows: np.ndarray, num_iterations: int) -> Callable[..., StudyResult]:

@@ -12,6 +12,7 @@ from jaxrl.errors import require_name
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS, FeatureNetwork, GeneratedDense, Torso
+from jaxrl.networks.table import table_functions
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["ActorCritic", "actor_critic"]
@@ -139,11 +140,13 @@ class ActorCriticModule(nn.Module):
 
 
 def _validate(observation: Space, network: str, activation: str, conditioning: str) -> None:
-    require_name("network", network, ("auto", "mlp", "cnn", "gru"))
+    require_name("network", network, ("auto", "mlp", "cnn", "gru", "table"))
     require_name("activation", activation, ACTIVATIONS)
     require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
     if network == "gru" and conditioning == "hypernetwork":
         raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
+    if network == "table" and conditioning != "none":
+        raise ValueError(f"network 'table' has no input for preference weights: conditioning={conditioning!r}")
     if network == "cnn" and not is_image(observation):
         raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
 
@@ -179,7 +182,8 @@ def actor_critic(
         num_parameters: number of distribution parameters, `shared_parameters` of them
             independent of the observation (log standard deviations).
         num_objectives: number of values.
-        network: `auto` (CNN for images, else MLP), `mlp`, `cnn` or `gru` (a GRU on a shared torso).
+        network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, `gru` (a GRU on a shared torso) or `table` (a row
+            per `Discrete` observation).
         hidden_sizes: widths of the dense layers.
         activation: one of `ACTIVATIONS`.
         shared_torso: whether actor and critic share their torso; a GRU always does.
@@ -192,12 +196,16 @@ def actor_critic(
         num_preferences: length of the preference weights; default one per value.
 
     Raises:
-        ValueError: for an unknown network, activation or conditioning, a CNN without images, an empty width, or a GRU
-            with a hypernetwork, which generates dense layers only.
+        ValueError: for an unknown network, activation or conditioning, a CNN without images, a table without discrete
+            observations, an empty width, or a GRU with a hypernetwork, which generates dense layers only.
     """
     _validate(observation, network, activation, conditioning)
     _validate_widths(hidden_sizes=hidden_sizes, recurrent_size=(recurrent_size,), channels=(channels,))
     _validate_widths(hyper_hidden=hyper_hidden, hyper_features=(hyper_features,))
+    if network == "table":
+        if shared_parameters:
+            raise ValueError("network 'table' is for discrete actions; use network='mlp'")
+        return ActorCritic(*table_functions(observation, num_parameters, num_objectives), recurrent=False)
     recurrent = network == "gru"
     module = ActorCriticModule(
         observation=observation,

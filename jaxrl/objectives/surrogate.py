@@ -1,56 +1,16 @@
-"""Surrogates: the policy loss of one sample as a first-class value.
-
-With r = π(a|o)/π_old(a|o) and A the aggregated advantage; every loss is minimised.
-"""
+"""Hand-written surrogates, and all of them by name."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
-from jaxrl.types import Array, Float, PyTree
+from jaxrl.objectives.base import Surrogate, SurrogateInputs
+from jaxrl.objectives.learned_drift import LEARNED
+from jaxrl.types import Array, PyTree
 
 __all__ = ["SURROGATES", "Surrogate", "SurrogateInputs", "make_surrogate"]
-
-
-class SurrogateInputs(NamedTuple):
-    """What a surrogate may read of every sample.
-
-    Attributes:
-        log_ratio: log r, differentiable.
-        advantage: A.
-        kl_from_old: KL(π_old ‖ π) at the sample's observation, differentiable.
-        kl_to_old: KL(π ‖ π_old), differentiable.
-        progress: t / T in [0, 1).
-    """
-
-    log_ratio: Float[Array, "*batch"]
-    advantage: Float[Array, "*batch"]
-    kl_from_old: Float[Array, "*batch"]
-    kl_to_old: Float[Array, "*batch"]
-    progress: Float[Array, ""]
-
-
-class Surrogate(NamedTuple):
-    """One surrogate.
-
-    Attributes:
-        init: `key -> parameters`, defaults of the traced leaf `hyperparameters.objective`;
-            hand-written surrogates ignore the key.
-        apply: `(SurrogateInputs, parameters, state) -> loss [*batch]`.
-        init_state: `parameters -> state` that adapts while training.
-        update: `(state, mean KL(π_old ‖ π) of the last update, parameters) -> state`.
-        uses_divergence: whether `apply` or `update` reads a KL divergence; if not, the divergences
-            of the inputs are zero and the old distributions are not kept.
-    """
-
-    init: Callable[[Array | None], dict[str, Array]]
-    apply: Callable[[SurrogateInputs, Mapping[str, Array], PyTree], Array]
-    init_state: Callable[[Mapping[str, Array]], PyTree] = lambda parameters: ()
-    update: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] = lambda state, kl, parameters: state
-    uses_divergence: bool = False
 
 
 def _defaults(**values: float) -> Callable[[Array | None], dict[str, Array]]:
@@ -145,6 +105,7 @@ SURROGATES: dict[str, Callable[[], Surrogate]] = {
     "adaptive_kl_penalty": adaptive_kl_penalty,
     "mirror_descent": mirror_descent,
     "drift": drift,
+    **LEARNED,
 }
 
 

@@ -1,0 +1,143 @@
+"""Learned drifts on tiny grid-worlds: from no drift towards PPO, and whether the closed form DPO keeps up.
+
+    python experiments/lpo.py
+
+Agents take eight epochs with large steps on every rollout, so that the ratio needs a bound. Drifts start random (LPO)
+or as PPO's clip, three meta-seeds each; held-out levels, final returns. Writes results/meta/lpo.{csv,json,png}.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas
+
+import jaxrl
+from jaxrl.meta import MetaStudy, evolve, make_tasks
+from jaxrl.meta.held_out import held_out_key, learn_tasks
+from jaxrl.objectives.base import SurrogateInputs
+from jaxrl.objectives.surrogate import make_surrogate
+
+RESULTS = Path(__file__).parents[1] / "results" / "meta"
+ENVIRONMENT, HORIZON, META_SEEDS, HELD_OUT = "grid/tiny", 50, 3, 256
+AGENT: dict[str, Any] = {
+    "num_envs": 16,
+    "num_steps": 20,
+    "network": "table",
+    "num_epochs": 8,
+    "num_minibatches": 1,
+    "learning_rate": 0.3,
+    "anneal_learning_rate": False,
+    "num_evaluations": 1,
+}
+BASELINES = {"no drift": "unclipped", "PPO": "clip", "DPO": "drift"}
+LEARNED = {"LPO": "learned_drift", "LPO from PPO": "learned_drift_from_clip"}
+OUTER = {
+    "population_size": 64,
+    "num_generations": 120,
+    "learning_rate": 0.03,
+    "deviation": 0.05,
+    "num_evaluations": 12,
+    "evaluation_tasks": HELD_OUT,
+}
+
+
+def learner(surrogate: str) -> jaxrl.Trainer:
+    """A tabular agent that lives for one horizon."""
+    if surrogate == "unclipped":
+        # A range that no ratio leaves: the surrogate -r A.
+        return learner("clip").rebuild(clip_epsilon=1e9)
+    steps = HORIZON * AGENT["num_envs"] * AGENT["num_steps"]
+    return jaxrl.trainer("ppo", ENVIRONMENT, total_steps=steps, surrogate=surrogate, **AGENT)
+
+
+def final_return(trainer: jaxrl.Trainer) -> float:
+    """Mean final return on the held-out levels."""
+    tasks = make_tasks(ENVIRONMENT, HORIZON)
+    learn = jax.jit(lambda key: learn_tasks(trainer, tasks, key, trainer.hyperparameters, HELD_OUT))
+    return float(learn(held_out_key()).final.mean())
+
+
+def untrained(study: MetaStudy) -> list[float]:
+    """Mean held-out return of every meta-seed's initial drift."""
+
+    def one(seed: jax.Array) -> jax.Array:
+        value = study.value(study.init(jax.random.key(seed), study.hyperparameters))
+        return study.test(held_out_key(), value, study.hyperparameters, HELD_OUT).final.mean()
+
+    return np.asarray(jax.jit(jax.vmap(one))(np.arange(META_SEEDS))).tolist()
+
+
+def conditions(name: str, value: dict[str, np.ndarray]) -> dict[str, float]:
+    """What mirror learning asks of a drift f = loss + r A: its least value, and |f| and |∂f/∂r| at r = 1."""
+    surrogate = make_surrogate(name)
+    zero = jnp.zeros(())
+
+    def drift(log_ratio: jax.Array, advantage: jax.Array) -> jax.Array:
+        inputs = SurrogateInputs(log_ratio, advantage, zero, zero, zero)
+        return surrogate.apply(inputs, value, ()) + jnp.exp(log_ratio) * advantage
+
+    ratios, advantages = jnp.linspace(-1.5, 1.5, 301), jnp.linspace(-4.0, 4.0, 81)
+    grid = jax.vmap(jax.vmap(drift, (None, 0)), (0, None))(ratios, advantages)
+    slope = jax.vmap(jax.grad(drift), (None, 0))(zero, advantages)
+    at_one = jax.vmap(drift, (None, 0))(zero, advantages)
+    return {"least": float(grid.min()), "at_one": float(abs(at_one).max()), "slope_at_one": float(abs(slope).max())}
+
+
+def draw(table: pandas.DataFrame, returns: dict[str, float]) -> None:
+    """Held-out return over generations, beside the hand-written surrogates."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for colour, (method, rows) in zip(("C0", "C1"), table.groupby("method", sort=False)):
+        for seed, curve in rows.groupby("seed"):
+            axes.plot(curve["generation"], curve["return"], colour, label=method if seed == 0 else None, alpha=0.8)
+    for name, value in returns.items():
+        axes.axhline(value, color="0.6", linewidth=0.8)
+        axes.annotate(name, (OUTER["num_generations"], value), fontsize=8, color="0.4", va="bottom", ha="right")
+    axes.set_xlabel("generations")
+    axes.set_ylabel("return on held-out levels")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower center")
+    figure.savefig(RESULTS / "lpo.png", dpi=110)
+
+
+def main() -> None:
+    """Meta-trains, tests and writes."""
+    jaxrl.use_cpu_cores()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    returns = {name: final_return(learner(surrogate)) for name, surrogate in BASELINES.items()}
+    print(returns, flush=True)
+    record: dict[str, Any] = {"agent": AGENT, "outer": OUTER, "horizon": HORIZON, "returns": returns}
+    gap = returns["PPO"] - returns["no drift"]
+    frames = []
+    for method, surrogate in LEARNED.items():
+        study = evolve(learner(surrogate), make_tasks(ENVIRONMENT, HORIZON), **OUTER)
+        began = time.perf_counter()
+        swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
+        seconds = time.perf_counter() - began
+        table = swept.table[["seed", "steps", "return"]].assign(method=method)
+        table["generation"] = table["steps"] / study.steps_per_iteration
+        frames.append(table)
+        final = table[table["steps"] == table["steps"].max()]["return"]
+        record[method] = {
+            "untrained": untrained(study),
+            "trained": final.tolist(),
+            "share_of_gap": ((final - returns["no drift"]) / gap).tolist(),
+            "conditions": [conditions(surrogate, swept.learned(member)) for member in range(META_SEEDS)],
+            "seconds_all_seeds": seconds,
+        }
+        print(method, record[method], flush=True)
+    (RESULTS / "lpo.json").write_text(json.dumps(record, indent=1) + "\n")
+    table = pandas.concat(frames)
+    table.to_csv(RESULTS / "lpo.csv", index=False, float_format="%.6g")
+    draw(table, returns)
+
+
+if __name__ == "__main__":
+    main()

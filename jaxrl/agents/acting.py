@@ -1,0 +1,89 @@
+"""How an agent with a network and a distribution acts, whatever it learns by."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxrl.agents.base import Rollout
+from jaxrl.distributions import Distribution
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.networks import ActorCritic
+from jaxrl.normalisation import normalise
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["Acting", "Score", "act", "explore", "score", "see", "value"]
+
+
+class Score(NamedTuple):
+    """What a policy says of actions that were taken.
+
+    Attributes:
+        log_prob: log π(a|o).
+        entropy: of π(·|o).
+    """
+
+    log_prob: Float[Array, "time env"]
+    entropy: Float[Array, "time env"]
+
+
+class Acting(NamedTuple):
+    """What acting takes; states have `params` and `observations` (running statistics, or None)."""
+
+    spec: EnvironmentSpec
+    distribution: Distribution
+    network: ActorCritic
+
+
+def see(state: PyTree, observation: Array) -> Array:
+    """An observation under the running statistics, if there are any."""
+    return observation if state.observations is None else normalise(state.observations, observation)
+
+
+def explore(
+    parts: Acting,
+    state: PyTree,
+    observation: Array,
+    memory: PyTree,
+    start: Bool[Array, " env"],
+    weights: Float[Array, "env objective"],
+    noise: Array,
+    hp: PyTree,
+) -> tuple[Array, PyTree]:
+    """A raw sample from the policy, with noise that was drawn before."""
+    parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)
+    return parts.distribution.sample(parameters, noise), memory
+
+
+def act(
+    parts: Acting,
+    key: PRNGKeyArray,
+    state: PyTree,
+    observation: Array,
+    memory: PyTree,
+    hp: PyTree,
+    explore: bool = False,
+) -> tuple[Array, PyTree]:
+    """The most likely action, or a sample; under the weights of the hyperparameters."""
+    batch_shape = observation.shape[: observation.ndim - len(parts.spec.observation.shape)]
+    start = jnp.zeros(batch_shape, bool)
+    parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
+    if explore:
+        raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch_shape))
+    else:
+        raw = parts.distribution.mode(parameters)
+    return parts.distribution.action(raw), memory
+
+
+def value(
+    parts: Acting, state: PyTree, observation: Array, memory: PyTree, hp: PyTree
+) -> Float[Array, "*batch objective"]:
+    """The critic's value of an observation that follows `memory`."""
+    return parts.network.value(state.params, see(state, observation), hp.weights, memory)
+
+
+def score(parts: Acting, state: PyTree, rollout: Rollout) -> Score:
+    """Log probabilities and entropies of a rollout under the agent's parameters, differentiable."""
+    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    observation = see(state, rollout.observation)
+    parameters, _, _ = parts.network.sequence(state.params, observation, weights, rollout.memory, rollout.start)
+    return Score(parts.distribution.log_prob(parameters, rollout.raw_action), parts.distribution.entropy(parameters))

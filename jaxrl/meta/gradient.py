@@ -1,0 +1,285 @@
+"""Meta-gradients: an outer loss after K updates, differentiated through them with respect to a leaf."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl import returns
+from jaxrl.agents.base import Rollout
+from jaxrl.aggregation import standardise
+from jaxrl.errors import require_name
+from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, with_task
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.tasks import Tasks
+from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.objectives.value import squared_error
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+
+__all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differentiate", "outer_loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientConfig:
+    """Static settings."""
+
+    num_agents: int = 64
+    """Agents in progress, each with its own task, age and horizon."""
+    unroll: int = 5
+    """K: updates that the outer loss is differentiated through; horizons are rounded up to multiples of it."""
+    num_meta_steps: int = 500
+    """Steps of the outer loop; each is `unroll` updates of every agent."""
+    critic_epochs: int = 4
+    """Gradient steps of the outer critics per meta-step, on the rollout of the outer loss."""
+    critic_network: str = "auto"
+    """Network of the outer critics: auto, mlp, cnn or table."""
+    critic_hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of their dense layers."""
+    num_evaluations: int = 10
+    """Evaluations on held-out tasks, at equal intervals, the last one at the end."""
+    evaluation_tasks: int = 64
+    """Held-out tasks, the same in every evaluation and for every seed."""
+
+
+class GradientHyperparameters(NamedTuple):
+    """What is traced of the outer loop.
+
+    Attributes:
+        learning_rate: of Adam on what is meta-learned.
+        max_gradient_norm: global norm to which the meta-gradient is clipped.
+        discount: γ of the outer loss.
+        gae_lambda: λ of the outer loss.
+        entropy_coefficient: bonus for the updated policy's entropy in the outer loss.
+        critic_learning_rate: of Adam on the outer critics.
+        regularisers: coefficients of the agent's own metrics in the outer loss, by name.
+    """
+
+    learning_rate: Float[Array, ""] | float = 1e-4
+    max_gradient_norm: Float[Array, ""] | float = 1.0
+    discount: Float[Array, ""] | float = 0.99
+    gae_lambda: Float[Array, ""] | float = 0.95
+    entropy_coefficient: Float[Array, ""] | float = 0.0
+    critic_learning_rate: Float[Array, ""] | float = 1e-2
+    regularisers: Mapping[str, Float[Array, ""] | float] = {}
+
+
+class Critic(NamedTuple):
+    """One agent's outer critic: parameters and optimiser state."""
+
+    params: PyTree
+    optimiser: PyTree
+
+
+class GradientState(NamedTuple):
+    """The complete state of the outer loop.
+
+    Attributes:
+        value: what is meta-learned.
+        optimiser: its optimiser's state.
+        lives: agents in progress, leading axis `agent`.
+        critics: their outer critics, leading axis `agent`.
+        key: base key; meta-step i uses fold_in(key, i).
+    """
+
+    value: PyTree
+    optimiser: PyTree
+    lives: Life
+    critics: Critic
+    key: PRNGKeyArray
+
+
+class Parts(NamedTuple):
+    """What the outer loop is put together of; static."""
+
+    trainer: Trainer
+    tasks: Tasks
+    config: GradientConfig
+    critic: ActorCritic
+    leaf: str
+
+
+def differentiate(
+    trainer: Trainer,
+    tasks: Tasks,
+    leaf: str = "objective",
+    initial: Callable[[PRNGKeyArray], PyTree] | None = None,
+    **settings: Any,
+) -> MetaStudy:
+    """Meta-learns a leaf of an agent's hyperparameters by truncated meta-gradients (LPG, Oh et al., 2020, section 3.3).
+
+    Agents in progress learn with η for K updates; a fresh rollout of the updated agent θ'(η) then gives the outer loss
+
+        -mean(A log π_θ'(a|s)) - c_e H(π_θ') + Σ cᵢ metricᵢ,
+
+    A standardised per agent, from that agent's own outer critic, which learns on the same rollouts; Adam descends its
+    gradient with respect to η, averaged over agents. Each update is recomputed in the backward pass, so that memory
+    grows with K states, not with K rollouts. Agents whose life is over restart on a fresh task with a fresh critic.
+
+    Args:
+        trainer: how agents learn; its environment must be the tasks'.
+        tasks: what they learn.
+        leaf: the field of `trainer.hyperparameters` that is meta-learned.
+        initial: `key -> value` of that leaf; default the agent's own initialisation.
+        settings: of `GradientConfig` and of `GradientHyperparameters`.
+
+    Raises:
+        UnknownNameError: for an unknown setting or leaf, with the nearest match.
+        ValueError: for sizes that do not fit, or a trainer of another environment.
+    """
+    static = {field.name for field in fields(GradientConfig)}
+    for name in settings:
+        require_name("setting", name, {*static, *GradientHyperparameters._fields})
+    config = GradientConfig(**{name: value for name, value in settings.items() if name in static})
+    traced = GradientHyperparameters(**{name: value for name, value in settings.items() if name not in static})
+    validate_meta(trainer, tasks, leaf, config, ("num_agents", "unroll", "critic_epochs"), config.num_meta_steps)
+    spec = trainer.environment.spec
+    critic = actor_critic(
+        spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
+    )
+    parts = Parts(trainer, tasks, config, critic, leaf)
+    initial = initial or default_initial(trainer, leaf)
+    outer = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), traced)
+    return meta_study(
+        init=partial(_init, parts, initial),
+        learn=partial(_meta_step, parts),
+        value=lambda state: state.value,
+        trainer=trainer,
+        tasks=tasks,
+        leaf=leaf,
+        hyperparameters=MetaHyperparameters(trainer.hyperparameters, outer),
+        config=config,
+        num_iterations=config.num_meta_steps,
+        steps_per_iteration=config.num_agents * (config.unroll + 1) * trainer.steps_per_iteration,
+        num_members=config.num_agents,
+        settings=settings,
+        rebuild=lambda **changes: differentiate(trainer, tasks, leaf, initial, **{**settings, **changes}),
+    )
+
+
+def _inner(parts: Parts, hyperparameters: MetaHyperparameters, value: PyTree) -> Any:
+    return hyperparameters.training._replace(**{parts.leaf: value})
+
+
+def _optimiser(hp: GradientHyperparameters) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(hp.max_gradient_norm), optax.adam(hp.learning_rate))
+
+
+def _new_critic(parts: Parts, key: PRNGKeyArray) -> Critic:
+    params = parts.critic.init(key)
+    return Critic(params, optax.scale_by_adam().init(params))
+
+
+def _init(
+    parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
+) -> GradientState:
+    initial_key, lives_key, critics_key, run_key = jax.random.split(key, 4)
+    value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
+    inner, count, unroll = _inner(parts, hyperparameters, value), parts.config.num_agents, parts.config.unroll
+    born = jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))
+    lives = born(jax.random.split(lives_key, count))
+    # First lives end early, so that agents do not all restart together ever after.
+    share = jax.random.uniform(run_key, (count,))
+    horizon = jnp.ceil(share * lives.task.horizon / unroll).astype(jnp.int32) * unroll
+    lives = lives._replace(task=lives.task._replace(horizon=jnp.maximum(horizon, unroll)))
+    critics = jax.vmap(partial(_new_critic, parts))(jax.random.split(critics_key, count))
+    return GradientState(value, _optimiser(hyperparameters.outer).init(value), lives, critics, run_key)
+
+
+def _meta_step(
+    parts: Parts, state: GradientState, hyperparameters: MetaHyperparameters, index: Array
+) -> tuple[GradientState, dict[str, Array]]:
+    hp, count = hyperparameters.outer, parts.config.num_agents
+    keys = jax.random.split(jax.random.fold_in(state.key, index), 2 * count)
+
+    def mean_loss(value: PyTree) -> tuple[Array, tuple]:
+        one = lambda key, life, critic: outer_loss(parts, value, key, life, critic, hyperparameters)  # noqa: E731
+        losses, rest = jax.vmap(one)(keys[:count], state.lives, state.critics)
+        return losses.mean(), rest
+
+    gradient, (lives, rollouts, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
+    changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
+    value = optax.apply_updates(state.value, changes)
+    critics = jax.vmap(lambda critic, rollout: _fit(parts, critic, rollout, hyperparameters))(state.critics, rollouts)
+    finished = lives.age >= lives.task.horizon
+    inner = _inner(parts, hyperparameters, value)
+    lives = jax.vmap(lambda life: restart_finished(parts.trainer, parts.tasks, life, inner, parts.config.unroll))(lives)
+    critics = jax.vmap(
+        lambda over, key, critic: jax.tree.map(
+            lambda new, old: jnp.where(over, new, old), _new_critic(parts, key), critic
+        )
+    )(finished, keys[count:], critics)
+    metrics = {
+        **{name: leaf.mean() for name, leaf in metrics.items()},
+        "meta_gradient_norm": optax.global_norm(gradient),
+        "finished_lives": finished.sum().astype(jnp.float32),
+        "non_finite": (~jnp.isfinite(optax.global_norm(gradient))).astype(jnp.float32),
+        "episode_return": state.lives.latest.mean(axis=0),
+    }
+    return GradientState(value, optimiser, lives, critics, state.key), metrics
+
+
+def outer_loss(
+    parts: Parts,
+    value: PyTree,
+    key: PRNGKeyArray,
+    life: Life,
+    critic: Critic,
+    hyperparameters: MetaHyperparameters,
+) -> tuple[Float[Array, ""], tuple[Life, Rollout, dict[str, Array]]]:
+    """The outer loss of one agent as a function of what is meta-learned.
+
+    Returns:
+        The loss; and the agent after K updates, the rollout of the outer loss, and the agent's mean metrics.
+    """
+    hp, inner = hyperparameters.outer, _inner(parts, hyperparameters, value)
+    life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, recompute=True)
+    run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
+    rollout = jax.lax.stop_gradient(rollout)
+    acting = parts.trainer.agent.score(run.agent, rollout)
+    advantage = jax.lax.stop_gradient(_advantage(parts, critic, rollout, hyperparameters))
+    policy_loss = -jnp.mean(standardise(advantage, (0, 1)) * acting.log_prob)
+    metrics = jax.tree.map(jnp.mean, metrics)
+    penalty = sum((coefficient * metrics[name] for name, coefficient in hp.regularisers.items()), jnp.zeros(()))
+    total = policy_loss - hp.entropy_coefficient * acting.entropy.mean() + penalty
+    return total, (life, rollout, {**metrics, "outer_loss": total, "outer_entropy": acting.entropy.mean()})
+
+
+def _values(parts: Parts, params: PyTree, observation: Array) -> Float[Array, "time env 1"]:
+    return parts.critic.value(params, observation, jnp.ones(1), ())
+
+
+def _advantage(
+    parts: Parts, critic: Critic, rollout: Rollout, hyperparameters: MetaHyperparameters
+) -> Float[Array, "time env"]:
+    values = _values(parts, critic.params, rollout.observation)
+    return _estimate(parts, critic.params, rollout, hyperparameters, values)[..., 0]
+
+
+def _estimate(
+    parts: Parts, params: PyTree, rollout: Rollout, hyperparameters: MetaHyperparameters, values: Array
+) -> Float[Array, "time env 1"]:
+    hp = hyperparameters.outer
+    reward = (rollout.reward @ hyperparameters.weights)[..., None]
+    following = _values(parts, params, rollout.final_observation)
+    ends = rollout.terminated, rollout.truncated
+    return returns.generalised_advantage(reward, values, following, *ends, hp.discount, hp.gae_lambda)
+
+
+def _fit(parts: Parts, critic: Critic, rollout: Rollout, hyperparameters: MetaHyperparameters) -> Critic:
+    """The outer critic after some epochs on λ-returns of the rollout."""
+    values = _values(parts, critic.params, rollout.observation)
+    target = values + _estimate(parts, critic.params, rollout, hyperparameters, values)
+
+    def body(critic: Critic, _: None) -> tuple[Critic, None]:
+        loss = lambda params: squared_error(_values(parts, params, rollout.observation), target).mean()  # noqa: E731
+        changes, optimiser = optax.scale_by_adam().update(jax.grad(loss)(critic.params), critic.optimiser)
+        rate = hyperparameters.outer.critic_learning_rate
+        params = jax.tree.map(lambda leaf, change: leaf - rate * change, critic.params, changes)
+        return Critic(params, optimiser), None
+
+    return jax.lax.scan(body, critic, None, parts.config.critic_epochs)[0]

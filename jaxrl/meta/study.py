@@ -1,0 +1,197 @@
+"""The contract of meta-training: like a trainer, but what is learnt is a leaf of an agent's hyperparameters.
+
+A meta-study is a pure function of a key and hyperparameters: seeds, outer settings and devices are its leading axes
+like any run's, and `jaxrl.sweep` drives it.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.agents import Agent
+from jaxrl.environments.base import Environment
+from jaxrl.errors import require_name
+from jaxrl.evaluation import Evaluation
+from jaxrl.meta.held_out import held_out_key, learn_tasks
+from jaxrl.meta.lifetimes import Outcome
+from jaxrl.meta.tasks import Tasks
+from jaxrl.training import Result, Trainer, evaluate_where, evaluation_due, evaluation_iterations
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["MetaHyperparameters", "MetaStudy", "default_initial", "meta_study", "validate_meta"]
+
+
+class MetaHyperparameters(NamedTuple):
+    """Everything traced in meta-training.
+
+    Attributes:
+        training: of the agents; the learned leaf is replaced.
+        outer: of the outer loop.
+    """
+
+    training: Any
+    outer: Any
+
+    @property
+    def weights(self) -> Float[Array, "*batch objective"]:
+        """The agents' weights, whose length is the number of objectives."""
+        return self.training.weights
+
+
+class MetaStudy(NamedTuple):
+    """One meta-training program.
+
+    Attributes:
+        init: `(key, hyperparameters) -> state`.
+        step: `(state, hyperparameters, index) -> (state, (metrics, Evaluation))`; an evaluation is the mean over
+            held-out tasks of the final return of agents that learn with what was meta-learned.
+        run: `(key, hyperparameters) -> Result`: one program.
+        value: `state -> value of the learned leaf`.
+        test: `(key, value, hyperparameters, num_tasks, tasks=None) -> Outcome [task, ...]`: agents that learn with it,
+            each a task of its own (of other tasks than in training, if given).
+        hyperparameters: traced defaults.
+        trainer: how the agents learn.
+        tasks: what they learn.
+        leaf: the field of their hyperparameters that is meta-learned.
+        config: static settings of the outer loop.
+        settings: what differs from the defaults, by name.
+        rebuild: `(**settings) -> MetaStudy`, with some settings changed.
+        num_iterations: steps of the outer loop.
+        steps_per_iteration: environment steps of one of them, all agents counted.
+        num_members: agents that learn side by side.
+    """
+
+    init: Callable[[PRNGKeyArray, MetaHyperparameters], PyTree]
+    step: Callable[[PyTree, MetaHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict[str, Array], Evaluation]]]
+    run: Callable[[PRNGKeyArray, MetaHyperparameters], Result]
+    value: Callable[[PyTree], PyTree]
+    test: Callable[..., Outcome]
+    hyperparameters: MetaHyperparameters
+    trainer: Trainer
+    tasks: Tasks
+    leaf: str
+    config: Any
+    settings: dict[str, Any]
+    rebuild: Callable[..., "MetaStudy"]
+    num_iterations: int
+    steps_per_iteration: int
+    num_members: int
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that tasks are parameters of."""
+        return self.trainer.environment
+
+    @property
+    def agent(self) -> Agent:
+        """The agent that learns."""
+        return self.trainer.agent
+
+    @property
+    def evaluation_iterations(self) -> np.ndarray:
+        """Indices of the iterations that end with an evaluation."""
+        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
+
+    @property
+    def evaluation_steps(self) -> np.ndarray:
+        """Environment steps before each evaluation, counted exactly."""
+        return (self.evaluation_iterations + 1) * self.steps_per_iteration
+
+    @property
+    def static_names(self) -> set[str]:
+        """Names of static settings."""
+        return {field.name for field in fields(self.config)}
+
+
+def meta_study(
+    init: Callable,
+    learn: Callable,
+    value: Callable,
+    trainer: Trainer,
+    tasks: Tasks,
+    leaf: str,
+    config: Any,
+    **rest: Any,
+) -> MetaStudy:
+    """A meta-study around `learn: (state, hyperparameters, index) -> (state, metrics)`."""
+
+    def test(
+        key: PRNGKeyArray,
+        value: PyTree,
+        hyperparameters: MetaHyperparameters,
+        num_tasks: int,
+        other_tasks: Tasks | None = None,
+    ) -> Outcome:
+        inner = hyperparameters.training._replace(**{leaf: value})
+        return learn_tasks(trainer, other_tasks or tasks, key, inner, num_tasks)
+
+    total, per_iteration = rest["num_iterations"], rest["steps_per_iteration"]
+
+    def evaluate(key: PRNGKeyArray, state: PyTree, hyperparameters: MetaHyperparameters) -> Evaluation:
+        outcome = test(key, value(state), hyperparameters, config.evaluation_tasks)
+        return Evaluation(
+            returns=outcome.final.mean(axis=0),
+            deviation=outcome.final.std(axis=0),
+            discounted_returns=outcome.area.mean(axis=0),
+            length=outcome.horizon.mean(),
+            steps=jnp.zeros(()),
+        )
+
+    def step(state: PyTree, hyperparameters: MetaHyperparameters, index: Array) -> tuple:
+        state, metrics = learn(state, hyperparameters, index)
+        due = evaluation_due(index, config.num_evaluations, total)
+        evaluation = evaluate_where(due, evaluate, held_out_key(), state, hyperparameters)
+        return state, (metrics, evaluation._replace(steps=(index + 1.0) * per_iteration))
+
+    def run(key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> Result:
+        state, (metrics, evaluation) = jax.lax.scan(
+            lambda state, index: step(state, hyperparameters, index), init(key, hyperparameters), jnp.arange(total)
+        )
+        rows = evaluation_iterations(config.num_evaluations, total)
+        return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
+
+    return MetaStudy(
+        init=init,
+        step=step,
+        run=run,
+        value=value,
+        test=test,
+        trainer=trainer,
+        tasks=tasks,
+        leaf=leaf,
+        config=config,
+        **rest,
+    )
+
+
+def validate_meta(
+    trainer: Trainer, tasks: Tasks, leaf: str, config: Any, sizes: tuple[str, ...], num_iterations: int
+) -> None:
+    """Raises UnknownNameError or ValueError for what no outer loop can do."""
+    require_name("leaf", leaf, trainer.hyperparameters._fields)
+    if leaf == "environment":
+        raise ValueError("the environment leaf is what tasks are; learn another leaf")
+    if not jax.tree.leaves(getattr(trainer.hyperparameters, leaf)):
+        raise ValueError(f"this agent's {leaf!r} has no parameters to learn; build the trainer with a learned one")
+    for name in sizes:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+    if not 1 <= config.num_evaluations <= num_iterations:
+        raise ValueError(
+            f"num_evaluations={config.num_evaluations} must lie between 1 and the {num_iterations} outer steps"
+        )
+    if trainer.environment.spec != tasks.environment.spec:
+        raise ValueError(
+            f"the trainer learns {trainer.environment.spec.name}, the tasks are of {tasks.environment.spec.name}"
+        )
+
+
+def default_initial(trainer: Trainer, leaf: str) -> Callable[[PRNGKeyArray], PyTree]:
+    """`key -> value` of a leaf: an objective as the agent draws it, anything else as the trainer has it."""
+    if leaf == "objective" and trainer.agent.init_objective is not None:
+        return trainer.agent.init_objective
+    return lambda key: getattr(trainer.hyperparameters, leaf)

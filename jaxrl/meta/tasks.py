@@ -1,0 +1,71 @@
+"""Distributions over tasks: parameters of an environment, and how long an agent may learn there."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
+from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
+
+__all__ = ["Task", "Tasks", "make_tasks"]
+
+
+class Task(NamedTuple):
+    """What one life is about.
+
+    Attributes:
+        environment: parameters of the environment, such as a level.
+        horizon: iterations of the life.
+    """
+
+    environment: PyTree
+    horizon: Int[Array, ""]
+
+
+class Tasks(NamedTuple):
+    """A distribution over tasks.
+
+    Attributes:
+        sample: `key -> Task`.
+        environment: the environment that all tasks are parameters of.
+        max_horizon: iterations of the longest life.
+    """
+
+    sample: Callable[[PRNGKeyArray], Task]
+    environment: Environment
+    max_horizon: int
+
+
+def make_tasks(
+    environment: str | Environment,
+    horizon: int | tuple[int, int],
+    sample_params: Callable[[PRNGKeyArray], PyTree] | None = None,
+) -> Tasks:
+    """Builds a distribution over tasks.
+
+    Args:
+        environment: an environment or its name.
+        horizon: iterations of every life, or the bounds between which they are drawn log-uniformly.
+        sample_params: `key -> params`; default the environment's own distribution, if it has one, else its one
+            default.
+
+    Raises:
+        ValueError: for horizons below 1 or bounds in the wrong order.
+    """
+    environment = make(environment) if isinstance(environment, str) else environment
+    low, high = (horizon, horizon) if isinstance(horizon, int) else horizon
+    if not 1 <= low <= high:
+        raise ValueError(f"horizon must be at least 1, or (low, high) with 1 <= low <= high, got {horizon}")
+    sample_params = sample_params or environment.sample_params or (lambda key: environment.params)
+    return Tasks(partial(_sample, sample_params, low, high), environment, high)
+
+
+def _sample(sample_params: Callable[[PRNGKeyArray], PyTree], low: int, high: int, key: PRNGKeyArray) -> Task:
+    params_key, horizon_key = jax.random.split(key)
+    drawn = jnp.exp(jax.random.uniform(horizon_key, (), minval=jnp.log(low), maxval=jnp.log(high + 1.0)))
+    horizon = jnp.clip(jnp.floor(drawn).astype(jnp.int32), low, high)
+    return Task(jax.tree.map(jnp.asarray, sample_params(params_key)), horizon)

@@ -1,0 +1,9 @@
+"""What the host loop and sweeps can run."""
+
+from jaxrl.meta.study import MetaStudy
+from jaxrl.morl.study import Study
+from jaxrl.training import Trainer
+
+__all__ = ["Trainable"]
+
+Trainable = Trainer | Study | MetaStudy

@@ -1,0 +1,122 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrl.errors import UnknownNameError
+from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy
+from jaxrl.meta.shaping import SHAPING, make_shaping
+
+TARGET = {"a": jnp.asarray([1.0, -2.0, 0.5]), "b": jnp.asarray([[0.3], [-0.7]])}
+
+
+def quadratic(candidate):
+    return -sum(jnp.sum((leaf - TARGET[name]) ** 2) for name, leaf in candidate.items())
+
+
+def search(name, shaping, settings, generations=300, population=32):
+    start = jax.tree.map(jnp.zeros_like, TARGET)
+    strategy = make_strategy(name, start, population, shaping)
+    hp = EvolutionHyperparameters(**settings)
+
+    def generation(state, key):
+        candidates, noise = strategy.ask(key, state, hp)
+        return strategy.tell(state, noise, jax.vmap(quadratic)(candidates), hp), None
+
+    keys = jax.random.split(jax.random.key(3), generations)
+    state, _ = jax.jit(lambda keys: jax.lax.scan(generation, strategy.init(start, hp), keys))(keys)
+    return strategy.mean(state), state
+
+
+@pytest.mark.parametrize(
+    ("name", "shaping", "settings"),
+    [
+        ("open_es", "centred_rank", {"learning_rate": 0.05, "deviation": 0.1, "learning_rate_decay": 0.98}),
+        ("open_es", "pairwise_rank", {"learning_rate": 0.05, "deviation": 0.1, "learning_rate_decay": 0.98}),
+        ("open_es", "z_score", {"learning_rate": 0.05, "deviation": 0.1, "learning_rate_decay": 0.98}),
+        ("snes", "centred_rank", {"learning_rate": 1.0, "deviation": 0.3}),
+        ("pgpe", "centred_rank", {"learning_rate": 0.05, "deviation": 0.3, "learning_rate_decay": 0.98}),
+    ],
+)
+def test_every_strategy_finds_the_top_of_a_quadratic(name, shaping, settings):
+    found, _ = search(name, shaping, settings)
+    for leaf, target in TARGET.items():
+        np.testing.assert_allclose(found[leaf], target, atol=0.05)
+
+
+def test_adapted_deviations_shrink_towards_an_optimum_and_fixed_ones_do_not():
+    for name in ("snes", "pgpe"):
+        _, state = search(name, "centred_rank", {"learning_rate": 0.3 if name == "snes" else 0.05, "deviation": 0.3})
+        assert np.exp(state.log_deviation).mean() < 0.15
+    _, state = search("open_es", "centred_rank", {"deviation": 0.3})
+    np.testing.assert_allclose(np.exp(state.log_deviation), 0.3, rtol=1e-5)
+
+
+def test_the_raw_search_gradient_is_unbiased_on_a_quadratic():
+    # E[f(μ + σε) ε]/σ is the gradient of a quadratic at μ exactly.
+    start = jax.tree.map(jnp.zeros_like, TARGET)
+    strategy = make_strategy("open_es", start, 40_000, "raw")
+    hp = EvolutionHyperparameters(learning_rate=1.0, deviation=0.5)
+    state = strategy.init(start, hp)
+    candidates, noise = strategy.ask(jax.random.key(0), state, hp)
+    fitness = jax.vmap(quadratic)(candidates)
+    estimate = fitness @ noise / len(fitness) / 0.5
+    gradient = jax.flatten_util.ravel_pytree(jax.grad(quadratic)(start))[0]
+    np.testing.assert_allclose(estimate, gradient, atol=0.1)
+    # Adam's first step is the gradient's sign.
+    moved = strategy.tell(state, noise, fitness, hp)
+    np.testing.assert_allclose(moved.mean, np.sign(gradient), atol=1e-3)
+
+
+def test_candidates_are_antithetic_pairs_of_the_searched_shapes():
+    strategy = make_strategy("open_es", TARGET, 6)
+    hp = EvolutionHyperparameters(deviation=0.2)
+    state = strategy.init(TARGET, hp)
+    candidates, noise = strategy.ask(jax.random.key(1), state, hp)
+    np.testing.assert_array_equal(noise[:3], -noise[3:])
+    for name, leaf in TARGET.items():
+        assert candidates[name].shape == (6, *leaf.shape)
+        np.testing.assert_allclose((candidates[name][:3] + candidates[name][3:]) / 2, np.stack([leaf] * 3), atol=1e-6)
+
+
+def test_settings_are_traced_and_can_be_swept():
+    strategy = make_strategy("open_es", TARGET, 4)
+    rates = jnp.asarray([0.1, 0.4])
+
+    def moved(rate):
+        hp = EvolutionHyperparameters(learning_rate=rate)
+        state = strategy.init(TARGET, hp)
+        _, noise = strategy.ask(jax.random.key(0), state, hp)
+        return strategy.tell(state, noise, jnp.asarray([1.0, 2.0, 0.0, 5.0]), hp).mean - state.mean
+
+    steps = jax.vmap(moved)(rates)
+    np.testing.assert_allclose(steps[1], 4.0 * steps[0], rtol=1e-3)
+
+
+def test_shaping_by_hand():
+    fitness = jnp.asarray([3.0, 1.0, 1.0, 10.0])
+    np.testing.assert_allclose(make_shaping("centred_rank")(fitness), [2 / 3 - 0.5, -1 / 3, -1 / 3, 0.5], atol=1e-6)
+    np.testing.assert_allclose(make_shaping("pairwise_rank")(fitness), [0.5, -0.5, -0.5, 0.5])
+    np.testing.assert_allclose(make_shaping("pairwise_rank")(jnp.ones(2)), [0.0, 0.0])
+    scores = make_shaping("z_score")(fitness)
+    np.testing.assert_allclose([scores.mean(), scores.std()], [0.0, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPING))
+def test_a_candidate_that_diverged_counts_as_the_worst(name):
+    shape = make_shaping(name)
+    np.testing.assert_allclose(
+        shape(jnp.asarray([1.0, jnp.nan, 3.0, 2.0])), shape(jnp.asarray([1.0, 1.0, 3.0, 2.0])), atol=1e-6
+    )
+    assert np.isfinite(shape(jnp.full(4, jnp.nan))).all()
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(UnknownNameError, match="open_es"):
+        make_strategy("openes", TARGET, 4)
+    with pytest.raises(UnknownNameError, match="centred_rank"):
+        make_strategy("open_es", TARGET, 4, "centered_rank")
+    with pytest.raises(ValueError, match="even number of at least 2, got 5"):
+        make_strategy("open_es", TARGET, 5)
+    with pytest.raises(ValueError, match="use centred_rank"):
+        make_strategy("snes", TARGET, 4, "pairwise_rank")

@@ -1,0 +1,280 @@
+"""Lives, and the two outer loops around them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl import running
+from jaxrl.environments.grid import grid, random_levels
+from jaxrl.errors import UnknownNameError
+from jaxrl.meta import differentiate, evolve, make_tasks
+from jaxrl.meta.evolve import lifetime
+from jaxrl.meta.gradient import outer_loss
+from jaxrl.meta.lifetimes import begin, grow, live
+
+QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
+# Small levels full of objects, so that every rollout has rewards.
+RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
+SMALL = {"num_envs": 4, "num_steps": 6, "num_evaluations": 1, "evaluation_episodes": 2, "network": "table"}
+
+
+def learner(horizon=5, agent="ppo", environment=RICH, **settings):
+    per_iteration = SMALL["num_envs"] * SMALL["num_steps"]
+    settings = {**SMALL, "total_steps": horizon * per_iteration, **settings}
+    return jaxrl.trainer(agent, environment, **settings)
+
+
+def lpg(**settings):
+    return learner(agent="lpg", num_outputs=3, objective_size=4, optimiser="sgd", learning_rate=5.0, **settings)
+
+
+def clipped(**settings):
+    return learner(**{"num_epochs": 2, "num_minibatches": 1, "learning_rate": 0.1, **settings})
+
+
+@pytest.fixture(scope="module")
+def drift_evolution():
+    tasks = make_tasks(RICH, (2, 4))
+    trainer = clipped(surrogate="learned_drift")
+    return evolve(
+        trainer, tasks, population_size=4, num_generations=4, num_evaluations=2, evaluation_tasks=3, deviation=0.5
+    )
+
+
+# --- lives ---
+
+
+def test_one_life_is_one_run():
+    trainer = clipped(horizon=5, learning_rate=0.03)
+    tasks = make_tasks(trainer.environment, 5, lambda key: trainer.environment.params)
+    key = jax.random.key(7)
+    life = begin(trainer, tasks, key, trainer.hyperparameters)
+    grown, _ = jax.jit(lambda life: grow(trainer, life, trainer.hyperparameters, 5))(life)
+    run_key = jax.random.split(jax.random.fold_in(key, 0))[1]
+    whole = jax.jit(trainer.run)(run_key, trainer.hyperparameters)
+    # Annealing and progress included: horizon 5 is the trainer's own.
+    for one, two in zip(jax.tree.leaves(grown.run.agent), jax.tree.leaves(whole.state.agent), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finished_life_is_followed_by_another_in_its_place():
+    trainer = clipped()
+    tasks = make_tasks(RICH, (2, 5))
+    hp = trainer.hyperparameters
+    life = begin(trainer, tasks, jax.random.key(1), hp)
+    step = jax.jit(lambda life: live(trainer, tasks, life, hp, 1)[:2])
+    seen = []
+    for _ in range(20):
+        horizon, age, births = int(life.task.horizon), int(life.age), int(life.births)
+        before, level = life, life.task.environment
+        life, outcome = step(life)
+        assert bool(outcome.finished) == (age + 1 == horizon)
+        if outcome.finished:
+            assert int(life.age) == 0 and int(life.births) == births + 1
+            assert not np.array_equal(level.reward, life.task.environment.reward)
+            assert not np.any(np.asarray(life.run.agent.params["actor"]))
+            seen.append(horizon)
+        else:
+            assert int(life.age) == age + 1 and int(life.births) == births
+            np.testing.assert_array_equal(level.reward, life.task.environment.reward)
+            assert np.any(np.asarray(life.run.agent.params["actor"]) != np.asarray(before.run.agent.params["actor"]))
+    assert len(set(seen)) > 1 and set(seen) <= {2, 3, 4, 5}
+
+
+def test_horizons_are_rounded_up_to_whole_unrolls():
+    trainer = clipped()
+    tasks = make_tasks(RICH, (2, 7))
+    born = jax.vmap(lambda key: begin(trainer, tasks, key, trainer.hyperparameters, unroll=3).task.horizon)
+    assert set(np.asarray(born(jax.random.split(jax.random.key(0), 64))).tolist()) == {3, 6, 9}
+
+
+def test_outcomes_average_the_lives_that_ended():
+    trainer = clipped(environment="bandit/bernoulli", num_steps=4)
+    tasks = make_tasks(trainer.environment, 2)
+    outcome = jax.jit(lambda key: lifetime(trainer, tasks, key, trainer.hyperparameters, 5))(jax.random.key(0))
+    # Five iterations are two lives of two and a fifth that does not count.
+    assert bool(outcome.finished) and 0.0 <= float(outcome.final[0]) <= 1.0
+    assert int(outcome.horizon) == 2
+
+
+def test_horizons_are_log_uniform_integers():
+    tasks = make_tasks("bandit/bernoulli", (10, 1000))
+    drawn = np.asarray(jax.vmap(lambda key: tasks.sample(key).horizon)(jax.random.split(jax.random.key(0), 4000)))
+    assert drawn.min() >= 10 and drawn.max() <= 1000
+    np.testing.assert_allclose(np.mean(np.log(drawn)), np.log(np.sqrt(10 * 1000)), atol=0.1)
+
+
+# --- evolution ---
+
+
+def test_both_of_a_pair_face_the_same_tasks_and_random_numbers():
+    # With next to no noise both are the same candidate: equal fitness, no winner, no step.
+    trainer = clipped(surrogate="learned_drift")
+    study = evolve(
+        trainer, make_tasks(RICH, (2, 4)), population_size=4, num_generations=2, num_evaluations=1,
+        evaluation_tasks=2, deviation=1e-20,
+    )  # fmt: skip
+    state = study.init(jax.random.key(0), study.hyperparameters)
+    after, (metrics, _) = jax.jit(study.step)(state, study.hyperparameters, 0)
+    np.testing.assert_array_equal(state.search.mean, after.search.mean)
+    # Pairs have tasks of their own.
+    assert float(metrics["fitness_deviation"]) > 0.0
+
+
+def test_evolution_finds_a_hyperparameter_that_is_known_to_matter():
+    # An entropy bonus far too high keeps the policy of a bandit uniform.
+    trainer = clipped(environment="bandit/bernoulli", num_steps=16, anneal_learning_rate=False)
+    trainer = trainer.rebuild(entropy_coefficient=3.0)
+    study = evolve(
+        trainer, make_tasks("bandit/bernoulli", 10), leaf="entropy_coefficient", population_size=16,
+        num_generations=40, num_evaluations=2, evaluation_tasks=32, deviation=0.3, learning_rate=0.2,
+    )  # fmt: skip
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    assert float(study.value(result.state)) < 1.0
+    untrained = study.test(jax.random.key(5), jnp.asarray(3.0), study.hyperparameters, 64)
+    trained = study.test(jax.random.key(5), study.value(result.state), study.hyperparameters, 64)
+    assert float(trained.final.mean()) > float(untrained.final.mean()) + 0.1
+
+
+def test_meta_seeds_and_outer_settings_are_axes_of_a_sweep(drift_evolution):
+    swept = jaxrl.sweep(drift_evolution, seeds=2, hyperparameters={"outer.evolution.deviation": [0.1, 0.5]}, **QUIET)
+    group = swept.groups[0]
+    assert group.result.state.search.mean.shape[0] == 4
+    np.testing.assert_allclose(group.result.metrics["search_deviation"][:, 0], [0.1, 0.1, 0.5, 0.5], rtol=1e-5)
+    table = swept.table
+    assert len(table) == 8 and {"steps", "return"} & set(table.columns)
+    # Held-out tasks are the same for all: the untrained value of one seed scores the same under either setting.
+    alone = jax.jit(drift_evolution.run)(jax.random.key(1), drift_evolution.hyperparameters)
+    np.testing.assert_allclose(alone.state.search.mean, group.result.state.search.mean[3], rtol=1e-4, atol=1e-5)
+
+
+def test_devices_do_not_change_numbers(drift_evolution):
+    one = jaxrl.sweep(drift_evolution, seeds=2, max_devices=1, **QUIET).groups[0].result
+    two = jaxrl.sweep(drift_evolution, seeds=2, max_devices=2, **QUIET).groups[0].result
+    np.testing.assert_allclose(one.state.search.mean, two.state.search.mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["evolve", "differentiate"])
+def test_stopped_meta_training_resumes_to_the_same_end(kind, drift_evolution, tmp_path, monkeypatch):
+    study = drift_evolution
+    if kind == "differentiate":
+        study = gradient_study(num_meta_steps=4)
+    options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
+    straight = jaxrl.sweep(study, seeds=2, **QUIET).groups[0].result
+    calls = []
+
+    def stop(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "_advance_bar", stop)
+        with pytest.raises(KeyboardInterrupt):
+            jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None)
+    resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0].result
+    plain = lambda tree: jax.tree.leaves(jax.tree.map(_data, tree))  # noqa: E731
+    for one, two in zip(plain(straight), plain(resumed), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def _data(leaf):
+    leaf = jnp.asarray(leaf)
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+# --- meta-gradients ---
+
+
+def gradient_study(**settings):
+    settings = {"num_agents": 3, "unroll": 2, "num_meta_steps": 2, "num_evaluations": 1, **settings}
+    return differentiate(lpg(), make_tasks(RICH, (2, 6)), evaluation_tasks=2, critic_network="table", **settings)
+
+
+def difference_and_derivative(study, seed=0):
+    """Finite difference and derivative of one agent's outer loss along a random direction, in float64."""
+    parts = study.init.args[0]
+    hp = study.hyperparameters
+    state = study.init(jax.random.key(seed), hp)
+    life, critic = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (state.lives, state.critics))
+    value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), state.value)
+    flat, unravel = jax.flatten_util.ravel_pytree(value)
+    direction = jax.random.normal(jax.random.key(seed + 1), flat.shape)
+    direction /= jnp.linalg.norm(direction)
+
+    @jax.jit
+    def loss(distance):
+        return outer_loss(parts, unravel(flat + distance * direction), jax.random.key(9), life, critic, hp)[0]
+
+    step = 1e-5
+    return (loss(step) - loss(-step)) / (2 * step), jax.grad(loss)(0.0)
+
+
+@pytest.mark.parametrize("unroll", [1, 2, 5])
+def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll):
+    with jax.enable_x64(True):
+        study = gradient_study(
+            unroll=unroll, entropy_coefficient=0.03, regularisers={"policy_target_square": 0.01, "output_entropy": 0.1}
+        )
+        difference, derivative = difference_and_derivative(study)
+    assert abs(derivative) > 1e-6
+    np.testing.assert_allclose(derivative, difference, rtol=1e-4)
+
+
+@pytest.mark.parametrize("leaf", ["discount", "gae_lambda", "entropy_coefficient", "objective"])
+def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
+    # Through advantages, targets and old log probabilities of later updates as well.
+    with jax.enable_x64(True):
+        trainer = clipped(
+            surrogate="learned_drift", anneal_learning_rate=False, optimiser="sgd", learning_rate=2.0, num_epochs=3
+        )
+        study = differentiate(
+            trainer, make_tasks(RICH, 6), leaf=leaf, num_agents=1, unroll=3, num_meta_steps=2,
+            num_evaluations=1, evaluation_tasks=2, critic_network="table",
+        )  # fmt: skip
+        difference, derivative = difference_and_derivative(study)
+    assert abs(derivative) > 1e-9
+    np.testing.assert_allclose(derivative, difference, rtol=1e-3)
+
+
+def test_everything_that_should_move_moves():
+    study = gradient_study(num_meta_steps=3, learning_rate=1e-2)
+    before = study.init(jax.random.key(0), study.hyperparameters)
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    for name, leaf in result.state.value.items():
+        assert np.any(np.asarray(leaf) != np.asarray(before.value[name])), name
+    assert np.any(np.asarray(result.state.critics.params["critic"]) != 0.0)
+    assert np.any(np.asarray(result.state.lives.run.agent.params["actor"]) != 0.0)
+
+
+def test_an_agent_that_restarts_gets_a_fresh_critic():
+    study = gradient_study(num_agents=4, unroll=2, num_meta_steps=2)
+    state = study.init(jax.random.key(0), study.hyperparameters)
+    after, _ = jax.jit(study.step)(state, study.hyperparameters, 0)
+    restarted = np.asarray(after.lives.age) == 0
+    assert restarted.any() and not restarted.all()
+    moved = np.abs(np.asarray(after.critics.params["critic"])).sum(axis=(1, 2)) > 0
+    assert not moved[restarted].any() and moved[~restarted].all()
+
+
+# --- errors ---
+
+
+def test_bad_settings_are_named():
+    tasks = make_tasks(RICH, 4)
+    with pytest.raises(UnknownNameError, match="population_size"):
+        evolve(clipped(surrogate="learned_drift"), tasks, population=4)
+    with pytest.raises(UnknownNameError, match="gae_lambda"):
+        evolve(clipped(), tasks, leaf="lambda")
+    with pytest.raises(ValueError, match="has no parameters to learn"):
+        evolve(clipped(surrogate="policy_gradient"), tasks)
+    with pytest.raises(UnknownNameError, match="final"):
+        evolve(clipped(surrogate="learned_drift"), tasks, fitness="finals")
+    with pytest.raises(ValueError, match="learns grid/rich, the tasks are of grid/small"):
+        evolve(clipped(surrogate="learned_drift"), make_tasks("grid/small", 4))
+    with pytest.raises(ValueError, match=r"\(5, 2\)"):
+        make_tasks(RICH, (5, 2))
+    with pytest.raises(ValueError, match="tasks are"):
+        differentiate(lpg(), tasks, leaf="environment")
