@@ -120,7 +120,7 @@ def main(names: list[str]) -> None:
         swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
         seconds = time.perf_counter() - began
         timing = swept.groups[0].timing
-        table = swept.table[["seed", "steps"]].assign(method=name, normalised=normalised(swept.table["return"]))
+        table = swept.table[["seed", "steps"]].assign(method=name, normalised=normalised(swept.table["final_return"]))
         table["seconds"] = timing.compile_seconds + timing.run_seconds * table["steps"] / table["steps"].max()
         frames.append(table)
         final = table[table["steps"] == table["steps"].max()]["normalised"].to_numpy()

@@ -96,7 +96,9 @@ def draw(table: pandas.DataFrame, returns: dict[str, float]) -> None:
     axes = figure.subplots()
     for colour, (method, rows) in zip(("C0", "C1"), table.groupby("method", sort=False)):
         for seed, curve in rows.groupby("seed"):
-            axes.plot(curve["generation"], curve["return"], colour, label=method if seed == 0 else None, alpha=0.8)
+            axes.plot(
+                curve["generation"], curve["final_return"], colour, label=method if seed == 0 else None, alpha=0.8
+            )
     for name, value in returns.items():
         axes.axhline(value, color="0.6", linewidth=0.8)
         axes.annotate(name, (OUTER["num_generations"], value), fontsize=8, color="0.4", va="bottom", ha="right")
@@ -121,10 +123,10 @@ def main() -> None:
         began = time.perf_counter()
         swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
         seconds = time.perf_counter() - began
-        table = swept.table[["seed", "steps", "return"]].assign(method=method)
+        table = swept.table[["seed", "steps", "final_return"]].assign(method=method)
         table["generation"] = table["steps"] / study.steps_per_iteration
         frames.append(table)
-        final = table[table["steps"] == table["steps"].max()]["return"]
+        final = table[table["steps"] == table["steps"].max()]["final_return"]
         record[method] = {
             "untrained": untrained(study),
             "trained": final.tolist(),

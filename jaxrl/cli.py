@@ -1,4 +1,4 @@
-"""The command line: train, sweep, pareto, evaluate, resume, plot, list."""
+"""The command line; `jaxrl --help` lists its commands."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,10 +10,21 @@ import tyro
 
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
-from jaxrl.cli_options import COMMANDS, pairs, parse_settings, sweep_options, swept, tune_options, what_to_run
+from jaxrl.cli_options import (
+    COMMANDS,
+    meta_options,
+    outer_to_run,
+    pairs,
+    parse_settings,
+    sweep_options,
+    swept,
+    tune_options,
+    what_to_run,
+)
 from jaxrl.configuration import Configuration
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
+from jaxrl.meta.methods import METHODS
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.objectives.surrogate import SURROGATES
 
@@ -31,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         command = require_name("command", arguments[0], COMMANDS)
-        handler: Callable[[list[str]], None] = globals()[f"_{command}"]
+        handler: Callable[[list[str]], None] = globals()[f"_{command.replace('-', '_')}"]
         handler(arguments[1:])
     except (ValueError, ImportError, FileNotFoundError, CheckpointError, NonFiniteError, IndexError) as error:
         print(f"jaxrl: {error}", file=sys.stderr)
@@ -152,6 +163,63 @@ def _tune(arguments: list[str]) -> None:
     print(f"\nWritten to {directory}: held_out.csv, trials.csv")
 
 
+def _meta_train(arguments: list[str]) -> None:
+    method = what_to_run("meta-train", arguments)
+    outer = outer_to_run(arguments, method)
+    options = meta_options(method, outer)
+    parsed, settings = parse_settings("meta-train", arguments, options)
+    given = {name: getattr(parsed, name) for name, _, item in options if getattr(parsed, name) != item.default}
+    parsed.environment = parsed.tasks
+    _run(
+        "meta",
+        parsed,
+        settings,
+        seeds=tuple(range(parsed.seeds)),
+        hyperparameters=swept(parsed.sweep),
+        horizon=parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon,
+        outer=parsed.outer,
+        outer_settings={name[6:]: value for name, value in given.items() if name.startswith("outer_")},
+    )
+
+
+@dataclass
+class _MetaTestArguments:
+    """Try what was meta-learned on other environments, beside hand-written agents of the best learning rate."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory of `jaxrl meta-train`."""
+    environments: tyro.conf.Positional[tuple[str, ...]]
+    """Environments to learn; each one's own distribution over parameters gives the tasks."""
+    horizon: tuple[int, ...] = ()
+    """Iterations of a life, or two bounds. Default: as in meta-training."""
+    tasks: int = 64
+    """Tasks per environment."""
+    baselines: tuple[str, ...] = ("a2c", "ppo")
+    """Hand-written agents."""
+    learning_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    """Tried for every baseline, on other tasks."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=VALUE: settings of all agents where they differ from meta-training's, such as network=mlp; repeatable."""
+
+
+def _meta_test(arguments: list[str]) -> None:
+    from jaxrl import saved
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.meta.transfer import meta_test
+    from jaxrl.report import write_table
+
+    parsed = tyro.cli(_MetaTestArguments, args=arguments, prog="jaxrl meta-test")
+    use_cpu_cores()
+    horizon = parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon or None
+    table = meta_test(
+        saved.load_sweep(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
+        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
+    )  # fmt: skip
+    write_table(table, parsed.run / "meta_test.csv")
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(f"\nWritten to {parsed.run}: meta_test.csv")
+
+
 @dataclass
 class _PolicyArguments:
     """Choose one policy of a Pareto study, roll it out on fresh episodes, and save it alone."""
@@ -237,9 +305,9 @@ def _plot(arguments: list[str]) -> None:
 class _ListArguments:
     """List what jaxrl knows."""
 
-    what: tyro.conf.Positional[Literal["all", "environments", "agents", "objectives", "aggregators", "algorithms"]] = (
-        "all"
-    )
+    what: tyro.conf.Positional[
+        Literal["all", "environments", "agents", "objectives", "aggregators", "algorithms", "methods"]
+    ] = "all"
     """Which names to list."""
 
 
@@ -251,6 +319,7 @@ def _list(arguments: list[str]) -> None:
         "objectives": {name: build.__doc__ for name, build in SURROGATES.items()},
         "aggregators": {name: build.__doc__ for name, build in AGGREGATORS.items()},
         "algorithms": {name: entry.build.__doc__ for name, entry in ALGORITHMS.items()},
+        "methods": {name: method.description for name, method in METHODS.items()},
     }
     for kind, entries in listed.items():
         if what in ("all", kind):

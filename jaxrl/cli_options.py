@@ -9,14 +9,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
 from jaxrl.errors import require_name
+from jaxrl.meta.methods import METHODS, OUTER, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.training import TrainerConfig
 
-__all__ = ["COMMANDS", "pairs", "parse_settings", "sweep_options", "swept", "tune_options", "what_to_run"]
+__all__ = [
+    "COMMANDS",
+    "meta_options",
+    "outer_to_run",
+    "pairs",
+    "parse_settings",
+    "sweep_options",
+    "swept",
+    "tune_options",
+    "what_to_run",
+]
 
 COMMANDS = {
     "train": "train one agent",
@@ -24,11 +36,13 @@ COMMANDS = {
     "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
     "compare": "several algorithms on several environments under one protocol: table and figures",
     "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
+    "meta-train": "meta-learn what an agent learns by, over whole lives",
+    "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
     "plot": "draw a run's figures again",
-    "list": "list environments, agents, objectives, aggregators and algorithms",
+    "list": "list environments, agents, objectives, aggregators, algorithms and methods",
 }
 
 
@@ -101,6 +115,8 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     """Options for the schedule, the agent's static settings and its traced hyperparameters, by name."""
     if agent in ALGORITHMS:
         return _algorithm_options(agent)
+    if agent in METHODS and METHODS[agent].agent != agent:
+        return {**_setting_options(METHODS[agent].agent), **_preset(METHODS[agent])}
     entry = agent_entry(agent)
     options = [*_static_options(TrainerConfig()), *_static_options(entry.config)]
     docs, defaults = _hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
@@ -110,6 +126,12 @@ def _setting_options(agent: str) -> dict[str, tuple]:
         elif name not in ("objective", "aggregator", "environment"):
             options.append(_option(name, float, _sentence(docs[name]), float(getattr(defaults, name))))
     return {option[0]: option for option in options}
+
+
+def _preset(method: Method) -> dict[str, tuple]:
+    """Options of a method's agent with the method's own defaults."""
+    options = _setting_options(method.agent)
+    return {name: (*options[name][:2], field(default=value)) for name, value in method.settings.items()}
 
 
 def _base_options(command: str) -> list[tuple]:
@@ -172,6 +194,45 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     return options if name in ALGORITHMS else [*options, ("discounted", discounted, field(default=False))]
 
 
+def meta_options(method: str, outer: str) -> list[tuple]:
+    """Options of meta-training: the tasks, and the settings of an outer loop under the prefix `outer_`."""
+    chosen, own = OUTER[outer], METHODS[method].outer_settings if METHODS[method].outer == outer else {}
+    docs = _hyperparameter_docs(chosen.hyperparameters)
+    numbers = chosen.hyperparameters()._asdict().items()
+    described = [*_static_options(chosen.config())]
+    described += [_option(name, float, _sentence(docs[name]), value) for name, value in numbers if np.ndim(value) == 0]
+    described = [option for option in described if isinstance(option[2].default, str | bool | int | float | tuple)]
+    prefixed = [(f"outer_{name}", kind, field(default=own.get(name, item.default))) for name, kind, item in described]
+    horizon = Annotated[
+        tuple[int, ...], tyro.conf.arg(help="Iterations of a life, or two bounds to draw them between.")
+    ]
+    tasks = Annotated[str, tyro.conf.arg(help="Environment whose parameters are the tasks.")]
+    loop = Annotated[Literal["evolution", "gradient"], tyro.conf.arg(help="The outer loop.")]
+    seeds = Annotated[int, tyro.conf.arg(help="Meta-seeds (0, 1, ...).")]
+    swept = Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="NAME=VALUES", help="Traced setting to sweep, such as outer.evolution.deviation=0.05,0.1."
+        ),
+    ]
+    return [
+        ("tasks", tasks, field(default="grid/tiny")),
+        ("horizon", horizon, field(default=(50,))),
+        ("outer", loop, field(default=outer)),
+        ("seeds", seeds, field(default=1)),
+        ("sweep", swept, field(default=())),
+        *prefixed,
+    ]
+
+
+def outer_to_run(arguments: list[str], method: str) -> str:
+    """The outer loop that the command line names, or the method's."""
+    for word, following in pairwise([*arguments, ""]):
+        if word == "--outer" or word.startswith("--outer="):
+            return require_name("outer loop", word.partition("=")[2] or following, OUTER)
+    return METHODS[method].outer
+
+
 def tune_options() -> list[tuple]:
     """Options of a search."""
     ranges = Annotated[
@@ -196,11 +257,13 @@ def what_to_run(command: str, arguments: list[str]) -> str:
     """The agent or algorithm that the command line names first."""
     name = next((word for word in arguments if not word.startswith("-")), "ppo")
     kind = "agent or algorithm" if command in ("pareto", "tune") else "agent"
-    return require_name(kind, name, _runnable(command))
+    return require_name("method" if command == "meta-train" else kind, name, _runnable(command))
 
 
 def _runnable(command: str) -> list[str]:
     """What a command can run."""
+    if command == "meta-train":
+        return [*METHODS]
     return [*AGENTS, *ALGORITHMS] if command in ("pareto", "tune") else [*AGENTS]
 
 
@@ -212,8 +275,11 @@ def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
 
 def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tuple[Any, dict[str, Any]]:
     """Parsed options, and the trainer's settings among them that were given."""
-    settings = _setting_options(what_to_run(command, arguments))
-    parsed = _parse(command, arguments, [*_base_options(command), *extra, *settings.values()])
+    settings, base = _setting_options(what_to_run(command, arguments)), _base_options(command)
+    if command == "meta-train":
+        base = [option for option in base if option[0] != "environment"]
+        settings = {name: option for name, option in settings.items() if name not in schedule_names()}
+    parsed = _parse(command, arguments, [*base, *extra, *settings.values()])
     given = {name: getattr(parsed, name) for name, option in settings.items()}
     given = {name: value for name, value in given.items() if value != settings[name][2].default}
     return parsed, {**given, **pairs(parsed.set)}

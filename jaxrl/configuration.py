@@ -20,9 +20,9 @@ class Configuration:
     """Everything that determines the numbers of a run."""
 
     kind: str
-    """train, sweep or pareto."""
+    """train, sweep, pareto or meta."""
     agent: str
-    """Name of the agent."""
+    """Name of the agent, algorithm or meta-learning method."""
     environment: str
     """Name of the environment."""
     environment_options: dict[str, Any] = field(default_factory=dict)
@@ -43,9 +43,15 @@ class Configuration:
     """Episodes per policy of a Pareto study's final evaluation."""
     discounted: bool = False
     """Whether a front shows discounted returns."""
+    horizon: Any = 50
+    """Iterations of a life in meta-training, or bounds between which they are drawn."""
+    outer: str | None = None
+    """Outer loop of meta-training; None is the method's own."""
+    outer_settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the outer loop that differ from the method's."""
 
     def __post_init__(self) -> None:
-        require_name("kind of run", self.kind, ("train", "sweep", "pareto"))
+        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "meta"))
 
 
 def claim(directory: Path, configuration: Configuration) -> None:

@@ -17,10 +17,11 @@ from jaxrl import designs
 from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.meta.methods import meta_learner
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
 from jaxrl.program import program
-from jaxrl.report import draw_curves, draw_sweep, write_front, write_table
+from jaxrl.report import draw_curves, draw_meta, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
@@ -57,12 +58,16 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
 
 
 def build(configuration: Configuration) -> Trainable:
-    """The trainer or study of a configuration."""
+    """The trainer, study or meta-study of a configuration."""
     environment = make(configuration.environment, **configuration.environment_options)
     if configuration.kind == "pareto" and environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
     if configuration.kind == "pareto" and configuration.agent in ALGORITHMS:
         return study(configuration.agent, environment, **configuration.settings)
+    if configuration.kind == "meta":
+        horizon = configuration.horizon if isinstance(configuration.horizon, int) else tuple(configuration.horizon)
+        rest = (configuration.outer, configuration.outer_settings)
+        return meta_learner(configuration.agent, environment, horizon, *rest, **configuration.settings)
     return trainer(configuration.agent, environment, **configuration.settings)
 
 
@@ -100,6 +105,9 @@ def _sweep(configuration: Configuration, built: Trainable, directory: Path, opti
         return Outcome(built, sweep=swept)
     table = swept.table
     write_table(table, directory / "metrics.csv")
+    if configuration.kind == "meta":
+        draw_meta(table, swept, directory)
+        return Outcome(built, sweep=swept)
     if configuration.kind == "sweep":
         draw_sweep(table, swept, directory)
         return Outcome(built, sweep=swept)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxrl import plotting
 from jaxrl.configuration import write_atomically
+from jaxrl.meta.study import MetaEvaluation, MetaStudy
 from jaxrl.morl.front import Front
 from jaxrl.statistics import summary
 from jaxrl.sweeps import Sweep
@@ -16,7 +17,7 @@ from jaxrl.training import Trainer
 if TYPE_CHECKING:
     from jaxrl.experiment import Outcome
 
-__all__ = ["describe", "draw_curves", "draw_sweep", "front_table", "write_front", "write_table"]
+__all__ = ["describe", "draw_curves", "draw_meta", "draw_sweep", "front_table", "write_front", "write_table"]
 
 
 def front_table(found: Front) -> Any:
@@ -54,6 +55,8 @@ def _final_summary(swept: Sweep) -> Any:
     last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
     by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
     value = return_columns(swept.trainer.environment.spec)
+    if isinstance(swept.trainer, MetaStudy):
+        value = list(MetaEvaluation._fields)
     frames = [summary(last[np.isfinite(last[column])], by, column).assign(value=column) for column in value]
     import pandas
 
@@ -86,6 +89,14 @@ def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
     if len(swept.names) == 2:
         x, y = swept.names
         plotting.save(plotting.sweep_heatmap(table, x, y, column), figures(directory) / "heatmap.png")
+
+
+def draw_meta(table: Any, swept: Sweep, directory: Path) -> None:
+    """Held-out return over environment steps of every setting of a meta-study."""
+    figure = plotting.learning_curves(
+        table, value="final_return", title=f"held out: {swept.trainer.environment.spec.name}"
+    )
+    plotting.save(figure, figures(directory) / "curve_final_return.png")
 
 
 def write_front(found: Front, directory: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
+from jaxrl.meta.study import MetaEvaluation
 from jaxrl.morl.study import FrontEvaluation
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
     return ["return"] if spec.num_objectives == 1 else [f"return_{name}" for name in spec.objective_names]
 
 
-def evaluation_columns(evaluation: Evaluation | FrontEvaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
-    """Columns of evaluations whose leading axes are flattened to rows: returns, or the measures of a front."""
+def evaluation_columns(
+    evaluation: Evaluation | FrontEvaluation | MetaEvaluation, spec: EnvironmentSpec
+) -> dict[str, np.ndarray]:
+    """Columns of evaluations whose leading axes are flattened to rows: returns, or the measures of a front or
+    of meta-training."""
     if not isinstance(evaluation, Evaluation):
         return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}
     columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}

@@ -304,11 +304,11 @@ def evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any
 
 def evaluate_where(
     due: Bool[Array, ""], evaluate: Callable, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree
-) -> Evaluation:
+) -> PyTree:
     """The evaluation where it is due, else NaN, by a branch as long as `due` is not batched."""
     shapes = jax.eval_shape(evaluate, key, agent_state, hyperparameters)
 
-    def skipped(*_: Any) -> Evaluation:
+    def skipped(*_: Any) -> PyTree:
         return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
 
     return jax.lax.cond(due, evaluate, skipped, key, agent_state, hyperparameters)

@@ -28,7 +28,11 @@ from jaxrl.morl.problem import Problem, make_problem, measure
 MEMBERS: dict[str, Any] = {"num_steps": 64, "num_epochs": 4, "num_minibatches": 4, "learning_rate": 1e-3}
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "minecart": ("minecart-v0", {"entropy_coefficient": 0.01, "discount": 0.98}),
-    "lunar-lander": ("mo-lunar-lander-v3", {"entropy_coefficient": 0.01, "discount": 0.99}),
+    # Shaping sums to hundreds: without a scale the critic's loss would take up all of the clipped gradient.
+    "lunar-lander": (
+        "mo-lunar-lander-v3",
+        {"entropy_coefficient": 0.01, "discount": 0.99, "normalise_observations": True, "normalise_rewards": True},
+    ),
 }
 STUDIES: dict[str, dict[str, Any]] = {
     "population": {"num_envs": 16, "num_members": 6, "evaluation_episodes": 8},
@@ -50,6 +54,8 @@ class Arguments:
     """Where to learn."""
     peer_steps: int = 30_000
     """Environment steps of the peer."""
+    peer_evaluations: int = 5
+    """Times that the peer's front is measured, the last at the end."""
     study_steps: int = 4_000_000
     """Environment steps of one seed of a whole study, all members counted."""
     seeds: int = 3
@@ -72,7 +78,7 @@ def run_peer(problem: Problem, arguments: Arguments) -> dict[str, Any]:
         "num_threads": 2,
         "num_weights": arguments.num_weights,
         "total_steps": arguments.peer_steps,
-        "chunk": arguments.peer_steps // 5,
+        "chunk": arguments.peer_steps // arguments.peer_evaluations,
         "evaluation_episodes": arguments.episodes,
     }
     outcome = run_contender(interpreter("morl-baselines"), "_morl_baselines_envelope.py", settings)

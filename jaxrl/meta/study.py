@@ -15,14 +15,13 @@ import numpy as np
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.evaluation import Evaluation
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
 from jaxrl.training import Result, Trainer, evaluate_where, evaluation_due, evaluation_iterations
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["MetaHyperparameters", "MetaStudy", "default_initial", "meta_study", "validate_meta"]
+__all__ = ["MetaEvaluation", "MetaHyperparameters", "MetaStudy", "default_initial", "meta_study", "validate_meta"]
 
 
 class MetaHyperparameters(NamedTuple):
@@ -42,13 +41,28 @@ class MetaHyperparameters(NamedTuple):
         return self.training.weights
 
 
+class MetaEvaluation(NamedTuple):
+    """Means over held-out tasks of what agents come to that learn with the meta-learned value; rewards are weighted.
+
+    Attributes:
+        final_return: mean return of the episodes that finished last in a life.
+        return_deviation: its standard deviation over tasks.
+        lifetime_return: mean return over the life.
+        worst_quarter: mean final return of the worst quarter of tasks.
+    """
+
+    final_return: Float[Array, "*batch"]
+    return_deviation: Float[Array, "*batch"]
+    lifetime_return: Float[Array, "*batch"]
+    worst_quarter: Float[Array, "*batch"]
+
+
 class MetaStudy(NamedTuple):
     """One meta-training program.
 
     Attributes:
         init: `(key, hyperparameters) -> state`.
-        step: `(state, hyperparameters, index) -> (state, (metrics, Evaluation))`; an evaluation is the mean over
-            held-out tasks of the final return of agents that learn with what was meta-learned.
+        step: `(state, hyperparameters, index) -> (state, (metrics, MetaEvaluation))`.
         run: `(key, hyperparameters) -> Result`: one program.
         value: `state -> value of the learned leaf`.
         test: `(key, value, hyperparameters, num_tasks, tasks=None) -> Outcome [task, ...]`: agents that learn with it,
@@ -66,7 +80,9 @@ class MetaStudy(NamedTuple):
     """
 
     init: Callable[[PRNGKeyArray, MetaHyperparameters], PyTree]
-    step: Callable[[PyTree, MetaHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict[str, Array], Evaluation]]]
+    step: Callable[
+        [PyTree, MetaHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict[str, Array], MetaEvaluation]]
+    ]
     run: Callable[[PRNGKeyArray, MetaHyperparameters], Result]
     value: Callable[[PyTree], PyTree]
     test: Callable[..., Outcome]
@@ -129,23 +145,19 @@ def meta_study(
         inner = hyperparameters.training._replace(**{leaf: value})
         return learn_tasks(trainer, other_tasks or tasks, key, inner, num_tasks)
 
-    total, per_iteration = rest["num_iterations"], rest["steps_per_iteration"]
+    total = rest["num_iterations"]
 
-    def evaluate(key: PRNGKeyArray, state: PyTree, hyperparameters: MetaHyperparameters) -> Evaluation:
+    def evaluate(key: PRNGKeyArray, state: PyTree, hyperparameters: MetaHyperparameters) -> MetaEvaluation:
         outcome = test(key, value(state), hyperparameters, config.evaluation_tasks)
-        return Evaluation(
-            returns=outcome.final.mean(axis=0),
-            deviation=outcome.final.std(axis=0),
-            discounted_returns=outcome.area.mean(axis=0),
-            length=outcome.horizon.mean(),
-            steps=jnp.zeros(()),
-        )
+        final, area = (leaf @ hyperparameters.weights for leaf in (outcome.final, outcome.area))
+        worst = jnp.sort(final)[: max(1, config.evaluation_tasks // 4)]
+        return MetaEvaluation(final.mean(), final.std(), area.mean(), worst.mean())
 
     def step(state: PyTree, hyperparameters: MetaHyperparameters, index: Array) -> tuple:
         state, metrics = learn(state, hyperparameters, index)
         due = evaluation_due(index, config.num_evaluations, total)
         evaluation = evaluate_where(due, evaluate, held_out_key(), state, hyperparameters)
-        return state, (metrics, evaluation._replace(steps=(index + 1.0) * per_iteration))
+        return state, (metrics, evaluation)
 
     def run(key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> Result:
         state, (metrics, evaluation) = jax.lax.scan(

@@ -1,0 +1,140 @@
+"""Meta-learning methods by name: an agent, the leaf that is learnt, and the outer loop of the paper."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
+from jaxrl.errors import require_name
+from jaxrl.meta.evolution import EvolutionHyperparameters
+from jaxrl.meta.evolve import EvolutionConfig, evolve
+from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differentiate
+from jaxrl.meta.study import MetaStudy
+from jaxrl.meta.tasks import make_tasks
+from jaxrl.training import Trainer, TrainerConfig, trainer
+
+__all__ = ["METHODS", "OUTER", "Method", "Outer", "learner", "meta_learner"]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """An outer loop: its builder, static settings and traced ones."""
+
+    build: Any
+    config: type
+    hyperparameters: type
+
+    @property
+    def names(self) -> set[str]:
+        """Its settings."""
+        return {item.name for item in fields(self.config)} | set(self.hyperparameters._fields)
+
+
+OUTER: dict[str, Outer] = {
+    "evolution": Outer(evolve, EvolutionConfig, EvolutionHyperparameters),
+    "gradient": Outer(differentiate, GradientConfig, GradientHyperparameters),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        description: what is learnt, and the source.
+        agent: name of the agent.
+        outer: name of the outer loop.
+        settings: of the agent.
+        outer_settings: of the outer loop.
+        leaf: the field of the agent's hyperparameters that is learnt.
+    """
+
+    description: str
+    agent: str
+    outer: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    outer_settings: dict[str, Any] = field(default_factory=dict)
+    leaf: str = "objective"
+
+
+# Published settings of the outer loops: LPO's and TA-LPG's by evolution, LPG's by meta-gradient.
+_LPG_REGULARISERS = {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3}
+_DRIFT = {"shaping": "z_score", "learning_rate": 0.03, "deviation": 0.03}
+
+METHODS: dict[str, Method] = {
+    "lpg": Method(
+        "the update rule, by meta-gradient (arXiv 2007.08794)",
+        "lpg",
+        "gradient",
+        outer_settings={"entropy_coefficient": 0.05, "regularisers": _LPG_REGULARISERS},
+    ),
+    "ta_lpg": Method(
+        "an update rule that reads progress and horizon, by evolution (arXiv 2402.05828)", "ta_lpg", "evolution"
+    ),
+    "lpo": Method(
+        "a drift, by evolution (arXiv 2210.05639)", "ppo", "evolution", {"surrogate": "learned_drift"}, _DRIFT
+    ),
+    "ta_lpo": Method(
+        "a drift that reads progress, by evolution (arXiv 2402.05828)",
+        "ppo",
+        "evolution",
+        {"surrogate": "time_aware_drift"},
+        _DRIFT,
+    ),
+}
+
+
+def learner(
+    method: str | Method, environment: str | Environment, horizon: int | tuple[int, int], **settings: Any
+) -> Trainer:
+    """The agent of a method, whose own run is as long as the longest life.
+
+    Raises:
+        UnknownNameError: for an unknown method or setting, with the nearest match.
+        ValueError: for a setting that the horizon decides, or values that do not fit.
+    """
+    found = method if isinstance(method, Method) else METHODS[require_name("method", method, METHODS)]
+    for name in ("total_steps", "num_evaluations"):
+        if name in settings:
+            raise ValueError(f"{name} is decided by the horizon of the tasks and cannot be set")
+    environment = make(environment) if isinstance(environment, str) else environment
+    settings = {**found.settings, **settings}
+    longest = horizon if isinstance(horizon, int) else max(horizon)
+    # One iteration first: it tells how many environment steps an iteration has.
+    short = trainer(found.agent, environment, total_steps=2**31 - 1, num_evaluations=1, **settings)
+    return short.rebuild(total_steps=longest * short.steps_per_iteration)
+
+
+def meta_learner(
+    method: str,
+    environment: str | Environment,
+    horizon: int | tuple[int, int] = 50,
+    outer: str | None = None,
+    outer_settings: dict[str, Any] | None = None,
+    **settings: Any,
+) -> MetaStudy:
+    """Builds a meta-study by the name of its method.
+
+    Args:
+        method: a name of `METHODS`.
+        environment: whose parameters are the tasks, or its name.
+        horizon: iterations of every life, or bounds between which they are drawn log-uniformly.
+        outer: evolution or gradient; default the paper's.
+        outer_settings: of the outer loop, by name.
+        settings: of the agent, by name.
+
+    Raises:
+        UnknownNameError: for an unknown method, outer loop or setting, with the nearest match.
+        ValueError: for values that do not fit.
+    """
+    found = METHODS[require_name("method", method, METHODS)]
+    chosen = OUTER[require_name("outer loop", outer or found.outer, OUTER)]
+    own = found.outer_settings if (outer or found.outer) == found.outer else {}
+    inner = learner(found, environment, horizon, **settings)
+    tasks = make_tasks(inner.environment, horizon)
+    return chosen.build(inner, tasks, found.leaf, **{**own, **(outer_settings or {})})
+
+
+def schedule_names() -> set[str]:
+    """Settings of a trainer's schedule that lives have no use for."""
+    return {item.name for item in fields(TrainerConfig)} - {"auto_reset", "pool_size"}

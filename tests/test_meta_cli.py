@@ -1,0 +1,53 @@
+import json
+
+import pandas
+import pytest
+
+import jaxrl
+from jaxrl.cli import main
+
+SMALL = ["--horizon", "2", "--num-envs", "4", "--num-steps", "6", "--network", "table", "--progress", "False"]
+OUTER = ["--outer-population-size", "2", "--outer-num-generations", "2", "--outer-num-evaluations", "1"]
+OUTER += ["--outer-evaluation-tasks", "2"]
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    out = tmp_path_factory.mktemp("meta") / "run"
+    arguments = ["meta-train", "lpo", *SMALL, *OUTER, "--num-minibatches", "1", "--seeds", "2", "--out", str(out)]
+    assert main(arguments) == 0
+    return out
+
+
+def test_a_run_directory_repeats_and_returns_what_was_learned(run_directory):
+    record = json.loads((run_directory / "configuration.json").read_text())["configuration"]
+    assert record["kind"] == "meta" and record["agent"] == "lpo" and record["environment"] == "grid/tiny"
+    assert record["outer_settings"]["num_generations"] == 2 and record["horizon"] == 2
+    table = pandas.read_csv(run_directory / "metrics.csv")
+    assert sorted(table["seed"]) == [0, 1] and table["final_return"].notna().all()
+    assert (run_directory / "figures" / "curve_final_return.png").exists()
+    learned = jaxrl.load_sweep(run_directory).learned(1)
+    assert learned["hidden"].shape == (8, 128)
+
+
+def test_meta_test_compares_on_other_environments(run_directory, capsys):
+    arguments = ["meta-test", str(run_directory), "grid/small", "bandit/bernoulli", "--tasks", "3"]
+    assert main([*arguments, "--baselines", "a2c", "--learning-rates", "0.1", "0.01"]) == 0
+    table = pandas.read_csv(run_directory / "meta_test.csv")
+    assert set(table["environment"]) == {"grid/small", "bandit/bernoulli"} and len(table) == 6
+    assert {"learned", "untrained"} < set(table["contender"])
+    assert (table["low"] <= table["iqm"]).all() and (table["iqm"] <= table["high"]).all()
+    assert "a2c, learning rate 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["meta-train", "lgp"], "lpg"),
+        (["meta-train", "lpg", "--outer", "evolutoin"], "evolution"),
+        (["meta-train", "lpg", *SMALL, "--outer-unroll", "0"], "unroll must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, named, capsys, tmp_path):
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert named in capsys.readouterr().err
