@@ -38,10 +38,10 @@ BASELINES = {"no drift": "unclipped", "PPO": "clip", "DPO": "drift"}
 LEARNED = {"LPO": "learned_drift", "LPO from PPO": "learned_drift_from_clip"}
 OUTER = {
     "population_size": 64,
-    "num_generations": 120,
+    "num_generations": 60,
     "learning_rate": 0.03,
     "deviation": 0.05,
-    "num_evaluations": 12,
+    "num_evaluations": 6,
     "evaluation_tasks": HELD_OUT,
 }
 
