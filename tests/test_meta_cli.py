@@ -5,6 +5,7 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
+from tests.grids import quick_compilation  # noqa: F401
 
 SMALL = ["--horizon", "2", "--num-envs", "4", "--num-steps", "6", "--network", "table", "--progress", "False"]
 OUTER = ["--outer-population-size", "2", "--outer-num-generations", "2", "--outer-num-evaluations", "1"]
