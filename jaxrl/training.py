@@ -29,6 +29,7 @@ __all__ = [
     "evaluate_where",
     "evaluation_due",
     "evaluation_iterations",
+    "scan_steps",
     "trainer",
 ]
 
@@ -284,10 +285,25 @@ def _train_on(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
 
 
 def _finish(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
-    state, (metrics, evaluation) = jax.lax.scan(
-        lambda state, index: _step(parts, state, hyperparameters, index), state, jnp.arange(parts.num_iterations)
-    )
     rows = evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
+    return scan_steps(partial(_step, parts), state, hyperparameters, parts.num_iterations, rows)
+
+
+def scan_steps(
+    step: Callable, state: PyTree, hyperparameters: Any, num_iterations: int, rows: Int[np.ndarray, " evaluation"]
+) -> Result:
+    """A whole run as a scan of `step: (state, hyperparameters, index) -> (state, (metrics, evaluation))`.
+
+    Args:
+        step: one iteration.
+        state: before the first.
+        hyperparameters: traced.
+        num_iterations: iterations.
+        rows: indices of those that end with an evaluation.
+    """
+    state, (metrics, evaluation) = jax.lax.scan(
+        lambda state, index: step(state, hyperparameters, index), state, jnp.arange(num_iterations)
+    )
     return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
 
 

@@ -1,17 +1,17 @@
 """How an agent with a network and a distribution acts, whatever it learns by."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Rollout
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic
+from jaxrl.networks import ActorCritic, actor_critic
 from jaxrl.normalisation import normalise
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Acting", "Score", "act", "explore", "score", "see", "value"]
+__all__ = ["Acting", "Score", "act", "explore", "make_acting", "score", "see", "value"]
 
 
 class Score(NamedTuple):
@@ -32,6 +32,35 @@ class Acting(NamedTuple):
     spec: EnvironmentSpec
     distribution: Distribution
     network: ActorCritic
+
+
+def make_acting(
+    spec: EnvironmentSpec, config: Any, distribution: Distribution, num_values: int, **network_settings: Any
+) -> Acting:
+    """Policy and second head of `num_values` outputs, with the network settings that all agents' configs have.
+
+    Args:
+        spec: the environment's spec.
+        config: with `network`, `hidden_sizes`, `activation`, `shared_torso` and `channels`.
+        distribution: of actions.
+        num_values: outputs of the second head.
+        network_settings: further ones of `actor_critic`.
+    """
+    network = actor_critic(
+        spec.observation,
+        distribution.num_parameters,
+        num_values,
+        network=config.network,
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        shared_torso=config.shared_torso,
+        channels=config.channels,
+        num_preferences=spec.num_objectives,
+        shared_parameters=distribution.shared_parameters,
+        initial_shared=distribution.initial_shared,
+        **network_settings,
+    )
+    return Acting(spec, distribution, network)
 
 
 def see(state: PyTree, observation: Array) -> Array:

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 from jaxrl import distributions
+from jaxrl.agents.acting import make_acting
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.networks import ActorCritic
 from jaxrl.normalisation import RewardScale, RunningStatistics
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
 from jaxrl.types import PyTree
@@ -49,22 +50,15 @@ class Parts(NamedTuple):
 def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
     """Distribution, network, aggregator and surrogate for an environment."""
     distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
-    network = actor_critic(
-        spec.observation,
-        distribution.num_parameters,
+    acting = make_acting(
+        spec,
+        config,
+        distribution,
         1 if config.scalarise == "before_estimation" else spec.num_objectives,
-        network=config.network,
-        hidden_sizes=config.hidden_sizes,
-        activation=config.activation,
-        shared_torso=config.shared_torso,
         recurrent_size=config.recurrent_size,
-        channels=config.channels,
         conditioning=config.conditioning if config.condition_on_weights else "none",
         hyper_features=config.hyper_features,
         hyper_hidden=config.hyper_hidden,
-        num_preferences=spec.num_objectives,
-        shared_parameters=distribution.shared_parameters,
-        initial_shared=distribution.initial_shared,
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
-    return Parts(spec, config, distribution, network, aggregator, surrogate)
+    return Parts(spec, config, distribution, acting.network, aggregator, surrogate)

@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import distributions
-from jaxrl.agents.acting import Acting, act, explore, score, value
+from jaxrl.agents.acting import Acting, act, explore, make_acting, score, value
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.on_policy_update import make_optimiser
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.networks import actor_critic
 from jaxrl.objectives.lpg import learned_policy_gradient
 from jaxrl.objectives.trajectory import Heads, Trajectory, TrajectoryObjective, advantage_actor_critic
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -122,27 +121,14 @@ def trajectory_agent(
         build = OBJECTIVES[require_name("trajectory objective", objective, OBJECTIVES)]
         objective = build(config.num_outputs, config.objective_size)
     distribution = distributions.for_space(spec.action)
-    network = actor_critic(
-        spec.observation,
-        distribution.num_parameters,
-        objective.num_outputs,
-        network=config.network,
-        hidden_sizes=config.hidden_sizes,
-        activation=config.activation,
-        shared_torso=config.shared_torso,
-        channels=config.channels,
-        num_preferences=spec.num_objectives,
-        shared_parameters=distribution.shared_parameters,
-        initial_shared=distribution.initial_shared,
-    )
-    acting = Acting(spec, distribution, network)
+    acting = make_acting(spec, config, distribution, objective.num_outputs)
     parts = Parts(acting, config, objective)
     hyperparameters = TrajectoryHyperparameters(
         weights=default_weights(spec.num_objectives), objective=objective.init(None)
     )._replace(**(defaults or {}))
     return Agent(
         init=partial(init, parts),
-        memory=network.memory,
+        memory=acting.network.memory,
         noise=distribution.noise,
         explore=partial(explore, acting),
         action=distribution.action,

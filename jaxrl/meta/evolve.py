@@ -87,9 +87,9 @@ def evolve(
 ) -> MetaStudy:
     """Evolves a leaf of an agent's hyperparameters over whole lives.
 
-    In every generation each pair of candidates μ ± σε faces the same fresh tasks with the same random numbers; places
-    whose life ends before the longest horizon restart on another task, so that mixed horizons waste nothing. Fitness
-    is a weighted sum of what lives came to (`FITNESS`).
+    In every generation each pair of candidates μ ± σε faces the same fresh tasks with the same random numbers. All
+    learn for the longest horizon; where a life ends before, another begins in its place on another task, and fitness is
+    the mean over lives that ended, a weighted sum of what they came to (`FITNESS`).
 
     Args:
         trainer: how agents learn; its environment must be the tasks'.

@@ -18,7 +18,7 @@ from jaxrl.errors import require_name
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
-from jaxrl.training import Result, Trainer, evaluate_where, evaluation_due, evaluation_iterations
+from jaxrl.training import Result, Trainer, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["MetaEvaluation", "MetaHyperparameters", "MetaStudy", "default_initial", "meta_study", "validate_meta"]
@@ -160,11 +160,8 @@ def meta_study(
         return state, (metrics, evaluation)
 
     def run(key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> Result:
-        state, (metrics, evaluation) = jax.lax.scan(
-            lambda state, index: step(state, hyperparameters, index), init(key, hyperparameters), jnp.arange(total)
-        )
         rows = evaluation_iterations(config.num_evaluations, total)
-        return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
+        return scan_steps(step, init(key, hyperparameters), hyperparameters, total, rows)
 
     return MetaStudy(
         init=init,

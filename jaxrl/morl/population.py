@@ -17,9 +17,9 @@ from jaxrl.morl import archive as archives
 from jaxrl.morl.archive import Archive
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
+from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
 from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer
+from jaxrl.training import Trainer, scan_steps
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Method", "Phase", "population"]
@@ -92,7 +92,7 @@ def population(trainer: Trainer, method: Method, problem: Problem, capacity: int
     return Study(
         init=init,
         step=step,
-        run=run_study(init, step, trainer.evaluation_iterations, trainer.num_iterations),
+        run=lambda key, hp: scan_steps(step, init(key, hp), hp, trainer.num_iterations, trainer.evaluation_iterations),
         evaluate=partial(_evaluate, parts),
         policy=_policy,
         hyperparameters=StudyHyperparameters(trainer.hyperparameters, algorithm),

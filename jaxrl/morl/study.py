@@ -8,23 +8,19 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem, measure
-from jaxrl.training import Trainer
+from jaxrl.training import Result, Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "FrontEvaluation",
     "Study",
     "StudyHyperparameters",
-    "StudyResult",
     "evaluate_front",
-    "run_study",
 ]
 
 
@@ -61,20 +57,6 @@ class FrontEvaluation(NamedTuple):
     cardinality: Float[Array, "*batch"]
 
 
-class StudyResult(NamedTuple):
-    """What a whole study returns.
-
-    Attributes:
-        state: the final state.
-        evaluation: one entry per evaluation.
-        metrics: by name, one entry per iteration.
-    """
-
-    state: PyTree
-    evaluation: FrontEvaluation
-    metrics: dict[str, Array]
-
-
 class Study(NamedTuple):
     """One study program.
 
@@ -82,7 +64,7 @@ class Study(NamedTuple):
         init: `(key, hyperparameters) -> state`.
         step: `(state, hyperparameters, index) -> (state, (metrics, FrontEvaluation))`; `index` counts iterations and
             stays outside every vmap.
-        run: `(key, hyperparameters) -> StudyResult`: one program.
+        run: `(key, hyperparameters) -> Result`: one program.
         evaluate: `(key, state, hyperparameters, num_episodes) -> (points [policy, objective], mask [policy],
             weights [policy, objective])`: fresh episodes of every policy that the study offers.
         policy: `(state, hyperparameters, index) -> (agent state, agent hyperparameters)` of one of them.
@@ -98,7 +80,7 @@ class Study(NamedTuple):
 
     init: Callable[[PRNGKeyArray, StudyHyperparameters], PyTree]
     step: Callable[[PyTree, StudyHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict, FrontEvaluation]]]
-    run: Callable[[PRNGKeyArray, StudyHyperparameters], StudyResult]
+    run: Callable[[PRNGKeyArray, StudyHyperparameters], Result]
     evaluate: Callable[..., tuple[Array, Array, Array]]
     policy: Callable[..., tuple[PyTree, Any]]
     hyperparameters: StudyHyperparameters
@@ -149,20 +131,6 @@ class Study(NamedTuple):
     def evaluation_steps(self) -> Int[np.ndarray, " evaluation"]:
         """Environment steps of all members before each evaluation, counted exactly."""
         return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
-
-
-def run_study(init: Callable, step: Callable, rows: np.ndarray, num_iterations: int) -> Callable[..., StudyResult]:
-    """`(key, hyperparameters) -> StudyResult`: a scan of `step`; `rows` are the iterations with an evaluation."""
-
-    def run(key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> StudyResult:
-        state, (metrics, evaluation) = jax.lax.scan(
-            lambda state, index: step(state, hyperparameters, index),
-            init(key, hyperparameters),
-            jnp.arange(num_iterations),
-        )
-        return StudyResult(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
-
-    return run
 
 
 def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, "batch"]) -> Any:

@@ -10,10 +10,10 @@ import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front, run_study
+from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer, trainer
+from jaxrl.training import Trainer, scan_steps, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["TRAINING", "ConditionedConfig", "ConditionedHyperparameters", "conditioned"]
@@ -83,7 +83,7 @@ def conditioned(
     return Study(
         init=init,
         step=step,
-        run=run_study(init, step, built.evaluation_iterations, built.num_iterations),
+        run=lambda key, hp: scan_steps(step, init(key, hp), hp, built.num_iterations, built.evaluation_iterations),
         evaluate=partial(_evaluate, parts),
         policy=partial(_policy, parts),
         hyperparameters=StudyHyperparameters(built.hyperparameters, hyperparameters),
