@@ -7,6 +7,8 @@ import jaxrl
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.cli import main
+from jaxrl.meta.methods import METHODS
+from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.objectives.surrogate import SURROGATES
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -33,7 +35,7 @@ def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
 
 
 def test_every_name_is_in_a_table():
-    for registry in (AGENTS, SURROGATES, AGGREGATORS):
+    for registry in (AGENTS, SURROGATES, AGGREGATORS, ALGORITHMS, METHODS):
         for name in registry:
             assert f"`{name}`" in README, name
     for suite in {name.split("/")[0] for name in jaxrl.list_environments()}:
