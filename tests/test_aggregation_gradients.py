@@ -9,7 +9,7 @@ import pytest
 
 import jaxrl
 from jaxrl import aggregation
-from jaxrl.agents import on_policy_update
+from jaxrl.agents import Progress, on_policy_update
 from jaxrl.agents.objective_gradients import objective_gradients
 from jaxrl.rollouts import collect
 from tests import environments as probes
@@ -32,8 +32,8 @@ def test_the_weighted_gradients_are_minus_the_gradient_of_the_loss_that_is_train
     batch, _ = on_policy_update.prepare(parts, run.agent, rollout, hp)
     gradients = objective_gradients(parts, run.agent.params, batch, rollout.memory)
     batch = batch._replace(advantage=on_policy_update.scalarise(parts, run.agent, batch, hp))
-    loss = partial(on_policy_update.loss, parts)
-    trained = jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, jnp.zeros(()))[0])
+    loss, start = partial(on_policy_update.loss, parts), Progress(jnp.zeros(()), jnp.ones(()))
+    trained = jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, start)[0])
     expected = -jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(trained(run.agent.params))])
     assert float(jnp.abs(expected).max()) > 1e-3
     np.testing.assert_allclose(hp.weights @ gradients, expected, atol=1e-6)

@@ -241,6 +241,21 @@ def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
     np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("agent", "optimiser"), [("a2c", "adam"), ("a2c", "rmsprop"), ("a2c", "sgd"), ("ppo", "adam")])
+def test_meta_gradients_are_numbers_where_nothing_has_been_learned(agent, optimiser):
+    # No rewards and a uniform policy: every gradient of the agent is exactly zero.
+    barren = RICH._replace(sample_params=lambda key: RICH.params._replace(reward=jnp.zeros(3)))
+    trainer = learner(agent=agent, environment=barren, optimiser=optimiser)
+    study = differentiate(
+        trainer, make_tasks(barren, 4), leaf="discount", num_agents=2, unroll=2, num_meta_steps=1, num_evaluations=1,
+        evaluation_tasks=2, critic_network="table",
+    )  # fmt: skip
+    state = study.init(jax.random.key(0), study.hyperparameters)
+    after, (metrics, _) = jax.jit(study.step)(state, study.hyperparameters, 0)
+    assert float(metrics["meta_gradient_norm"]) == 0.0 and float(metrics["non_finite"]) == 0.0
+    assert float(after.value) == pytest.approx(0.99)
+
+
 def test_everything_that_should_move_moves():
     study = gradient_study(horizon=40, num_meta_steps=3, learning_rate=1e-2)
     before = study.init(jax.random.key(0), study.hyperparameters)

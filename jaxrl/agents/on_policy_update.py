@@ -21,7 +21,7 @@ from jaxrl.objectives.surrogate import SurrogateInputs
 from jaxrl.objectives.value import clipped_squared_error, squared_error
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["make_optimiser", "update"]
+__all__ = ["clip_by_global_norm", "make_optimiser", "update"]
 
 
 def update(
@@ -197,11 +197,23 @@ def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> 
     """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
     rate = hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
     scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
-        "adam": lambda: optax.scale_by_adam(eps=1e-5),
+        # The tiny root keeps the slope finite where a gradient has been zero so far.
+        "adam": lambda: optax.scale_by_adam(eps=1e-5, eps_root=1e-20),
         "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
         "sgd": optax.identity,
     }
     chain = optax.chain(
-        optax.clip_by_global_norm(hp.max_gradient_norm), scalers[config.optimiser](), optax.scale_by_learning_rate(rate)
+        clip_by_global_norm(hp.max_gradient_norm), scalers[config.optimiser](), optax.scale_by_learning_rate(rate)
     )
     return optax.flatten(chain)
+
+
+def clip_by_global_norm(max_norm: Float[Array, ""] | float) -> optax.GradientTransformation:
+    """g min(1, max_norm / ‖g‖), differentiable at g = 0 too, where optax's slope is not a number."""
+
+    def clip(updates: PyTree, params: PyTree | None = None) -> PyTree:
+        square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(updates))
+        scale = jnp.minimum(1.0, max_norm * jax.lax.rsqrt(jnp.maximum(square, 1e-30)))
+        return jax.tree.map(lambda leaf: leaf * scale, updates)
+
+    return optax.stateless(clip)

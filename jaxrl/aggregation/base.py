@@ -65,7 +65,9 @@ def standardise(
     """(A - mean)/(std + ε) over `axes` (all axes by default)."""
     mean = advantages.mean(axis=axes, keepdims=True)
     deviation = advantages - mean
-    return deviation / (jnp.sqrt(jnp.mean(deviation**2, axis=axes, keepdims=True)) + epsilon)
+    # Kept off zero, where a root has no slope.
+    variance = jnp.maximum(jnp.mean(deviation**2, axis=axes, keepdims=True), 1e-20)
+    return deviation / (jnp.sqrt(variance) + epsilon)
 
 
 def aggregate(
