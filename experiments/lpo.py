@@ -38,10 +38,10 @@ BASELINES = {"no drift": "unclipped", "PPO": "clip", "DPO": "drift"}
 LEARNED = {"LPO": "learned_drift", "LPO from PPO": "learned_drift_from_clip"}
 OUTER = {
     "population_size": 64,
-    "num_generations": 60,
+    "num_generations": 150,
     "learning_rate": 0.03,
     "deviation": 0.05,
-    "num_evaluations": 6,
+    "num_evaluations": 10,
     "evaluation_tasks": HELD_OUT,
 }
 
@@ -135,10 +135,10 @@ def main() -> None:
             "seconds_all_seeds": seconds,
         }
         print(method, record[method], flush=True)
-    (RESULTS / "lpo.json").write_text(json.dumps(record, indent=1) + "\n")
-    table = pandas.concat(frames)
-    table.to_csv(RESULTS / "lpo.csv", index=False, float_format="%.6g")
-    draw(table, returns)
+        (RESULTS / "lpo.json").write_text(json.dumps(record, indent=1) + "\n")
+        table = pandas.concat(frames)
+        table.to_csv(RESULTS / "lpo.csv", index=False, float_format="%.6g")
+        draw(table, returns)
 
 
 if __name__ == "__main__":
