@@ -118,14 +118,14 @@ def main(arguments: Arguments) -> None:
     """Runs, prints beside what is published, and writes after every study."""
     jaxrl.use_cpu_cores()
     budget, steps = (FULL, FULL_STEPS) if arguments.full else (SMALL, arguments.steps)
+    record = {"members": MEMBERS, "small": SMALL, "full": FULL, "full_steps": FULL_STEPS, "published": PUBLISHED}
+    (RESULTS / "continuous_control.json").write_text(json.dumps(record, indent=1) + "\n")
     for environment in arguments.environments:
         for algorithm in arguments.algorithms or budget:
             rows = run(environment, algorithm, budget[algorithm], steps, arguments.seeds)
             keep(rows)
             mean = np.mean([row["hypervolume"] for row in rows])
             print(environment, algorithm, f"HV {mean:.4g}", PUBLISHED[environment], rows[0], flush=True)
-    record = {"members": MEMBERS, "small": SMALL, "full": FULL, "full_steps": FULL_STEPS, "published": PUBLISHED}
-    (RESULTS / "continuous_control.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
