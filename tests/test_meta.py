@@ -101,6 +101,22 @@ def test_outcomes_average_the_lives_that_ended():
     assert int(outcome.horizon) == 2
 
 
+def test_before_an_episode_ends_returns_are_what_was_gathered_so_far():
+    # Nothing ends: no object terminates, and two rollouts of three steps are shorter than an episode.
+    params = RICH.params._replace(termination=jnp.zeros(3), respawn=jnp.ones(3), max_steps=jnp.int32(8))
+    trainer = learner(agent="a2c", num_steps=3)
+    tasks = make_tasks(RICH, 4, lambda key: params)
+    life = begin(trainer, tasks, jax.random.key(0), trainer.hyperparameters)
+    step = jax.jit(lambda life: grow(trainer, life, trainer.hyperparameters, 1)[0])
+    first = step(life)
+    second = step(first)
+    np.testing.assert_allclose(second.latest, second.run.episode.returns.mean(axis=0), rtol=1e-6)
+    assert float(abs(second.latest - first.latest).max()) > 1e-3
+    # The third rollout has the ends of all four.
+    third = step(second)
+    assert float(second.episodes) == 0.0 and float(third.episodes) == 4.0
+
+
 def test_horizons_are_log_uniform_integers():
     tasks = make_tasks("bandit/bernoulli", (10, 1000))
     drawn = np.asarray(jax.vmap(lambda key: tasks.sample(key).horizon)(jax.random.split(jax.random.key(0), 4000)))

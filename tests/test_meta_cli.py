@@ -5,11 +5,16 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
+from jaxrl.meta import transfer
+from jaxrl.meta.methods import meta_learner
 from tests.grids import quick_compilation  # noqa: F401
 
 SMALL = ["--horizon", "2", "--num-envs", "4", "--num-steps", "6", "--network", "table", "--progress", "False"]
 OUTER = ["--outer-population-size", "2", "--outer-num-generations", "2", "--outer-num-evaluations", "1"]
 OUTER += ["--outer-evaluation-tasks", "2"]
+
+
+CHEAP = {"population_size": 2, "num_generations": 1, "num_evaluations": 1, "evaluation_tasks": 2}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +44,16 @@ def test_meta_test_compares_on_other_environments(run_directory, capsys):
     assert {"learned", "untrained"} < set(table["contender"])
     assert (table["low"] <= table["iqm"]).all() and (table["iqm"] <= table["high"]).all()
     assert "a2c, learning rate 0." in capsys.readouterr().out
+
+
+def test_baselines_have_as_much_experience_as_the_learner(monkeypatch):
+    # The learner's sizes count where they are its defaults too, which are not a2c's.
+    study = meta_learner("ta_lpg", "grid/tiny", 1, outer_settings=CHEAP, network="table", objective_size=2)
+    swept = jaxrl.sweep(study, options=jaxrl.RunOptions(progress=False), say=lambda _: None)
+    built = []
+    monkeypatch.setattr(transfer, "trainer", lambda *args, **kw: built.append(jaxrl.trainer(*args, **kw)) or built[-1])
+    transfer.meta_test(swept, ["grid/tiny"], 1, 2, ("a2c",), (0.1,), lambda _: None)
+    assert [trainer.steps_per_iteration for trainer in built] == [64 * 20, 64 * 20]
 
 
 @pytest.mark.parametrize(

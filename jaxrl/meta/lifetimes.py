@@ -20,7 +20,9 @@ class Life(NamedTuple):
         run: state of its training.
         task: what it learns.
         age: iterations done.
-        latest: mean return of the episodes that finished last, per objective.
+        latest: mean return of the episodes that finished last, per objective; until one has finished, what the running
+            ones have gathered.
+        episodes: episodes that have finished.
         total: sum over iterations of `latest`.
         early: `latest` when a tenth of the life was over.
         births: lives begun in this place.
@@ -31,6 +33,7 @@ class Life(NamedTuple):
     task: Task
     age: Int[Array, ""]
     latest: Float[Array, " objective"]
+    episodes: Float[Array, ""]
     total: Float[Array, " objective"]
     early: Float[Array, " objective"]
     births: Int[Array, ""]
@@ -91,7 +94,7 @@ def _born(
     task = task._replace(horizon=-(-task.horizon // unroll) * unroll)
     run = trainer.init(run_key, with_task(hyperparameters, task))
     nothing = jnp.zeros(trainer.environment.spec.num_objectives)
-    return Life(run, task, jnp.zeros((), jnp.int32), nothing, nothing, nothing, births + 1, key)
+    return Life(run, task, jnp.zeros((), jnp.int32), nothing, jnp.zeros(()), nothing, nothing, births + 1, key)
 
 
 def live(
@@ -139,13 +142,17 @@ def grow(
     def body(life: Life, _: None) -> tuple[Life, dict[str, Array]]:
         run, metrics = trainer.learn(life.run, hyperparameters, life.age, life.task.horizon)
         running = jnp.mean(run.episode.returns, axis=0)
-        # Until an episode has finished, what the running ones have gathered.
-        known = jnp.where(life.age == 0, running, life.latest)
+        known = jnp.where(life.episodes == 0, running, life.latest)
         latest = jnp.where(metrics["episodes"] > 0, metrics["episode_return"], known)
         age = life.age + 1
         young = age <= jnp.maximum(life.task.horizon // 10, 1)
         life = life._replace(
-            run=run, age=age, latest=latest, total=life.total + latest, early=jnp.where(young, latest, life.early)
+            run=run,
+            age=age,
+            latest=latest,
+            episodes=life.episodes + metrics["episodes"],
+            total=life.total + latest,
+            early=jnp.where(young, latest, life.early),
         )
         return life, metrics
 

@@ -24,11 +24,6 @@ class Outer:
     config: type
     hyperparameters: type
 
-    @property
-    def names(self) -> set[str]:
-        """Its settings."""
-        return {item.name for item in fields(self.config)} | set(self.hyperparameters._fields)
-
 
 OUTER: dict[str, Outer] = {
     "evolution": Outer(evolve, EvolutionConfig, EvolutionHyperparameters),

@@ -35,8 +35,8 @@ def meta_test(
 ) -> "pandas.DataFrame":
     """Interquartile means of final returns, with 95 % intervals over tasks, of learned values and of baselines.
 
-    Every contender learns the same held-out tasks for the same iterations. A baseline has the best of the given
-    learning rates on each environment, chosen on other tasks.
+    Every contender learns the same held-out tasks for the same environment steps, with the same network. A baseline has
+    the best of the given learning rates on each environment, chosen on other tasks.
 
     Args:
         swept: a sweep of a meta-study, one learned value per meta-seed.
@@ -88,7 +88,8 @@ def _scores(
     # Averaged over meta-seeds: tasks are what the interval is about.
     found = [("learned", np.asarray(final(stacked)).mean(axis=0))]
     found.append(("untrained", np.asarray(final(untrained)).mean(axis=0)))
-    common = {key: shared[key] for key in ("num_envs", "num_steps", "network", "hidden_sizes") if key in shared}
+    # The learner's own, given or not: iterations of all contenders are of one size.
+    common = {key: getattr(learner.agent.config, key) for key in ("num_envs", "num_steps", "network", "hidden_sizes")}
     for agent in baselines:
         ordinary = trainer(agent, environment, total_steps=shared["total_steps"], num_evaluations=1, **common)
         run = jax.jit(lambda rate, key: _final(ordinary, tasks, key, num_tasks, learning_rate=rate))  # noqa: B023
