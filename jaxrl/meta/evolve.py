@@ -1,7 +1,7 @@
 """Evolution of anything that an agent learns with: whole lives inside, one program."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxrl.errors import require_name
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
 from jaxrl.meta.lifetimes import Outcome, begin, live
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -40,7 +40,8 @@ class EvolutionConfig:
     evaluation_tasks: int = 64
     """Held-out tasks, the same in every evaluation and for every seed."""
     unroll: int = 1
-    """Iterations between two looks at whether a life has ended; horizons are rounded up to multiples of it."""
+    """Iterations between two looks at whether a life has ended; horizons are rounded up to multiples of it. Where all
+    horizons are equal there is one look, at the end."""
 
 
 class EvolveHyperparameters(NamedTuple):
@@ -103,7 +104,9 @@ def evolve(
         UnknownNameError: for an unknown setting, leaf or fitness, with the nearest match.
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
-    config, hp = _split(settings)
+    outer = {name: value for name, value in settings.items() if name != "fitness"}
+    config, traced = split_settings(outer, EvolutionConfig, EvolutionHyperparameters)
+    hp = EvolveHyperparameters(traced, _fitness_weights(settings.get("fitness", "final")))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
     default = getattr(trainer.hyperparameters, leaf)
@@ -128,17 +131,6 @@ def evolve(
     )
 
 
-def _split(settings: dict[str, Any]) -> tuple[EvolutionConfig, EvolveHyperparameters]:
-    given = dict(settings)
-    weights = _fitness_weights(given.pop("fitness", "final"))
-    static = {field.name for field in fields(EvolutionConfig)}
-    for name in given:
-        require_name("setting", name, {*static, *EvolutionHyperparameters._fields, "fitness"})
-    config = EvolutionConfig(**{name: value for name, value in given.items() if name in static})
-    traced = EvolutionHyperparameters(**{name: value for name, value in given.items() if name not in static})
-    return config, EvolveHyperparameters(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced), weights)
-
-
 def _fitness_weights(fitness: str | dict[str, float]) -> Float[Array, " component"]:
     named = {fitness: 1.0} if isinstance(fitness, str) else fitness
     for name in named:
@@ -146,9 +138,16 @@ def _fitness_weights(fitness: str | dict[str, float]) -> Float[Array, " componen
     return jnp.asarray([named.get(name, 0.0) for name in FITNESS], jnp.float32)
 
 
+def _unroll(parts: Parts) -> int:
+    """Iterations between two looks; between them nothing is made ready for a restart."""
+    tasks = parts.tasks
+    return tasks.max_horizon if tasks.min_horizon == tasks.max_horizon else parts.config.unroll
+
+
 def _updates(parts: Parts) -> int:
     """Iterations of every place per generation: the longest life."""
-    return -(-parts.tasks.max_horizon // parts.config.unroll) * parts.config.unroll
+    unroll = _unroll(parts)
+    return -(-parts.tasks.max_horizon // unroll) * unroll
 
 
 def _init(
@@ -162,7 +161,7 @@ def _init(
 def _generation(
     parts: Parts, state: EvolveState, hyperparameters: MetaHyperparameters, index: Array
 ) -> tuple[EvolveState, dict[str, Array]]:
-    outer, config = hyperparameters.outer, parts.config
+    outer, config, unroll = hyperparameters.outer, parts.config, _unroll(parts)
     noise_key, tasks_key = jax.random.split(jax.random.fold_in(state.key, index))
     candidates, noise = parts.strategy.ask(noise_key, state.search, outer.evolution)
     keys = jax.random.split(tasks_key, (config.population_size // 2, config.tasks_per_candidate))
@@ -170,7 +169,7 @@ def _generation(
 
     def one(key: PRNGKeyArray, candidate: PyTree) -> Outcome:
         inner = hyperparameters.training._replace(**{parts.leaf: candidate})
-        return lifetime(parts.trainer, parts.tasks, key, inner, _updates(parts) // config.unroll, config.unroll)
+        return lifetime(parts.trainer, parts.tasks, key, inner, _updates(parts) // unroll, unroll)
 
     outcome = jax.vmap(jax.vmap(one, in_axes=(0, None)))(keys, candidates)
     weights = hyperparameters.training.weights

@@ -1,7 +1,7 @@
 """Meta-gradients: an outer loss after K updates, differentiated through them with respect to a leaf."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,9 +12,8 @@ import optax
 from jaxrl import returns
 from jaxrl.agents.base import Rollout
 from jaxrl.aggregation import standardise
-from jaxrl.errors import require_name
 from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, with_task
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import ActorCritic, actor_critic
 from jaxrl.objectives.value import squared_error
@@ -131,11 +130,7 @@ def differentiate(
         UnknownNameError: for an unknown setting or leaf, with the nearest match.
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
-    static = {field.name for field in fields(GradientConfig)}
-    for name in settings:
-        require_name("setting", name, {*static, *GradientHyperparameters._fields})
-    config = GradientConfig(**{name: value for name, value in settings.items() if name in static})
-    traced = GradientHyperparameters(**{name: value for name, value in settings.items() if name not in static})
+    config, traced = split_settings(settings, GradientConfig, GradientHyperparameters)
     validate_meta(trainer, tasks, leaf, config, ("num_agents", "unroll", "critic_epochs"), config.num_meta_steps)
     spec = trainer.environment.spec
     critic = actor_critic(
@@ -143,7 +138,6 @@ def differentiate(
     )
     parts = Parts(trainer, tasks, config, critic, leaf)
     initial = initial or default_initial(trainer, leaf)
-    outer = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), traced)
     return meta_study(
         init=partial(_init, parts, initial),
         learn=partial(_meta_step, parts),
@@ -151,7 +145,7 @@ def differentiate(
         trainer=trainer,
         tasks=tasks,
         leaf=leaf,
-        hyperparameters=MetaHyperparameters(trainer.hyperparameters, outer),
+        hyperparameters=MetaHyperparameters(trainer.hyperparameters, traced),
         config=config,
         num_iterations=config.num_meta_steps,
         steps_per_iteration=config.num_agents * (config.unroll + 1) * trainer.steps_per_iteration,
@@ -177,13 +171,13 @@ def _new_critic(parts: Parts, key: PRNGKeyArray) -> Critic:
 def _init(
     parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
 ) -> GradientState:
-    initial_key, lives_key, critics_key, run_key = jax.random.split(key, 4)
+    initial_key, lives_key, critics_key, ages_key, run_key = jax.random.split(key, 5)
     value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
     inner, count, unroll = _inner(parts, hyperparameters, value), parts.config.num_agents, parts.config.unroll
     born = jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))
     lives = born(jax.random.split(lives_key, count))
     # First lives end early, so that agents do not all restart together ever after.
-    share = jax.random.uniform(run_key, (count,))
+    share = jax.random.uniform(ages_key, (count,))
     horizon = jnp.ceil(share * lives.task.horizon / unroll).astype(jnp.int32) * unroll
     lives = lives._replace(task=lives.task._replace(horizon=jnp.maximum(horizon, unroll)))
     critics = jax.vmap(partial(_new_critic, parts))(jax.random.split(critics_key, count))

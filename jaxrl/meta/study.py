@@ -21,7 +21,15 @@ from jaxrl.meta.tasks import Tasks
 from jaxrl.training import Result, Trainer, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["MetaEvaluation", "MetaHyperparameters", "MetaStudy", "default_initial", "meta_study", "validate_meta"]
+__all__ = [
+    "MetaEvaluation",
+    "MetaHyperparameters",
+    "MetaStudy",
+    "default_initial",
+    "meta_study",
+    "split_settings",
+    "validate_meta",
+]
 
 
 class MetaHyperparameters(NamedTuple):
@@ -175,6 +183,20 @@ def meta_study(
         config=config,
         **rest,
     )
+
+
+def split_settings(settings: dict[str, Any], config: type, hyperparameters: type) -> tuple[Any, Any]:
+    """Static and traced settings of an outer loop, from settings by name.
+
+    Raises:
+        UnknownNameError: for an unknown one, with the nearest match.
+    """
+    static = {field.name for field in fields(config)}
+    for name in settings:
+        require_name("setting", name, {*static, *hyperparameters._fields})
+    traced = hyperparameters(**{name: value for name, value in settings.items() if name not in static})
+    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
+    return config(**{name: value for name, value in settings.items() if name in static}), traced
 
 
 def validate_meta(

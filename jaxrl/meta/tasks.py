@@ -32,11 +32,13 @@ class Tasks(NamedTuple):
     Attributes:
         sample: `key -> Task`.
         environment: the environment that all tasks are parameters of.
-        max_horizon: iterations of the longest life.
+        min_horizon: iterations of the shortest life.
+        max_horizon: iterations of the longest.
     """
 
     sample: Callable[[PRNGKeyArray], Task]
     environment: Environment
+    min_horizon: int
     max_horizon: int
 
 
@@ -61,7 +63,7 @@ def make_tasks(
     if not 1 <= low <= high:
         raise ValueError(f"horizon must be at least 1, or (low, high) with 1 <= low <= high, got {horizon}")
     sample_params = sample_params or environment.sample_params or (lambda key: environment.params)
-    return Tasks(partial(_sample, sample_params, low, high), environment, high)
+    return Tasks(partial(_sample, sample_params, low, high), environment, low, high)
 
 
 def _sample(sample_params: Callable[[PRNGKeyArray], PyTree], low: int, high: int, key: PRNGKeyArray) -> Task:
