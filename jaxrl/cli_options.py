@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
@@ -197,10 +196,10 @@ def sweep_options(command: str, name: str) -> list[tuple]:
 def meta_options(method: str, outer: str) -> list[tuple]:
     """Options of meta-training: the tasks, and the settings of an outer loop under the prefix `outer_`."""
     chosen, own = OUTER[outer], METHODS[method].outer_settings if METHODS[method].outer == outer else {}
-    docs = _hyperparameter_docs(chosen.hyperparameters)
-    numbers = chosen.hyperparameters()._asdict().items()
     described = [*_static_options(chosen.config())]
-    described += [_option(name, float, _sentence(docs[name]), value) for name, value in numbers if np.ndim(value) == 0]
+    for traced in chosen.hyperparameters:
+        docs, numbers = _hyperparameter_docs(traced), traced()._asdict().items()
+        described += [_option(name, float, _sentence(docs[name]), value) for name, value in numbers]
     described = [option for option in described if isinstance(option[2].default, str | bool | int | float | tuple)]
     prefixed = [(f"outer_{name}", kind, field(default=own.get(name, item.default))) for name, kind, item in described]
     horizon = Annotated[

@@ -10,9 +10,8 @@ from jaxrl import running
 from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
 from jaxrl.meta import differentiate, evolve, make_tasks
-from jaxrl.meta.evolve import lifetime
 from jaxrl.meta.gradient import outer_loss
-from jaxrl.meta.lifetimes import begin, grow, live
+from jaxrl.meta.lifetimes import begin, grow, live, lives, mean_outcome
 from tests.grids import quick_compilation  # noqa: F401
 
 QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
@@ -95,7 +94,10 @@ def test_horizons_are_rounded_up_to_whole_unrolls():
 def test_outcomes_average_the_lives_that_ended():
     trainer = clipped(environment="bandit/bernoulli", num_steps=4)
     tasks = make_tasks(trainer.environment, 2)
-    outcome = jax.jit(lambda key: lifetime(trainer, tasks, key, trainer.hyperparameters, 5))(jax.random.key(0))
+    lived = jax.jit(lambda key: lives(trainer, tasks, key, trainer.hyperparameters, 5))(jax.random.key(0))
+    np.testing.assert_array_equal(lived.outcome.finished, [False, True, False, True, False])
+    outcome = mean_outcome(lived.outcome)
+    np.testing.assert_allclose(outcome.final, lived.outcome.final[jnp.array([1, 3])].mean(axis=0))
     # Five iterations are two lives of two and a fifth that does not count.
     assert bool(outcome.finished) and 0.0 <= float(outcome.final[0]) <= 1.0
     assert int(outcome.horizon) == 2
@@ -178,7 +180,7 @@ def test_devices_do_not_change_numbers(drift_evolution):
 def test_stopped_meta_training_resumes_to_the_same_end(kind, drift_evolution, tmp_path, monkeypatch):
     study = drift_evolution
     if kind == "differentiate":
-        study = gradient_study(num_meta_steps=4)
+        study = gradient_study(num_meta_steps=4, curriculum="algorithmic_regret", buffer_size=3)
     options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
     straight = jaxrl.sweep(study, seeds=1, **QUIET).groups[0].result
     calls = []

@@ -51,9 +51,10 @@ def test_baselines_have_as_much_experience_as_the_learner(monkeypatch):
     study = meta_learner("ta_lpg", "grid/tiny", 1, outer_settings=CHEAP, network="table", objective_size=2)
     swept = jaxrl.sweep(study, options=jaxrl.RunOptions(progress=False), say=lambda _: None)
     built = []
-    monkeypatch.setattr(transfer, "trainer", lambda *args, **kw: built.append(jaxrl.trainer(*args, **kw)) or built[-1])
+    original = transfer.baseline
+    monkeypatch.setattr(transfer, "baseline", lambda *args: built.append((args[0], original(*args))) or built[-1][1])
     transfer.meta_test(swept, ["grid/tiny"], 1, 2, ("a2c",), (0.1,), lambda _: None)
-    assert [trainer.steps_per_iteration for trainer in built] == [64 * 20, 64 * 20]
+    assert [trainer.steps_per_iteration for trainer in built[0]] == [64 * 20, 64 * 20]
 
 
 @pytest.mark.parametrize(

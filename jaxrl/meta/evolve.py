@@ -9,20 +9,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
+from jaxrl.meta.curriculum import Curriculum, make_curriculum, score_metrics
+from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
-from jaxrl.meta.lifetimes import Outcome, begin, live
+from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["FITNESS", "EvolutionConfig", "EvolveHyperparameters", "EvolveState", "evolve", "lifetime"]
+__all__ = ["FITNESS", "EvolutionConfig", "EvolveHyperparameters", "EvolveState", "evolve"]
 
 FITNESS = ("final", "area", "early", "robust")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvolutionConfig:
+class EvolutionConfig(CurriculumConfig):
     """Static settings."""
 
     strategy: str = "open_es"
@@ -51,10 +53,12 @@ class EvolveHyperparameters(NamedTuple):
         evolution: of the strategy.
         fitness_weights: of the components of `FITNESS`: final return, mean return over the life, return when a tenth of
             the life was over, and the mean final return over the worse half of a candidate's tasks.
+        curriculum: of the curriculum.
     """
 
-    evolution: EvolutionHyperparameters
-    fitness_weights: Float[Array, " component"]
+    evolution: EvolutionHyperparameters = EvolutionHyperparameters()
+    fitness_weights: Float[Array, " component"] | tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+    curriculum: CurriculumHyperparameters = CurriculumHyperparameters()
 
 
 class EvolveState(NamedTuple):
@@ -62,10 +66,12 @@ class EvolveState(NamedTuple):
 
     Attributes:
         search: the strategy's.
+        levels: of the curriculum, to be learnt again.
         key: base key; generation i uses fold_in(key, i).
     """
 
     search: SearchState
+    levels: PyTree
     key: PRNGKeyArray
 
 
@@ -76,6 +82,7 @@ class Parts(NamedTuple):
     tasks: Tasks
     config: EvolutionConfig
     strategy: Strategy
+    curriculum: Curriculum
     leaf: str
 
 
@@ -105,14 +112,15 @@ def evolve(
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
     outer = {name: value for name, value in settings.items() if name != "fitness"}
-    config, traced = split_settings(outer, EvolutionConfig, EvolutionHyperparameters)
-    hp = EvolveHyperparameters(traced, _fitness_weights(settings.get("fitness", "final")))
+    config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters)
+    hp = hp._replace(fitness_weights=_fitness_weights(settings.get("fitness", "final")))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
     default = getattr(trainer.hyperparameters, leaf)
     initial = initial or default_initial(trainer, leaf)
     strategy = make_strategy(config.strategy, default, config.population_size, config.shaping)
-    parts = Parts(trainer, tasks, config, strategy, leaf)
+    curriculum = make_curriculum(config, trainer, tasks, has_critics=False)
+    parts = Parts(trainer, tasks, config, strategy, curriculum, leaf)
     lives = config.population_size * config.tasks_per_candidate
     return meta_study(
         init=partial(_init, parts, initial),
@@ -153,9 +161,10 @@ def _updates(parts: Parts) -> int:
 def _init(
     parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
 ) -> EvolveState:
-    initial_key, run_key = jax.random.split(key)
+    initial_key, run_key, levels_key = jax.random.split(key, 3)
     mean = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
-    return EvolveState(parts.strategy.init(mean, hyperparameters.outer.evolution), run_key)
+    search = parts.strategy.init(mean, hyperparameters.outer.evolution)
+    return EvolveState(search, parts.curriculum.init(levels_key), run_key)
 
 
 def _generation(
@@ -165,17 +174,20 @@ def _generation(
     noise_key, tasks_key = jax.random.split(jax.random.fold_in(state.key, index))
     candidates, noise = parts.strategy.ask(noise_key, state.search, outer.evolution)
     keys = jax.random.split(tasks_key, (config.population_size // 2, config.tasks_per_candidate))
-    keys = jnp.concatenate([keys, keys])
+    tasks = parts.curriculum.tasks(state.levels, outer.curriculum)
+    places = partial(lives, tasks=tasks, num_chunks=_updates(parts) // unroll, unroll=unroll)
 
-    def one(key: PRNGKeyArray, candidate: PyTree) -> Outcome:
+    def one(key: PRNGKeyArray, candidate: PyTree) -> Lived:
         inner = hyperparameters.training._replace(**{parts.leaf: candidate})
-        return lifetime(parts.trainer, parts.tasks, key, inner, _updates(parts) // unroll, unroll)
+        return places(parts.trainer, key=key, hyperparameters=inner)
 
-    outcome = jax.vmap(jax.vmap(one, in_axes=(0, None)))(keys, candidates)
+    lived = jax.vmap(jax.vmap(one, in_axes=(0, None)))(jnp.concatenate([keys, keys]), candidates)
+    outcome = mean_outcome(lived.outcome)
     weights = hyperparameters.training.weights
     components = fitness_components(jax.tree.map(lambda leaf: leaf @ weights, outcome[:3]))
     fitness = components @ outer.fitness_weights
     search = parts.strategy.tell(state.search, noise, fitness, outer.evolution)
+    levels, curriculum_metrics = _record(parts, state.levels, keys, lived, places, hyperparameters)
     metrics = {
         "fitness": fitness.mean(),
         "best_fitness": fitness.max(),
@@ -184,8 +196,26 @@ def _generation(
         "mean_norm": jnp.linalg.norm(search.mean),
         "episode_return": outcome.final.mean(axis=(0, 1)),
         "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
+        **curriculum_metrics,
     }
-    return EvolveState(search, state.key), metrics
+    return EvolveState(search, levels, state.key), metrics
+
+
+def _record(
+    parts: Parts, levels: PyTree, keys: Array, lived: Lived, places: Callable[..., Lived], hp: MetaHyperparameters
+) -> tuple[PyTree, dict[str, Array]]:
+    """Levels with the regret of every life: of the pair's mean against an antagonist with the same keys and tasks."""
+    if parts.curriculum.antagonist is None:
+        return levels, {}
+    antagonist, weights = parts.curriculum.antagonist, hp.training.weights
+    inner = parts.curriculum.antagonist_hyperparameters(weights, hp.outer.curriculum)
+    rivals = jax.vmap(jax.vmap(lambda key: places(antagonist, key=key, hyperparameters=inner)))(keys)
+    pairs = jnp.reshape(lived.outcome.final @ weights, (2, *keys.shape, -1))
+    regret = jnp.ravel(rivals.outcome.final @ weights - pairs.mean(axis=0))
+    ended = jnp.ravel(rivals.outcome.finished)
+    tasks = jax.tree.map(lambda leaf: jnp.reshape(leaf, (ended.size, *leaf.shape[3:])), rivals.task)
+    metrics = score_metrics(regret, ended, tasks)
+    return parts.curriculum.record(levels, tasks, regret, ended), metrics
 
 
 def fitness_components(scalar: tuple[Array, Array, Array]) -> Float[Array, "member component"]:
@@ -193,20 +223,3 @@ def fitness_components(scalar: tuple[Array, Array, Array]) -> Float[Array, "memb
     final, area, early = scalar
     worse = jnp.sort(final, axis=1)[:, : max(1, final.shape[1] // 2)]
     return jnp.stack([final.mean(axis=1), area.mean(axis=1), early.mean(axis=1), worse.mean(axis=1)], axis=-1)
-
-
-def lifetime(
-    trainer: Trainer, tasks: Tasks, key: PRNGKeyArray, hyperparameters: Any, num_chunks: int, unroll: int = 1
-) -> Outcome:
-    """Lives one after the other in one place for `num_chunks * unroll` iterations; the mean over those that ended."""
-    life = begin(trainer, tasks, key, hyperparameters, unroll)
-
-    def body(life: Any, _: None) -> tuple[Any, Outcome]:
-        life, outcome, _ = live(trainer, tasks, life, hyperparameters, unroll)
-        return life, outcome
-
-    _, outcomes = jax.lax.scan(body, life, None, num_chunks)
-    ended = outcomes.finished
-    count = jnp.maximum(ended.sum(), 1)
-    mean = lambda leaf: jnp.sum(jnp.where(ended[:, None], leaf, 0.0), axis=0) / count  # noqa: E731
-    return Outcome(mean(outcomes.final), mean(outcomes.area), mean(outcomes.early), ended.any(), outcomes.horizon.max())

@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import returns
 from jaxrl.agents.base import Rollout
 from jaxrl.aggregation import standardise
-from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, with_task
+from jaxrl.meta.curriculum import make_curriculum
+from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
+from jaxrl.meta.lifetimes import Life, begin, grow, with_task
+from jaxrl.meta.outer_critic import Critic, OuterCritic, Target, outer_critic
+from jaxrl.meta.replay import Replay, make_replay
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
 from jaxrl.meta.tasks import Tasks
-from jaxrl.networks import ActorCritic, actor_critic
-from jaxrl.objectives.value import squared_error
+from jaxrl.networks import actor_critic
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -24,7 +26,7 @@ __all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differ
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientConfig:
+class GradientConfig(CurriculumConfig):
     """Static settings."""
 
     num_agents: int = 64
@@ -56,6 +58,7 @@ class GradientHyperparameters(NamedTuple):
         entropy_coefficient: bonus for the updated policy's entropy in the outer loss.
         critic_learning_rate: of Adam on the outer critics.
         regularisers: coefficients of the agent's own metrics in the outer loss, by name.
+        curriculum: of the curriculum.
     """
 
     learning_rate: Float[Array, ""] | float = 1e-4
@@ -65,13 +68,7 @@ class GradientHyperparameters(NamedTuple):
     entropy_coefficient: Float[Array, ""] | float = 0.0
     critic_learning_rate: Float[Array, ""] | float = 1e-2
     regularisers: Mapping[str, Float[Array, ""] | float] = {}
-
-
-class Critic(NamedTuple):
-    """One agent's outer critic: parameters and optimiser state."""
-
-    params: PyTree
-    optimiser: PyTree
+    curriculum: CurriculumHyperparameters = CurriculumHyperparameters()
 
 
 class GradientState(NamedTuple):
@@ -82,6 +79,7 @@ class GradientState(NamedTuple):
         optimiser: its optimiser's state.
         lives: agents in progress, leading axis `agent`.
         critics: their outer critics, leading axis `agent`.
+        replay: what the curriculum knows of levels.
         key: base key; meta-step i uses fold_in(key, i).
     """
 
@@ -89,6 +87,7 @@ class GradientState(NamedTuple):
     optimiser: PyTree
     lives: Life
     critics: Critic
+    replay: PyTree
     key: PRNGKeyArray
 
 
@@ -98,7 +97,8 @@ class Parts(NamedTuple):
     trainer: Trainer
     tasks: Tasks
     config: GradientConfig
-    critic: ActorCritic
+    critic: OuterCritic
+    replay: Replay
     leaf: str
 
 
@@ -133,10 +133,11 @@ def differentiate(
     config, traced = split_settings(settings, GradientConfig, GradientHyperparameters)
     validate_meta(trainer, tasks, leaf, config, ("num_agents", "unroll", "critic_epochs"), config.num_meta_steps)
     spec = trainer.environment.spec
-    critic = actor_critic(
+    network = actor_critic(
         spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
     )
-    parts = Parts(trainer, tasks, config, critic, leaf)
+    replay = make_replay(make_curriculum(config, trainer, tasks, has_critics=True), trainer, config.unroll)
+    parts = Parts(trainer, tasks, config, outer_critic(network, config.critic_epochs), replay, leaf)
     initial = initial or default_initial(trainer, leaf)
     return meta_study(
         init=partial(_init, parts, initial),
@@ -163,15 +164,15 @@ def _optimiser(hp: GradientHyperparameters) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(hp.max_gradient_norm), optax.adam(hp.learning_rate))
 
 
-def _new_critic(parts: Parts, key: PRNGKeyArray) -> Critic:
-    params = parts.critic.init(key)
-    return Critic(params, optax.scale_by_adam().init(params))
+def _target(hyperparameters: MetaHyperparameters) -> Target:
+    outer = hyperparameters.outer
+    return Target(hyperparameters.weights, outer.discount, outer.gae_lambda)
 
 
 def _init(
     parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
 ) -> GradientState:
-    initial_key, lives_key, critics_key, ages_key, run_key = jax.random.split(key, 5)
+    initial_key, lives_key, critics_key, ages_key, replay_key, run_key = jax.random.split(key, 6)
     value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
     inner, count, unroll = _inner(parts, hyperparameters, value), parts.config.num_agents, parts.config.unroll
     born = jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))
@@ -180,8 +181,9 @@ def _init(
     share = jax.random.uniform(ages_key, (count,))
     horizon = jnp.ceil(share * lives.task.horizon / unroll).astype(jnp.int32) * unroll
     lives = lives._replace(task=lives.task._replace(horizon=jnp.maximum(horizon, unroll)))
-    critics = jax.vmap(partial(_new_critic, parts))(jax.random.split(critics_key, count))
-    return GradientState(value, _optimiser(hyperparameters.outer).init(value), lives, critics, run_key)
+    critics = jax.vmap(parts.critic.init)(jax.random.split(critics_key, count))
+    replay = parts.replay.init(replay_key, lives, hyperparameters)
+    return GradientState(value, _optimiser(hyperparameters.outer).init(value), lives, critics, replay, run_key)
 
 
 def _meta_step(
@@ -195,16 +197,18 @@ def _meta_step(
         losses, rest = jax.vmap(one)(keys[:count], state.lives, state.critics)
         return losses.mean(), rest
 
-    gradient, (lives, rollouts, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
+    gradient, (lives, rollouts, advantages, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
     changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
     value = optax.apply_updates(state.value, changes)
-    critics = jax.vmap(lambda critic, rollout: _fit(parts, critic, rollout, hyperparameters))(state.critics, rollouts)
+    fit = jax.vmap(parts.critic.fit, in_axes=(0, 0, None, None))
+    critics = fit(state.critics, rollouts, _target(hyperparameters), hp.critic_learning_rate)
+    replay = parts.replay.observe(state.replay, rollouts.reward @ hyperparameters.weights, advantages, hyperparameters)
     finished = lives.age >= lives.task.horizon
     inner = _inner(parts, hyperparameters, value)
-    lives = jax.vmap(lambda life: restart_finished(parts.trainer, parts.tasks, life, inner, parts.config.unroll))(lives)
+    lives, replay, replay_metrics = parts.replay.restart(replay, lives, inner, hyperparameters)
     critics = jax.vmap(
         lambda over, key, critic: jax.tree.map(
-            lambda new, old: jnp.where(over, new, old), _new_critic(parts, key), critic
+            lambda new, old: jnp.where(over, new, old), parts.critic.init(key), critic
         )
     )(finished, keys[count:], critics)
     metrics = {
@@ -213,8 +217,9 @@ def _meta_step(
         "finished_lives": finished.sum().astype(jnp.float32),
         "non_finite": (~jnp.isfinite(optax.global_norm(gradient))).astype(jnp.float32),
         "episode_return": state.lives.latest.mean(axis=0),
+        **replay_metrics,
     }
-    return GradientState(value, optimiser, lives, critics, state.key), metrics
+    return GradientState(value, optimiser, lives, critics, replay, state.key), metrics
 
 
 def outer_loss(
@@ -224,56 +229,21 @@ def outer_loss(
     life: Life,
     critic: Critic,
     hyperparameters: MetaHyperparameters,
-) -> tuple[Float[Array, ""], tuple[Life, Rollout, dict[str, Array]]]:
+) -> tuple[Float[Array, ""], tuple[Life, Rollout, Float[Array, "time env"], dict[str, Array]]]:
     """The outer loss of one agent as a function of what is meta-learned.
 
     Returns:
-        The loss; and the agent after K updates, the rollout of the outer loss, and the agent's mean metrics.
+        The loss; and the agent after K updates, the rollout of the outer loss, its advantages, and the agent's mean
+        metrics.
     """
     hp, inner = hyperparameters.outer, _inner(parts, hyperparameters, value)
     life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, recompute=True)
     run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
     acting = parts.trainer.agent.score(run.agent, rollout)
-    advantage = jax.lax.stop_gradient(_advantage(parts, critic, rollout, hyperparameters))
+    advantage = jax.lax.stop_gradient(parts.critic.advantage(critic, rollout, _target(hyperparameters)))
     policy_loss = -jnp.mean(standardise(advantage, (0, 1)) * acting.log_prob)
     metrics = jax.tree.map(jnp.mean, metrics)
     penalty = sum((coefficient * metrics[name] for name, coefficient in hp.regularisers.items()), jnp.zeros(()))
     total = policy_loss - hp.entropy_coefficient * acting.entropy.mean() + penalty
-    return total, (life, rollout, {**metrics, "outer_loss": total, "outer_entropy": acting.entropy.mean()})
-
-
-def _values(parts: Parts, params: PyTree, observation: Array) -> Float[Array, "time env 1"]:
-    return parts.critic.value(params, observation, jnp.ones(1), ())
-
-
-def _advantage(
-    parts: Parts, critic: Critic, rollout: Rollout, hyperparameters: MetaHyperparameters
-) -> Float[Array, "time env"]:
-    values = _values(parts, critic.params, rollout.observation)
-    return _estimate(parts, critic.params, rollout, hyperparameters, values)[..., 0]
-
-
-def _estimate(
-    parts: Parts, params: PyTree, rollout: Rollout, hyperparameters: MetaHyperparameters, values: Array
-) -> Float[Array, "time env 1"]:
-    hp = hyperparameters.outer
-    reward = (rollout.reward @ hyperparameters.weights)[..., None]
-    following = _values(parts, params, rollout.final_observation)
-    ends = rollout.terminated, rollout.truncated
-    return returns.generalised_advantage(reward, values, following, *ends, hp.discount, hp.gae_lambda)
-
-
-def _fit(parts: Parts, critic: Critic, rollout: Rollout, hyperparameters: MetaHyperparameters) -> Critic:
-    """The outer critic after some epochs on λ-returns of the rollout."""
-    values = _values(parts, critic.params, rollout.observation)
-    target = values + _estimate(parts, critic.params, rollout, hyperparameters, values)
-
-    def body(critic: Critic, _: None) -> tuple[Critic, None]:
-        loss = lambda params: squared_error(_values(parts, params, rollout.observation), target).mean()  # noqa: E731
-        changes, optimiser = optax.scale_by_adam().update(jax.grad(loss)(critic.params), critic.optimiser)
-        rate = hyperparameters.outer.critic_learning_rate
-        params = jax.tree.map(lambda leaf, change: leaf - rate * change, critic.params, changes)
-        return Critic(params, optimiser), None
-
-    return jax.lax.scan(body, critic, None, parts.config.critic_epochs)[0]
+    return total, (life, rollout, advantage, {**metrics, "outer_loss": total, "outer_entropy": acting.entropy.mean()})

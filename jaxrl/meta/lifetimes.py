@@ -10,7 +10,19 @@ from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-__all__ = ["Life", "Outcome", "begin", "first_task", "grow", "live", "restart_finished", "with_task"]
+__all__ = [
+    "Life",
+    "Lived",
+    "Outcome",
+    "begin",
+    "first_task",
+    "grow",
+    "live",
+    "lives",
+    "mean_outcome",
+    "restart_finished",
+    "with_task",
+]
 
 
 class Life(NamedTuple):
@@ -56,6 +68,18 @@ class Outcome(NamedTuple):
     early: Float[Array, " objective"]
     finished: Bool[Array, ""]
     horizon: Int[Array, ""]
+
+
+class Lived(NamedTuple):
+    """Lives one after the other in one place, leading axis `look`.
+
+    Attributes:
+        task: what was learnt before the look.
+        outcome: of what was lived, final where the life ended.
+    """
+
+    task: Task
+    outcome: Outcome
 
 
 def with_task(hyperparameters: Any, task: Task) -> Any:
@@ -157,3 +181,24 @@ def grow(
         return life, metrics
 
     return jax.lax.scan(jax.checkpoint(body) if recompute else body, life, None, unroll)
+
+
+def lives(
+    trainer: Trainer, tasks: Tasks, key: PRNGKeyArray, hyperparameters: Any, num_chunks: int, unroll: int = 1
+) -> Lived:
+    """Lives one after the other in one place for `num_chunks * unroll` iterations."""
+
+    def body(life: Life, _: None) -> tuple[Life, Lived]:
+        following, outcome, _ = live(trainer, tasks, life, hyperparameters, unroll)
+        return following, Lived(life.task, outcome)
+
+    return jax.lax.scan(body, begin(trainer, tasks, key, hyperparameters, unroll), None, num_chunks)[1]
+
+
+def mean_outcome(outcome: Outcome) -> Outcome:
+    """The mean over the lives that ended, over the axis `look` that follows all batch axes."""
+    ended = outcome.finished
+    count = jnp.maximum(ended.sum(axis=-1), 1)[..., None]
+    mean = lambda leaf: jnp.sum(jnp.where(ended[..., None], leaf, 0.0), axis=-2) / count  # noqa: E731
+    means = mean(outcome.final), mean(outcome.area), mean(outcome.early)
+    return Outcome(*means, ended.any(axis=-1), outcome.horizon.max(axis=-1))

@@ -6,6 +6,7 @@ from typing import Any
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters
 from jaxrl.meta.evolve import EvolutionConfig, evolve
 from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differentiate
@@ -22,12 +23,12 @@ class Outer:
 
     build: Any
     config: type
-    hyperparameters: type
+    hyperparameters: tuple[type, ...]
 
 
 OUTER: dict[str, Outer] = {
-    "evolution": Outer(evolve, EvolutionConfig, EvolutionHyperparameters),
-    "gradient": Outer(differentiate, GradientConfig, GradientHyperparameters),
+    "evolution": Outer(evolve, EvolutionConfig, (EvolutionHyperparameters, CurriculumHyperparameters)),
+    "gradient": Outer(differentiate, GradientConfig, (GradientHyperparameters, CurriculumHyperparameters)),
 }
 
 
@@ -62,6 +63,17 @@ METHODS: dict[str, Method] = {
         "lpg",
         "gradient",
         outer_settings={"entropy_coefficient": 0.05, "regularisers": _LPG_REGULARISERS},
+    ),
+    "groove": Method(
+        "the update rule, by meta-gradient on a curriculum of algorithmic regret (arXiv 2310.02782)",
+        "lpg",
+        "gradient",
+        outer_settings={
+            "entropy_coefficient": 0.05,
+            "regularisers": _LPG_REGULARISERS,
+            "curriculum": "algorithmic_regret",
+            "buffer_size": 4000,
+        },
     ),
     "ta_lpg": Method(
         "an update rule that reads progress and horizon, by evolution (arXiv 2402.05828)", "ta_lpg", "evolution"

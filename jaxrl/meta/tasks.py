@@ -20,10 +20,12 @@ class Task(NamedTuple):
     Attributes:
         environment: parameters of the environment, such as a level.
         horizon: iterations of the life.
+        identity: of a level in a buffer, -1 for a fresh one.
     """
 
     environment: PyTree
     horizon: Int[Array, ""]
+    identity: Int[Array, ""] = -1
 
 
 class Tasks(NamedTuple):
@@ -70,4 +72,4 @@ def _sample(sample_params: Callable[[PRNGKeyArray], PyTree], low: int, high: int
     params_key, horizon_key = jax.random.split(key)
     drawn = jnp.exp(jax.random.uniform(horizon_key, (), minval=jnp.log(low), maxval=jnp.log(high + 1.0)))
     horizon = jnp.clip(jnp.floor(drawn).astype(jnp.int32), low, high)
-    return Task(jax.tree.map(jnp.asarray, sample_params(params_key)), horizon)
+    return Task(jax.tree.map(jnp.asarray, sample_params(params_key)), horizon, jnp.asarray(-1, jnp.int32))

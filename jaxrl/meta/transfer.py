@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrl import statistics
 from jaxrl.environments.registry import make
+from jaxrl.meta.baselines import baseline
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.study import MetaStudy
 from jaxrl.meta.tasks import make_tasks
@@ -88,10 +89,8 @@ def _scores(
     # Averaged over meta-seeds: tasks are what the interval is about.
     found = [("learned", np.asarray(final(stacked)).mean(axis=0))]
     found.append(("untrained", np.asarray(final(untrained)).mean(axis=0)))
-    # The learner's own, given or not: iterations of all contenders are of one size.
-    common = {key: getattr(learner.agent.config, key) for key in ("num_envs", "num_steps", "network", "hidden_sizes")}
     for agent in baselines:
-        ordinary = trainer(agent, environment, total_steps=shared["total_steps"], num_evaluations=1, **common)
+        ordinary = baseline(learner, agent, tasks.max_horizon)
         run = jax.jit(lambda rate, key: _final(ordinary, tasks, key, num_tasks, learning_rate=rate))  # noqa: B023
         tuning_key = jax.random.fold_in(held_out_key(), 1)
         best = max(learning_rates, key=lambda rate: float(run(rate, tuning_key).mean()))

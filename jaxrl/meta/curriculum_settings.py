@@ -1,0 +1,39 @@
+"""Settings of curricula, which those of every outer loop extend."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxrl.types import Array, Float
+
+__all__ = ["CurriculumConfig", "CurriculumHyperparameters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurriculumConfig:
+    """Static settings."""
+
+    curriculum: str = "uniform"
+    """uniform (every life a fresh task), or replay of levels that scored high: algorithmic_regret, and, where the outer
+    loop has critics, positive_value_loss, l1_value_loss or learnability."""
+    buffer_size: int = 256
+    """Levels that are kept to be drawn again."""
+    prioritisation: str = "rank"
+    """How scores become probabilities: rank or proportional."""
+    antagonist: str = "a2c"
+    """Agent whose return algorithmic regret compares with: it learns the same tasks for as long."""
+
+
+class CurriculumHyperparameters(NamedTuple):
+    """What is traced.
+
+    Attributes:
+        replay_probability: of drawing a level again once the buffer is full; in proportion to its filling before.
+        replay_temperature: of the prioritisation: 0 draws the best level, infinity all alike.
+        replay_staleness: share of draws in proportion to the time since a level was scored.
+        antagonist_learning_rate: of the antagonists.
+    """
+
+    replay_probability: Float[Array, ""] | float = 0.5
+    replay_temperature: Float[Array, ""] | float = 0.3
+    replay_staleness: Float[Array, ""] | float = 0.1
+    antagonist_learning_rate: Float[Array, ""] | float = 0.1

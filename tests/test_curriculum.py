@@ -1,0 +1,190 @@
+"""The buffer of levels, and curricula around both outer loops."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.environments import make
+from jaxrl.environments.grid import grid, random_levels
+from jaxrl.errors import UnknownNameError
+from jaxrl.meta import differentiate, evolve, make_tasks
+from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
+from jaxrl.meta.level_buffer import draw, empty, probabilities, record
+from jaxrl.meta.tasks import Task
+from tests.grids import quick_compilation  # noqa: F401
+
+RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
+SMALL = {"num_envs": 4, "num_steps": 6, "num_evaluations": 1, "evaluation_episodes": 2, "network": "table"}
+HP = CurriculumHyperparameters(replay_probability=1.0, replay_temperature=0.5, replay_staleness=0.2)
+
+
+def task(number, identity=-1):
+    return Task(jnp.asarray(number, jnp.float32), jnp.asarray(5), jnp.asarray(identity, jnp.int32))
+
+
+def many(numbers, identities):
+    return Task(jnp.asarray(numbers, jnp.float32), jnp.full(len(numbers), 5), jnp.asarray(identities, jnp.int32))
+
+
+def filled(scores):
+    buffer = empty(task(0.0), len(scores))
+    return record(
+        buffer, many(range(len(scores)), [-1] * len(scores)), jnp.asarray(scores), jnp.ones(len(scores), bool)
+    )
+
+
+# --- the buffer ---
+
+
+@pytest.mark.parametrize("prioritisation", ["rank", "proportional"])
+def test_probabilities_are_the_papers(prioritisation):
+    scores, ages = np.array([0.3, 2.0, 0.5, 1.0]), np.array([1, 4, 2, 0])
+    buffer = filled(scores)
+    placed = np.asarray(buffer.score)
+    buffer = buffer._replace(clock=jnp.int32(10), scored_at=jnp.asarray(10 - ages, jnp.int32))
+    rank = 1 + np.argsort(np.argsort(-placed))
+    preference = (1.0 / rank if prioritisation == "rank" else placed) ** (1 / 0.5)
+    expected = 0.8 * preference / preference.sum() + 0.2 * ages / ages.sum()
+    np.testing.assert_allclose(probabilities(buffer, HP, prioritisation), expected, rtol=1e-5)
+
+
+def test_an_empty_buffer_draws_fresh_tasks_and_a_full_one_its_levels():
+    sample = lambda key: task(jax.random.uniform(key))  # noqa: E731
+    keys = jax.random.split(jax.random.key(0), 4000)
+    drawing = lambda buffer: jax.vmap(lambda key: draw(key, buffer, sample, HP))(keys)  # noqa: E731
+    fresh = drawing(empty(task(0.0), 4))
+    assert (np.asarray(fresh.identity) == -1).all() and np.unique(np.asarray(fresh.environment)).size > 3900
+    buffer = filled([0.3, 2.0, 0.5, 1.0])
+    drawn = np.asarray(drawing(buffer).identity)
+    shares = [(drawn == identity).mean() for identity in np.asarray(buffer.task.identity)]
+    np.testing.assert_allclose(shares, probabilities(buffer, HP), atol=0.03)
+
+
+def test_record_is_what_a_slow_loop_does():
+    """Against dictionaries: renewed scores, the best of all, levels that lost their place while they were learnt."""
+    random, capacity = np.random.default_rng(0), 5
+    step, buffer = jax.jit(record), empty(task(0.0), capacity)
+    slow, names, made = {}, {}, 0  # identity -> score, identity -> number
+    for clock in range(40):
+        known = [*names]
+        identities = [int(random.choice(known)) if known and random.random() < 0.5 else -1 for _ in range(4)]
+        numbers = [names[i] if i >= 0 else clock * 10 + j for j, i in enumerate(identities)]
+        scores, ended = random.normal(size=4).astype(np.float32), random.random(4) < 0.7
+        scores[random.random(4) < 0.1] = np.nan
+        buffer = step(buffer, many(numbers, identities), jnp.asarray(scores), jnp.asarray(ended))
+        ended &= np.isfinite(scores)
+        newcomers, seen = [], set()
+        for identity in sorted({i for i, over in zip(identities, ended) if over and i in slow}):
+            slow[identity] = np.mean([s for i, s, over in zip(identities, scores, ended) if over and i == identity])
+            seen.add(identity)
+        for identity, number, score, over in zip(identities, numbers, scores, ended):
+            if over and identity not in seen:
+                newcomers.append((number, score))
+                seen |= {identity} - {-1}
+        for number, score in newcomers:
+            slow[made], names[made] = score, number
+            made += 1
+        slow = dict(sorted(slow.items(), key=lambda item: -item[1])[:capacity])
+        names = {i: names[i] for i in {*slow, *(i for i in names if random.random() < 0.5)}}
+        held = np.asarray(buffer.task.identity)
+        found = dict(zip(held[held >= 0].tolist(), np.asarray(buffer.score)[held >= 0].tolist()))
+        assert found == pytest.approx(slow)
+        for identity, number in zip(held, np.asarray(buffer.task.environment)):
+            assert identity < 0 or names[int(identity)] == number
+
+
+def test_nothing_is_drawn_again_before_it_is_scored():
+    buffer = empty(task(0.0), 4)
+    buffer = record(buffer, many([7.0, 8.0], [-1, -1]), jnp.array([1.0, 2.0]), jnp.array([False, True]))
+    keys = jax.random.split(jax.random.key(0), 500)
+    drawn = jax.vmap(lambda key: draw(key, buffer, lambda key: task(0.0), HP))(keys)
+    again = np.asarray(drawn.identity) >= 0
+    # A quarter is filled, so a quarter is replayed.
+    assert 0.15 < again.mean() < 0.35
+    assert set(np.asarray(drawn.environment)[again].tolist()) == {8.0}
+
+
+# --- around the outer loops ---
+
+
+def learner(environment=RICH, **settings):
+    steps = 4 * SMALL["num_envs"] * SMALL["num_steps"]
+    return jaxrl.trainer("a2c", environment, **{**SMALL, "total_steps": steps, "learning_rate": 0.1, **settings})
+
+
+OUTER = {
+    "gradient": partial(differentiate, num_agents=4, unroll=2, num_meta_steps=6, critic_network="table"),
+    "evolution": partial(evolve, population_size=4, num_generations=4, deviation=1e-20),
+}
+
+
+@pytest.mark.parametrize("outer", OUTER)
+def test_an_antagonist_like_the_learner_leaves_no_regret(outer):
+    # The same agent with the same keys on the same tasks, replayed ones included.
+    study = OUTER[outer](
+        learner(), make_tasks(RICH, 4), leaf="discount", num_evaluations=1, evaluation_tasks=2, learning_rate=0.0,
+        curriculum="algorithmic_regret", buffer_size=4, replay_probability=1.0,
+    )  # fmt: skip
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    score, replayed = (np.asarray(result.metrics[name]) for name in ("level_score", "replayed"))
+    assert np.nanmax(np.abs(score)) == 0.0 and np.isfinite(score).any()
+    assert np.nanmax(replayed) > 0.0 and replayed[np.isfinite(replayed)][0] == 0.0
+
+
+def test_regret_ranks_what_can_be_learnt_above_the_trivial_and_the_impossible():
+    # Arms that all pay nothing, all pay, or of which one pays; the learner never learns.
+    bandit = make("bandit/bernoulli")
+    arms = bandit.params.means.size
+    kinds = jnp.stack([jnp.zeros(arms), jnp.ones(arms), jnp.eye(arms)[1]])
+    tasks = make_tasks(bandit, 8, lambda key: bandit.params._replace(means=kinds[jax.random.randint(key, (), 0, 3)]))
+    study = evolve(
+        learner(bandit, learning_rate=0.0, num_steps=16), tasks, leaf="discount", population_size=8, num_generations=6,
+        deviation=1e-20, num_evaluations=1, evaluation_tasks=2, curriculum="algorithmic_regret", replay_probability=0.3,
+    )  # fmt: skip
+    levels = jax.jit(study.run)(jax.random.key(0), study.hyperparameters).state.levels
+    held, score = np.asarray(levels.task.identity) >= 0, np.asarray(levels.score)
+    paying = np.asarray(levels.task.environment.means).sum(axis=1)
+    for kind, least, most in ((0, 0.0, 0.0), (arms, 0.0, 0.0), (1, 0.3, 1.0)):
+        found = score[held & (paying == kind)]
+        assert found.size > 1 and found.mean() >= least and found.mean() <= most, kind
+
+
+@pytest.mark.parametrize("curriculum", ["positive_value_loss", "l1_value_loss", "learnability"])
+def test_scores_of_rollouts_tell_levels_without_rewards_from_others(curriculum):
+    def sample(key):
+        level = RICH.sample_params(key)
+        barren = jax.random.bernoulli(jax.random.fold_in(key, 1))
+        return level._replace(reward=jnp.where(barren, 0.0, level.reward))
+
+    study = differentiate(
+        learner(), make_tasks(RICH, 2, sample), leaf="discount", num_agents=8, unroll=1, num_meta_steps=12,
+        critic_network="table", num_evaluations=1, evaluation_tasks=2, curriculum=curriculum, buffer_size=64,
+        replay_probability=0.0,
+    )  # fmt: skip
+    state = jax.jit(study.run)(jax.random.key(0), study.hyperparameters).state
+    levels = state.replay.levels
+    held = np.asarray(levels.task.identity) >= 0
+    barren = ~np.any(np.asarray(levels.task.environment.reward), axis=1)
+    score = np.asarray(levels.score)
+    assert held.sum() > 30 and (barren & held).sum() > 5
+    assert (score[held & barren] == 0.0).all() and score[held & ~barren].mean() > 0.01
+
+
+def test_bad_curricula_are_named():
+    tasks = make_tasks(RICH, 4)
+    with pytest.raises(UnknownNameError, match="algorithmic_regret"):
+        evolve(learner(), tasks, leaf="discount", curriculum="algorithmic-regret")
+    with pytest.raises(ValueError, match="needs the critics of outer='gradient'"):
+        evolve(learner(), tasks, leaf="discount", curriculum="learnability")
+    with pytest.raises(UnknownNameError, match="rank"):
+        evolve(learner(), tasks, leaf="discount", curriculum="algorithmic_regret", prioritisation="ranked")
+    with pytest.raises(ValueError, match="buffer_size must be at least 1, got 0"):
+        differentiate(learner(), tasks, leaf="discount", curriculum="learnability", buffer_size=0)
+    with pytest.raises(UnknownNameError, match="a2c"):
+        evolve(learner(), tasks, leaf="discount", curriculum="algorithmic_regret", antagonist="a2")
+    with pytest.raises(UnknownNameError, match="replay_probability"):
+        evolve(learner(), tasks, leaf="discount", replay_probabilities=0.3)
