@@ -206,7 +206,7 @@ def meta_options(method: str, outer: str) -> list[tuple]:
         tuple[int, ...], tyro.conf.arg(help="Iterations of a life, or two bounds to draw them between.")
     ]
     tasks = Annotated[str, tyro.conf.arg(help="Environment whose parameters are the tasks.")]
-    loop = Annotated[Literal["evolution", "gradient"], tyro.conf.arg(help="The outer loop.")]
+    loop = Annotated[Literal["evolution", "persistent", "gradient"], tyro.conf.arg(help="The outer loop.")]
     seeds = Annotated[int, tyro.conf.arg(help="Meta-seeds (0, 1, ...).")]
     swept = Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],

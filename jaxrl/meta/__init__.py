@@ -4,6 +4,7 @@ from jaxrl.meta.evolution import EvolutionHyperparameters, Strategy, make_strate
 from jaxrl.meta.evolve import EvolutionConfig, evolve
 from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differentiate
 from jaxrl.meta.lifetimes import Life, Outcome
+from jaxrl.meta.persistent import PersistentConfig, evolve_persistently
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy
 from jaxrl.meta.tasks import Task, Tasks, make_tasks
 
@@ -16,11 +17,13 @@ __all__ = [
     "MetaHyperparameters",
     "MetaStudy",
     "Outcome",
+    "PersistentConfig",
     "Strategy",
     "Task",
     "Tasks",
     "differentiate",
     "evolve",
+    "evolve_persistently",
     "make_strategy",
     "make_tasks",
 ]

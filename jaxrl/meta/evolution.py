@@ -17,7 +17,7 @@ from jaxrl.errors import require_name
 from jaxrl.meta.shaping import make_shaping
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["STRATEGIES", "EvolutionHyperparameters", "SearchState", "Strategy", "make_strategy"]
+__all__ = ["STRATEGIES", "EvolutionHyperparameters", "SearchState", "Strategy", "make_strategy", "search_gradient"]
 
 
 class EvolutionHyperparameters(NamedTuple):
@@ -140,10 +140,17 @@ def _ascend(parts: Parts, state: SearchState, gradient: Array, hp: EvolutionHype
     return state._replace(mean=state.mean + rate * direction, optimiser=optimiser)
 
 
+def search_gradient(
+    noise: Float[Array, "member parameter"], utility: Float[Array, " member"], deviation: Array | float
+) -> Float[Array, " parameter"]:
+    """∇μ E[f(μ + σε)] ≈ Σ uᵢ εᵢ / (n σ) (Salimans et al., 2017, section 2)."""
+    return utility @ noise / utility.size / deviation
+
+
 def _open_es(parts: Parts, state: SearchState, noise: Array, utility: Array, hp: Any) -> SearchState:
-    """∇μ ≈ Σ uᵢ εᵢ / (n σ), by Adam; σ fixed or decaying."""
+    """Adam on `search_gradient`; σ fixed or decaying."""
     deviation = jnp.exp(state.log_deviation)
-    state = _ascend(parts, state, utility @ noise / utility.size / deviation, hp)
+    state = _ascend(parts, state, search_gradient(noise, utility, deviation), hp)
     return state._replace(log_deviation=state.log_deviation + jnp.log(hp.deviation_decay))
 
 

@@ -13,7 +13,7 @@ from jaxrl.agents.base import Rollout
 from jaxrl.aggregation import standardise
 from jaxrl.meta.curriculum import make_curriculum
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
-from jaxrl.meta.lifetimes import Life, begin, grow, with_task
+from jaxrl.meta.lifetimes import Life, begin, grow, shorten, with_task
 from jaxrl.meta.outer_critic import Critic, OuterCritic, Target, outer_critic
 from jaxrl.meta.replay import Replay, make_replay
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
@@ -176,11 +176,7 @@ def _init(
     value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
     inner, count, unroll = _inner(parts, hyperparameters, value), parts.config.num_agents, parts.config.unroll
     born = jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))
-    lives = born(jax.random.split(lives_key, count))
-    # First lives end early, so that agents do not all restart together ever after.
-    share = jax.random.uniform(ages_key, (count,))
-    horizon = jnp.ceil(share * lives.task.horizon / unroll).astype(jnp.int32) * unroll
-    lives = lives._replace(task=lives.task._replace(horizon=jnp.maximum(horizon, unroll)))
+    lives = shorten(ages_key, born(jax.random.split(lives_key, count)), unroll)
     critics = jax.vmap(parts.critic.init)(jax.random.split(critics_key, count))
     replay = parts.replay.init(replay_key, lives, hyperparameters)
     return GradientState(value, _optimiser(hyperparameters.outer).init(value), lives, critics, replay, run_key)

@@ -21,6 +21,7 @@ __all__ = [
     "lives",
     "mean_outcome",
     "restart_finished",
+    "shorten",
     "with_task",
 ]
 
@@ -119,6 +120,13 @@ def _born(
     run = trainer.init(run_key, with_task(hyperparameters, task))
     nothing = jnp.zeros(trainer.environment.spec.num_objectives)
     return Life(run, task, jnp.zeros((), jnp.int32), nothing, jnp.zeros(()), nothing, nothing, births + 1, key)
+
+
+def shorten(key: PRNGKeyArray, lives: Life, unroll: int) -> Life:
+    """First lives that end early, each at a uniform share of its horizon: agents do not all restart together."""
+    share = jax.random.uniform(key, lives.age.shape)
+    horizon = jnp.ceil(share * lives.task.horizon / unroll).astype(jnp.int32) * unroll
+    return lives._replace(task=lives.task._replace(horizon=jnp.maximum(horizon, unroll)))
 
 
 def live(

@@ -10,6 +10,7 @@ from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters
 from jaxrl.meta.evolve import EvolutionConfig, evolve
 from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differentiate
+from jaxrl.meta.persistent import PersistentConfig, evolve_persistently
 from jaxrl.meta.study import MetaStudy
 from jaxrl.meta.tasks import make_tasks
 from jaxrl.training import Trainer, TrainerConfig, trainer
@@ -28,6 +29,7 @@ class Outer:
 
 OUTER: dict[str, Outer] = {
     "evolution": Outer(evolve, EvolutionConfig, (EvolutionHyperparameters, CurriculumHyperparameters)),
+    "persistent": Outer(evolve_persistently, PersistentConfig, (EvolutionHyperparameters,)),
     "gradient": Outer(differentiate, GradientConfig, (GradientHyperparameters, CurriculumHyperparameters)),
 }
 
@@ -126,7 +128,7 @@ def meta_learner(
         method: a name of `METHODS`.
         environment: whose parameters are the tasks, or its name.
         horizon: iterations of every life, or bounds between which they are drawn log-uniformly.
-        outer: evolution or gradient; default the paper's.
+        outer: evolution, persistent or gradient; default the paper's.
         outer_settings: of the outer loop, by name.
         settings: of the agent, by name.
 

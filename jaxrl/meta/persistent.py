@@ -1,0 +1,157 @@
+"""Persistent evolution strategies: lives in progress, a short stretch per step, and no bias from cutting them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.errors import require_name
+from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
+from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, shorten
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
+from jaxrl.meta.tasks import Tasks
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+
+__all__ = ["PersistentConfig", "PersistentState", "evolve_persistently"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersistentConfig:
+    """Static settings."""
+
+    population_size: int = 64
+    """Agents in progress; pairs have opposite noise and share task, start and random numbers for the whole life."""
+    unroll: int = 5
+    """Iterations of every agent between two steps of the outer loop; horizons are rounded up to multiples of it."""
+    num_meta_steps: int = 500
+    """Steps of the outer loop."""
+    shaping: str = "z_score"
+    """z_score or raw; ranks would bring back the bias."""
+    num_evaluations: int = 10
+    """Evaluations of the mean candidate on held-out tasks, at equal intervals, the last one at the end."""
+    evaluation_tasks: int = 64
+    """Held-out tasks, the same in every evaluation and for every seed."""
+
+
+class PersistentState(NamedTuple):
+    """The complete state of the outer loop.
+
+    Attributes:
+        search: the search distribution.
+        lives: agents in progress, leading axis `member`.
+        accumulated: sum of the noise that each has learnt with in this life.
+        key: base key; step i uses fold_in(key, i).
+    """
+
+    search: SearchState
+    lives: Life
+    accumulated: Float[Array, "member parameter"]
+    key: PRNGKeyArray
+
+
+class Parts(NamedTuple):
+    """What the outer loop is put together of; static."""
+
+    trainer: Trainer
+    tasks: Tasks
+    config: PersistentConfig
+    strategy: Strategy
+    leaf: str
+
+
+def evolve_persistently(
+    trainer: Trainer,
+    tasks: Tasks,
+    leaf: str = "objective",
+    initial: Callable[[PRNGKeyArray], PyTree] | None = None,
+    **settings: Any,
+) -> MetaStudy:
+    """Evolves a leaf of an agent's hyperparameters by persistent evolution strategies (Vicol et al., 2021).
+
+    Every agent learns K iterations with fresh noise ε, and ξ = Σ ε over its life so far takes the noise's place in the
+    gradient of the mean (arXiv 2112.13835, algorithm 2):
+
+        g = Σᵢ ξᵢ fᵢ / (n σ),
+
+    f the mean return of those iterations. Over whole lives g is the gradient of the mean return over the life
+    (`area`), smoothed by σ, though the outer loop steps after each stretch.
+
+    Args:
+        trainer: how agents learn; its environment must be the tasks'.
+        tasks: what they learn.
+        leaf: the field of `trainer.hyperparameters` that evolves.
+        initial: `key -> value` of that leaf; default the agent's own initialisation.
+        settings: of `PersistentConfig` and of `EvolutionHyperparameters`.
+
+    Raises:
+        UnknownNameError: for an unknown setting, shaping or leaf, with the nearest match.
+        ValueError: for sizes that do not fit, or a trainer of another environment.
+    """
+    config, hp = split_settings(settings, PersistentConfig, EvolutionHyperparameters)
+    validate_meta(trainer, tasks, leaf, config, ("num_meta_steps", "evaluation_tasks", "unroll"), config.num_meta_steps)
+    require_name("shaping of persistent evolution", config.shaping, ("z_score", "raw"))
+    initial = initial or default_initial(trainer, leaf)
+    default = getattr(trainer.hyperparameters, leaf)
+    strategy = make_strategy("open_es", default, config.population_size, config.shaping)
+    parts = Parts(trainer, tasks, config, strategy, leaf)
+    return meta_study(
+        init=partial(_init, parts, initial),
+        learn=partial(_step, parts),
+        value=lambda state: strategy.mean(state.search),
+        trainer=trainer,
+        tasks=tasks,
+        leaf=leaf,
+        hyperparameters=MetaHyperparameters(trainer.hyperparameters, hp),
+        config=config,
+        num_iterations=config.num_meta_steps,
+        steps_per_iteration=config.population_size * config.unroll * trainer.steps_per_iteration,
+        num_members=config.population_size,
+        settings=settings,
+        rebuild=lambda **changes: evolve_persistently(trainer, tasks, leaf, initial, **{**settings, **changes}),
+    )
+
+
+def _init(
+    parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
+) -> PersistentState:
+    initial_key, lives_key, ages_key, run_key = jax.random.split(key, 4)
+    mean = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
+    inner = hyperparameters.training._replace(**{parts.leaf: mean})
+    keys = jax.random.split(lives_key, parts.config.population_size // 2)
+    unroll = parts.config.unroll
+    half = shorten(ages_key, jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))(keys), unroll)
+    lives = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), half)
+    search = parts.strategy.init(mean, hyperparameters.outer)
+    return PersistentState(search, lives, jnp.zeros((2 * keys.size, search.mean.size)), run_key)
+
+
+def _step(
+    parts: Parts, state: PersistentState, hyperparameters: MetaHyperparameters, index: Array
+) -> tuple[PersistentState, dict[str, Array]]:
+    outer, unroll = hyperparameters.outer, parts.config.unroll
+    candidates, noise = parts.strategy.ask(jax.random.fold_in(state.key, index), state.search, outer)
+    accumulated = state.accumulated + noise
+
+    def one(life: Life, candidate: PyTree) -> tuple[Life, Life]:
+        inner = hyperparameters.training._replace(**{parts.leaf: candidate})
+        grown, _ = grow(parts.trainer, life, inner, unroll)
+        return grown, restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+
+    grown, following = jax.vmap(one)(state.lives, candidates)
+    fitness = (grown.total - state.lives.total) @ hyperparameters.weights / unroll
+    search = parts.strategy.tell(state.search, accumulated, fitness, outer)
+    over = grown.age >= grown.task.horizon
+    metrics = {
+        "fitness": fitness.mean(),
+        "fitness_deviation": fitness.std(),
+        "search_deviation": jnp.exp(search.log_deviation).mean(),
+        "mean_norm": jnp.linalg.norm(search.mean),
+        "finished_lives": over.sum().astype(jnp.float32),
+        "episode_return": grown.latest.mean(axis=0),
+        "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
+    }
+    return PersistentState(search, following, jnp.where(over[:, None], 0.0, accumulated), state.key), metrics
