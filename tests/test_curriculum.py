@@ -188,3 +188,5 @@ def test_bad_curricula_are_named():
         evolve(learner(), tasks, leaf="discount", curriculum="algorithmic_regret", antagonist="a2")
     with pytest.raises(UnknownNameError, match="replay_probability"):
         evolve(learner(), tasks, leaf="discount", replay_probabilities=0.3)
+    with pytest.raises(ValueError, match="deviation would be ignored"):
+        evolve(learner(), tasks, leaf="discount", strategy=lambda like, size: None, deviation=0.1)

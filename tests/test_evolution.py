@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jaxrl.errors import UnknownNameError
-from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy
+from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy, search_gradient
+from jaxrl.meta.evosax import from_evosax
 from jaxrl.meta.shaping import SHAPING, make_shaping
 
 TARGET = {"a": jnp.asarray([1.0, -2.0, 0.5]), "b": jnp.asarray([[0.3], [-0.7]])}
@@ -120,3 +121,33 @@ def test_bad_settings_are_named():
         make_strategy("open_es", TARGET, 5)
     with pytest.raises(ValueError, match="use centred_rank"):
         make_strategy("snes", TARGET, 4, "pairwise_rank")
+
+
+def test_search_gradients_turn_towards_the_gradient_as_populations_grow():
+    # A smooth function of twenty parameters, far from a quadratic.
+    frequencies = jnp.linspace(0.5, 2.0, 20)
+    smooth = lambda x: jnp.sum(jnp.sin(frequencies * x)) + 0.1 * jnp.prod(jnp.cos(0.3 * x))  # noqa: E731
+    point = jnp.linspace(-1.0, 1.0, 20)
+    exact = jax.grad(smooth)(point)
+    cosines = []
+    for population in (8, 64, 512, 4096):
+        strategy, hp = make_strategy("open_es", point, population, "raw"), EvolutionHyperparameters(deviation=0.02)
+        candidates, noise = strategy.ask(jax.random.key(0), strategy.init(point, hp), hp)
+        found = search_gradient(noise, jax.vmap(smooth)(candidates), 0.02)
+        cosines.append(float(found @ exact / jnp.linalg.norm(found) / jnp.linalg.norm(exact)))
+    assert cosines == sorted(cosines) and cosines[-1] > 0.99
+
+
+@pytest.mark.parametrize(("name", "settings"), [("CMA_ES", {}), ("SNES", {})])
+def test_strategies_of_evosax_find_the_top_of_a_quadratic(name, settings):
+    algorithms = pytest.importorskip("evosax.algorithms")
+    found, state = search(from_evosax(getattr(algorithms, name), **settings), "raw", {}, generations=150)
+    for leaf, target in TARGET.items():
+        np.testing.assert_allclose(found[leaf], target, atol=0.05)
+    assert int(state.generation) == 150
+
+
+def test_evosax_without_a_mean_is_refused():
+    algorithms = pytest.importorskip("evosax.algorithms")
+    with pytest.raises(ValueError, match="SimpleGA keeps no mean"):
+        from_evosax(algorithms.SimpleGA)

@@ -59,8 +59,8 @@ class Strategy(NamedTuple):
 
     Attributes:
         init: `(mean, hyperparameters) -> SearchState`.
-        ask: `(key, SearchState, hyperparameters) -> (candidates, noise [member, parameter])`; candidates are
-            pytrees with a leading member axis.
+        ask: `(key, SearchState, hyperparameters) -> (candidates, noise)`; candidates are pytrees with a leading member
+            axis, noise is what `tell` needs of the draw: `[member, parameter]`, but for strategies of other libraries.
         tell: `(SearchState, noise, fitness [member], hyperparameters) -> SearchState`.
         mean: `SearchState -> pytree`.
         population_size: members, an even number.
@@ -83,23 +83,28 @@ class Parts(NamedTuple):
     num_pairs: int
 
 
-def make_strategy(name: str, like: PyTree, population_size: int, shaping: str = "pairwise_rank") -> Strategy:
+def make_strategy(
+    name: str | Callable[[PyTree, int], Strategy], like: PyTree, population_size: int, shaping: str = "pairwise_rank"
+) -> Strategy:
     """Builds a strategy.
 
     Args:
-        name: `open_es` (Salimans et al., 2017), `snes` (Schaul et al., 2011) or `pgpe` (Sehnke et al., 2010).
+        name: `open_es` (Salimans et al., 2017), `snes` (Schaul et al., 2011) or `pgpe` (Sehnke et al., 2010); or a
+            builder `(like, population_size) -> Strategy`, such as `jaxrl.meta.evosax.from_evosax` makes.
         like: a pytree of the shapes that are searched.
         population_size: members per generation, an even number.
-        shaping: a name of `SHAPING`.
+        shaping: a name of `SHAPING`; a builder shapes fitness by itself.
 
     Raises:
         UnknownNameError: for an unknown strategy or shaping, with the nearest match.
         ValueError: for a population that is odd or below 2, or a shaping that leaves adapted deviations nothing to
             adapt to.
     """
-    step = STRATEGIES[require_name("evolution strategy", name, STRATEGIES)]
     if population_size < 2 or population_size % 2:
         raise ValueError(f"population_size must be an even number of at least 2, got {population_size}")
+    if not isinstance(name, str):
+        return name(like, population_size)
+    step = STRATEGIES[require_name("evolution strategy", name, STRATEGIES)]
     if shaping == "pairwise_rank" and name != "open_es":
         raise ValueError(
             f"{name} adapts deviations by how pairs compare with each other, which shaping='pairwise_rank' drops; "

@@ -27,8 +27,8 @@ FITNESS = ("final", "area", "early", "robust")
 class EvolutionConfig(CurriculumConfig):
     """Static settings."""
 
-    strategy: str = "open_es"
-    """open_es, snes or pgpe."""
+    strategy: str | Callable[[PyTree, int], Strategy] = "open_es"
+    """open_es, snes or pgpe; from Python also one of evosax (jaxrl.meta.evosax)."""
     population_size: int = 64
     """Candidates per generation; pairs have opposite noise and see the same tasks, starts and random numbers."""
     shaping: str = "pairwise_rank"
@@ -116,6 +116,7 @@ def evolve(
     hp = hp._replace(fitness_weights=_fitness_weights(settings.get("fitness", "final")))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
+    _refuse_ignored(config, settings)
     default = getattr(trainer.hyperparameters, leaf)
     initial = initial or default_initial(trainer, leaf)
     strategy = make_strategy(config.strategy, default, config.population_size, config.shaping)
@@ -137,6 +138,12 @@ def evolve(
         settings=settings,
         rebuild=lambda **changes: evolve(trainer, tasks, leaf, initial, **{**settings, **changes}),
     )
+
+
+def _refuse_ignored(config: EvolutionConfig, settings: dict[str, Any]) -> None:
+    ignored = sorted({"shaping", *EvolutionHyperparameters._fields} & set(settings))
+    if ignored and not isinstance(config.strategy, str):
+        raise ValueError(f"{', '.join(ignored)} would be ignored: this strategy has its own; give them to its builder")
 
 
 def _fitness_weights(fitness: str | dict[str, float]) -> Float[Array, " component"]:
