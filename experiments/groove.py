@@ -1,0 +1,154 @@
+"""Curricula over levels for a learned update rule: algorithmic regret (GROOVE), positive value loss, none.
+
+    python experiments/groove.py                      # all three, three meta-seeds each
+    python experiments/groove.py algorithmic_regret
+
+Learned policy gradients by meta-gradient on small walled grid-worlds, at equal compute: curricula that cost more take
+fewer meta-steps (`STEPS`). Held-out levels, each level's final return between a uniform policy (0, exact) and A2C of
+the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not count. Writes
+results/meta/groove.{csv,json,png}.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxrl
+from jaxrl.environments.grid import grid, random_levels, uniform_return
+from jaxrl.meta import MetaStudy, differentiate, make_tasks
+from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
+
+RESULTS = Path(__file__).parents[1] / "results" / "meta"
+LEVELS = random_levels("walled", (4, 6), (1, 3), (20, 60), num_wall_draws=8)
+HORIZON, META_SEEDS, HELD_OUT = 50, 3, 512
+AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
+LPG: dict[str, Any] = {"learning_rate": 40.0, "num_outputs": 8, "objective_size": 16, "optimiser": "sgd"}
+A2C: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.1, "gae_lambda": 0.95, "standardise_advantages": "batch"}
+OUTER: dict[str, Any] = {
+    "num_agents": 32,
+    "unroll": 5,
+    "learning_rate": 3e-4,
+    "max_gradient_norm": 0.1,
+    "entropy_coefficient": 0.05,
+    "regularisers": {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3},
+    "critic_network": "table",
+    "critic_learning_rate": 0.1,
+    "num_evaluations": 5,
+    "evaluation_tasks": 64,
+    "buffer_size": 256,
+}
+# Meta-steps of equal wall-clock time.
+STEPS = {"uniform": 600, "positive_value_loss": 600, "algorithmic_regret": 500}
+
+
+def learner(agent: str, **settings: Any) -> jaxrl.Trainer:
+    """An agent that lives for one horizon."""
+    steps = HORIZON * AGENT["num_envs"] * AGENT["num_steps"]
+    return jaxrl.trainer(agent, grid(LEVELS), total_steps=steps, **{**AGENT, **settings})
+
+
+def study(curriculum: str) -> MetaStudy:
+    """Meta-gradients under a curriculum."""
+    tasks = make_tasks(grid(LEVELS), HORIZON)
+    return differentiate(learner("lpg", **LPG), tasks, curriculum=curriculum, num_meta_steps=STEPS[curriculum], **OUTER)
+
+
+def anchors() -> tuple[np.ndarray, np.ndarray]:
+    """Held-out returns, level by level, of a uniform policy and of A2C."""
+    tasks, a2c = make_tasks(grid(LEVELS), HORIZON), learner("a2c", **A2C)
+    levels, limit = held_out_tasks(tasks, HELD_OUT).environment, tasks.environment.spec.time_limit
+    uniform = jax.jit(jax.vmap(lambda level: uniform_return(level, limit)))(levels)
+    learnt = jax.jit(lambda key: learn_tasks(a2c, tasks, key, a2c.hyperparameters, HELD_OUT))(held_out_key())
+    return np.asarray(uniform), np.asarray(learnt.final[:, 0])
+
+
+def normalise(final: np.ndarray, uniform: np.ndarray, a2c: np.ndarray) -> np.ndarray:
+    """Scores of the levels that tell learners from a uniform policy, along the last axis."""
+    telling = a2c - uniform > 0.1
+    score = (final[..., telling] - uniform[telling]) / (a2c - uniform)[telling]
+    return np.clip(score, -1.0, 1.5)
+
+
+def measure(scores: np.ndarray) -> dict[str, list[float]]:
+    """Of every meta-seed: the mean, the mean of the worst quarter, and the share of levels below three quarters."""
+    worst = np.sort(scores, axis=-1)[:, : scores.shape[-1] // 4]
+    return {
+        "mean": scores.mean(axis=-1).tolist(),
+        "worst_quarter": worst.mean(axis=-1).tolist(),
+        "below_three_quarters": (scores < 0.75).mean(axis=-1).tolist(),
+    }
+
+
+def run(curriculum: str, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]:
+    """Meta-trains and tests on held-out levels; the untrained control beside."""
+    built = study(curriculum)
+    began = time.perf_counter()
+    swept = jaxrl.sweep(built, seeds=META_SEEDS, say=lambda _: None)
+    seconds, timing = time.perf_counter() - began, swept.groups[0].timing
+    final = jax.jit(
+        jax.vmap(lambda value: built.test(held_out_key(), value, built.hyperparameters, HELD_OUT).final[:, 0])
+    )
+    learned = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[swept.learned(seed) for seed in range(META_SEEDS)])
+    initial = jax.vmap(lambda seed: built.value(built.init(jax.random.key(seed), built.hyperparameters)))
+    metrics = swept.groups[0].result.metrics
+    return {
+        **measure(normalise(np.asarray(final(learned)), uniform, a2c)),
+        "untrained": measure(normalise(np.asarray(final(initial(jnp.arange(META_SEEDS)))), uniform, a2c)),
+        "seconds_all_seeds": seconds,
+        "compile_seconds": timing.compile_seconds,
+        "seconds_per_meta_step": timing.run_seconds / built.num_iterations,
+        "replayed": float(np.nanmean(metrics["replayed"])) if "replayed" in metrics else 0.0,
+        "scores": np.sort(normalise(np.asarray(final(learned)), uniform, a2c), axis=-1).mean(axis=0).tolist(),
+    }
+
+
+def draw(record: dict[str, Any]) -> None:
+    """Scores of the held-out levels in order, and the measures of every meta-seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for place, name in enumerate(STEPS):
+        if name not in record:
+            continue
+        label, colour = name.replace("_", " "), f"C{place}"
+        scores = np.asarray(record[name]["scores"])
+        left.plot(np.linspace(0.0, 1.0, scores.size), scores, color=colour, label=label)
+        for column, what in enumerate(("mean", "worst_quarter")):
+            values = record[name][what]
+            right.scatter(np.full(len(values), column + 0.2 * (place - 1)), values, color=colour)
+    left.axhline(1.0, color="0.6", linewidth=0.8)
+    left.set_xlabel("share of held-out levels")
+    left.set_ylabel("score (0 uniform, 1 A2C)")
+    left.legend(frameon=False)
+    right.set_xticks([0, 1], ["mean", "worst quarter"])
+    right.set_ylabel("score of each meta-seed")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(RESULTS / "groove.png", dpi=110)
+
+
+def main(names: list[str]) -> None:
+    """Runs what is named, or all, and writes after each."""
+    jaxrl.use_cpu_cores()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "groove.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    uniform, a2c = anchors()
+    record |= {"agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER, "meta_steps": STEPS, "held_out": HELD_OUT}
+    record["returns"] = {"uniform": float(uniform.mean()), "a2c": float(a2c.mean())}
+    for name in names or STEPS:
+        record[name] = run(name, uniform, a2c)
+        print(name, {key: value for key, value in record[name].items() if key != "scores"}, flush=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        draw(record)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
