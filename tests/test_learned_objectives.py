@@ -183,7 +183,7 @@ def test_bad_settings_are_named():
         jaxrl.trainer("lpg", RICH, trajectory_objective="time_aware_lgp")
     with pytest.raises(ValueError, match="num_outputs must be at least 1, got 0"):
         jaxrl.trainer("lpg", RICH, num_outputs=0)
-    with pytest.raises(ValueError, match="'table' needs Discrete observations"):
+    with pytest.raises(ValueError, match="'table' needs Discrete or MultiDiscrete observations"):
         jaxrl.trainer("ppo", "gymnax/CartPole-v1", network="table")
     with pytest.raises(ValueError, match="no input for preference weights"):
         jaxrl.trainer("ppo", "mo/deep-sea-treasure", network="table", condition_on_weights=True)

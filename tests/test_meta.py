@@ -307,6 +307,8 @@ def test_bad_settings_are_named():
         evolve(clipped(surrogate="policy_gradient"), tasks)
     with pytest.raises(UnknownNameError, match="final"):
         evolve(clipped(surrogate="learned_drift"), tasks, fitness="finals")
+    with pytest.raises(ValueError, match="hypervolume needs two objectives"):
+        evolve(clipped(surrogate="learned_drift"), tasks, fitness="hypervolume")
     with pytest.raises(ValueError, match="learns grid/rich, the tasks are of grid/small"):
         evolve(clipped(surrogate="learned_drift"), make_tasks("grid/small", 4))
     with pytest.raises(ValueError, match=r"\(5, 2\)"):

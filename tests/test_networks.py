@@ -303,3 +303,13 @@ def test_a_generated_layer_equals_a_dense_layer_with_the_mixed_parameters():
     kernel = params["base"]["kernel"] + np.einsum("f,ifo->io", mix, params["generator"]["kernel"].reshape(5, 3, 2))
     bias = params["base"]["bias"] + mix @ params["generator"]["bias"].reshape(3, 2)
     np.testing.assert_allclose(layer.apply({"params": params}, inputs, mix), inputs @ kernel + bias, rtol=1e-4)
+
+
+def test_tables_have_a_row_of_their_own_for_every_observation():
+    space = MultiDiscrete((2, 3, 4))
+    network = actor_critic(space, 1, 1, network="table")
+    params = network.init(jax.random.key(0))
+    params = {**params, "critic": jnp.arange(24.0)[:, None]}
+    every = jnp.stack(jnp.meshgrid(*map(jnp.arange, space.sizes), indexing="ij"), axis=-1)
+    values = network.value(params, every, jnp.ones(1), ())
+    np.testing.assert_array_equal(values.ravel(), np.arange(24))

@@ -42,7 +42,7 @@ def test_logits_follow_the_finite_difference_of_the_outer_loss(name):
             inner = tuned_hyperparameters({name: logit}, hp)
             return base.update(jax.random.key(2), before, rollout, summary, inner, progress)[0].params
 
-        batch = outer_batch(parts, before, jax.jit(updated)(run.agent.logits[name]), rollout, hp)
+        batch = outer_batch(parts, before, jax.jit(updated)(run.agent.logits[name]), rollout, hp, progress)
 
         @jax.jit
         def outer(logit):

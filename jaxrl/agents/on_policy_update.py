@@ -37,7 +37,7 @@ def update(
     config = parts.config
     batch, scale = prepare(parts, state, rollout, hp)
     state = follow_gradients(parts, state, batch, rollout.memory, hp)
-    batch = batch._replace(advantage=scalarise(parts, state, batch, hp))
+    batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))
     params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress)
     last_kl = metrics["kl"][-config.num_minibatches :].mean()
     non_finite = metrics.pop("non_finite").sum()
@@ -98,13 +98,17 @@ def prepare(
     return batch, scale
 
 
-def scalarise(parts: Parts, state: OnPolicyState, batch: Batch, hp: OnPolicyHyperparameters) -> Array:
+def scalarise(
+    parts: Parts, state: OnPolicyState, batch: Batch, hp: OnPolicyHyperparameters, progress: Progress
+) -> Array:
     """One advantage per sample, or one per objective where each gets a surrogate of its own."""
     advantage = batch.advantage
     if parts.config.scalarise == "before_estimation":
         advantage = advantage[..., 0]
     elif parts.config.scalarise == "after_estimation":
-        advantage = aggregate(parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator)
+        advantage = aggregate(
+            parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator, progress.fraction
+        )
     return standardise(advantage, (0, 1)) if parts.config.standardise_advantages == "batch" else advantage
 
 

@@ -39,7 +39,7 @@ class OnPolicyConfig:
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn, gru or table (one row per Discrete observation)."""
+    """auto (CNN for images, else MLP), mlp, cnn, gru or table (one row per Discrete or MultiDiscrete observation)."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
@@ -166,6 +166,11 @@ def _validate_scalarisation(config: OnPolicyConfig, spec: EnvironmentSpec) -> No
         raise ValueError(
             f"scalarise='before_estimation' sums rewards by their weights and needs aggregator='linear', "
             f"got {config.aggregator!r}"
+        )
+    if config.scalarise == "after_clipping" and make_aggregator(config.aggregator).coefficients_of is not None:
+        raise ValueError(
+            f"aggregator {config.aggregator!r} reads advantages and needs scalarise='after_estimation', got "
+            "'after_clipping'"
         )
     if not config.num_preferences:
         return

@@ -133,7 +133,7 @@ def _update(
     def outer(logits: dict[str, Array]) -> tuple[Array, tuple[OnPolicyState, dict[str, Array]]]:
         inner = tuned_hyperparameters(logits, hp)
         agent, metrics = base.update(key, state.agent, rollout, summary, inner, progress)
-        batch = outer_batch(parts, state.agent, agent.params, rollout, hp)
+        batch = outer_batch(parts, state.agent, agent.params, rollout, hp, progress)
         total = outer_loss(parts, state.agent, agent.params, batch, rollout.memory, hp, progress)
         return total, (agent, metrics)
 
@@ -146,13 +146,18 @@ def _update(
 
 
 def outer_batch(
-    parts: Parts, before: OnPolicyState, params: PyTree, rollout: Rollout, hp: OnPolicyHyperparameters
+    parts: Parts,
+    before: OnPolicyState,
+    params: PyTree,
+    rollout: Rollout,
+    hp: OnPolicyHyperparameters,
+    progress: Progress,
 ) -> Batch:
     """The rollout with the updated critic's advantages and targets under the fixed hyperparameters, as constants."""
     after = before._replace(params=params)
     batch, _ = prepare(parts, after, rollout, hp)
     acted, _ = prepare(parts, before, rollout, hp)
-    batch = batch._replace(advantage=scalarise(parts, after, batch, hp), log_prob=acted.log_prob)
+    batch = batch._replace(advantage=scalarise(parts, after, batch, hp, progress), log_prob=acted.log_prob)
     return jax.lax.stop_gradient(batch)
 
 

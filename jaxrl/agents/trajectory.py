@@ -39,7 +39,7 @@ class TrajectoryConfig:
     objective_size: int = 256
     """Recurrent width of a learned objective."""
     network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete observation)."""
+    """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete or MultiDiscrete observation)."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"

@@ -12,6 +12,7 @@ from jaxrl.aggregation.constraints import lagrangian, log_barrier
 from jaxrl.aggregation.distances import chebyshev, smooth_chebyshev
 from jaxrl.aggregation.dynamic import gradient_guided, hypervolume_guided
 from jaxrl.aggregation.fixed import decoupled_normalisation, linear
+from jaxrl.aggregation.learned import learned
 from jaxrl.aggregation.priorities import lexicographic
 from jaxrl.aggregation.utilities import gini, lorenz, max_min, owa, utility_gradient
 from jaxrl.errors import require_name
@@ -27,6 +28,7 @@ __all__ = [
     "gradient_guided",
     "hypervolume_guided",
     "lagrangian",
+    "learned",
     "lexicographic",
     "linear",
     "log_barrier",
@@ -54,6 +56,7 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "hypervolume_guided": hypervolume_guided,
     "gradient_guided": gradient_guided,
     "decoupled_normalisation": decoupled_normalisation,
+    "learned": learned,
 }
 
 

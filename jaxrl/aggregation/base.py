@@ -40,6 +40,9 @@ class Aggregator(NamedTuple):
             cannot serve many weights at once.
         update_from_gradients: `(state, policy gradients [objective, parameter], parameters) -> state`, once per
             iteration, before its rollout is learned from; None for aggregators that do not look at them.
+        coefficients_of: `(state, advantages, weights, parameters, progress []) -> [*batch, objective]`, in place of
+            `coefficients` where they depend on each sample's advantages; None elsewhere.
+        init_parameters: `key -> parameters`, drawn anew where they are meta-learned; None if they have no such draw.
     """
 
     parameters: Callable[[int], dict[str, Array]]
@@ -49,6 +52,8 @@ class Aggregator(NamedTuple):
     standardise_each: bool = False
     needs_estimate: bool = False
     update_from_gradients: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] | None = None
+    coefficients_of: Callable[..., Array] | None = None
+    init_parameters: Callable[[Array], dict[str, Array]] | None = None
 
 
 def make_parameters(
@@ -76,9 +81,13 @@ def aggregate(
     advantages: Float[Array, "*batch objective"],
     weights: Float[Array, "*batch objective"],
     parameters: Any,
+    progress: Float[Array, ""] | float = 0.0,
 ) -> Float[Array, "*batch"]:
     """A = Σᵢ cᵢ Aᵢ with the aggregator's coefficients, gradients stopped through c."""
     if aggregator.standardise_each:
         advantages = standardise(advantages, tuple(range(advantages.ndim - 1)))
-    coefficients = jax.lax.stop_gradient(aggregator.coefficients(state, weights, parameters))
+    if aggregator.coefficients_of is None:
+        coefficients = jax.lax.stop_gradient(aggregator.coefficients(state, weights, parameters))
+    else:
+        coefficients = aggregator.coefficients_of(state, advantages, weights, parameters, jnp.asarray(progress))
     return jnp.sum(coefficients * advantages, axis=-1)

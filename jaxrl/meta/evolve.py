@@ -8,19 +8,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.errors import require_name
 from jaxrl.meta.curriculum import Curriculum, make_curriculum, score_metrics
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
+from jaxrl.meta.fitness import FITNESS, fitness_components, fitness_weights
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
 from jaxrl.meta.tasks import Tasks
+from jaxrl.morl.weights import equally_spaced
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["FITNESS", "EvolutionConfig", "EvolveHyperparameters", "EvolveState", "evolve"]
-
-FITNESS = ("final", "area", "early", "robust")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +40,8 @@ class EvolutionConfig(CurriculumConfig):
     """Evaluations of the mean candidate on held-out tasks, at equal intervals, the last one at the end."""
     evaluation_tasks: int = 64
     """Held-out tasks, the same in every evaluation and for every seed."""
+    spread_weights: bool = False
+    """Give the tasks of a candidate evenly spaced preference weights, corners among them, instead of the agent's."""
     unroll: int = 1
     """Iterations between two looks at whether a life has ended; horizons are rounded up to multiples of it. Where all
     horizons are equal there is one look, at the end."""
@@ -52,12 +53,13 @@ class EvolveHyperparameters(NamedTuple):
     Attributes:
         evolution: of the strategy.
         fitness_weights: of the components of `FITNESS`: final return, mean return over the life, return when a tenth of
-            the life was over, and the mean final return over the worse half of a candidate's tasks.
+            the life was over, the mean final return over the worse half of a candidate's tasks, and the hypervolume of
+            the final returns of its tasks.
         curriculum: of the curriculum.
     """
 
     evolution: EvolutionHyperparameters = EvolutionHyperparameters()
-    fitness_weights: Float[Array, " component"] | tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+    fitness_weights: Float[Array, " component"] | tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0)
     curriculum: CurriculumHyperparameters = CurriculumHyperparameters()
 
 
@@ -113,7 +115,7 @@ def evolve(
     """
     outer = {name: value for name, value in settings.items() if name != "fitness"}
     config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters)
-    hp = hp._replace(fitness_weights=_fitness_weights(settings.get("fitness", "final")))
+    hp = hp._replace(fitness_weights=fitness_weights(settings.get("fitness", "final"), trainer.environment.spec))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
     _refuse_ignored(config, settings)
@@ -146,13 +148,6 @@ def _refuse_ignored(config: EvolutionConfig, settings: dict[str, Any]) -> None:
         raise ValueError(f"{', '.join(ignored)} would be ignored: this strategy has its own; give them to its builder")
 
 
-def _fitness_weights(fitness: str | dict[str, float]) -> Float[Array, " component"]:
-    named = {fitness: 1.0} if isinstance(fitness, str) else fitness
-    for name in named:
-        require_name("fitness", name, FITNESS)
-    return jnp.asarray([named.get(name, 0.0) for name in FITNESS], jnp.float32)
-
-
 def _unroll(parts: Parts) -> int:
     """Iterations between two looks; between them nothing is made ready for a restart."""
     tasks = parts.tasks
@@ -183,15 +178,16 @@ def _generation(
     keys = jax.random.split(tasks_key, (config.population_size // 2, config.tasks_per_candidate))
     tasks = parts.curriculum.tasks(state.levels, outer.curriculum)
     places = partial(lives, tasks=tasks, num_chunks=_updates(parts) // unroll, unroll=unroll)
+    weights = task_weights(parts, hyperparameters)
 
-    def one(key: PRNGKeyArray, candidate: PyTree) -> Lived:
-        inner = hyperparameters.training._replace(**{parts.leaf: candidate})
+    def one(key: PRNGKeyArray, weights: Array, candidate: PyTree) -> Lived:
+        inner = hyperparameters.training._replace(weights=weights, **{parts.leaf: candidate})
         return places(parts.trainer, key=key, hyperparameters=inner)
 
-    lived = jax.vmap(jax.vmap(one, in_axes=(0, None)))(jnp.concatenate([keys, keys]), candidates)
+    one_candidate = jax.vmap(one, in_axes=(0, 0, None))
+    lived = jax.vmap(one_candidate, in_axes=(0, None, 0))(jnp.concatenate([keys, keys]), weights, candidates)
     outcome = mean_outcome(lived.outcome)
-    weights = hyperparameters.training.weights
-    components = fitness_components(jax.tree.map(lambda leaf: leaf @ weights, outcome[:3]))
+    components = fitness_components(outcome, weights, parts.trainer.environment.spec.reference_point)
     fitness = components @ outer.fitness_weights
     search = parts.strategy.tell(state.search, noise, fitness, outer.evolution)
     levels, curriculum_metrics = _record(parts, state.levels, keys, lived, places, hyperparameters)
@@ -212,21 +208,25 @@ def _record(
     parts: Parts, levels: PyTree, keys: Array, lived: Lived, places: Callable[..., Lived], hp: MetaHyperparameters
 ) -> tuple[PyTree, dict[str, Array]]:
     """Levels with the regret of every life: of the pair's mean against an antagonist with the same keys and tasks."""
-    if parts.curriculum.antagonist is None:
+    antagonist, weights = parts.curriculum.antagonist, task_weights(parts, hp)
+    if antagonist is None:
         return levels, {}
-    antagonist, weights = parts.curriculum.antagonist, hp.training.weights
-    inner = parts.curriculum.antagonist_hyperparameters(weights, hp.outer.curriculum)
-    rivals = jax.vmap(jax.vmap(lambda key: places(antagonist, key=key, hyperparameters=inner)))(keys)
-    pairs = jnp.reshape(lived.outcome.final @ weights, (2, *keys.shape, -1))
-    regret = jnp.ravel(rivals.outcome.final @ weights - pairs.mean(axis=0))
+
+    def one(key: PRNGKeyArray, weights: Array) -> Lived:
+        inner = parts.curriculum.antagonist_hyperparameters(weights, hp.outer.curriculum)
+        return places(antagonist, key=key, hyperparameters=inner)
+
+    rivals = jax.vmap(jax.vmap(one), in_axes=(0, None))(keys, weights)
+    # Axes of final returns: [member, task, look, objective].
+    returns, rival_returns = (jnp.einsum("mtlo,to->mtl", leaf.outcome.final, weights) for leaf in (lived, rivals))
+    regret = jnp.ravel(rival_returns - jnp.reshape(returns, (2, *rival_returns.shape)).mean(axis=0))
     ended = jnp.ravel(rivals.outcome.finished)
     tasks = jax.tree.map(lambda leaf: jnp.reshape(leaf, (ended.size, *leaf.shape[3:])), rivals.task)
     metrics = score_metrics(regret, ended, tasks)
     return parts.curriculum.record(levels, tasks, regret, ended), metrics
 
 
-def fitness_components(scalar: tuple[Array, Array, Array]) -> Float[Array, "member component"]:
-    """`FITNESS` of every member, from weighted returns `[member, task]`: final, area and early."""
-    final, area, early = scalar
-    worse = jnp.sort(final, axis=1)[:, : max(1, final.shape[1] // 2)]
-    return jnp.stack([final.mean(axis=1), area.mean(axis=1), early.mean(axis=1), worse.mean(axis=1)], axis=-1)
+def task_weights(parts: Parts, hyperparameters: MetaHyperparameters) -> Float[Array, "task objective"]:
+    """Preference weights of a candidate's tasks."""
+    count, given = parts.config.tasks_per_candidate, hyperparameters.training.weights
+    return equally_spaced(given.size, count) if parts.config.spread_weights else jnp.tile(given, (count, 1))
