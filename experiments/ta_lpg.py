@@ -3,9 +3,9 @@
     python experiments/ta_lpg.py
 
 Both evolve for equally many generations on lives of 10 to 100 updates (log-uniform) on tiny grid-worlds, three
-meta-seeds each, and learn the same held-out levels with the same random numbers for 10, 30, 100 and 200 updates, the last longer
-than any life seen. Writes results/meta/ta_lpg.{json,png}: returns between a uniform policy (0) and A2C of the same
-lifetime (1), paired differences with 95 % intervals over levels, and the schedule that each rule follows.
+meta-seeds each, and learn the same held-out levels with the same random numbers for 10, 30, 100 and 200 updates, the
+last longer than any life seen. Writes results/meta/ta_lpg.{json,png}: returns between a uniform policy (0) and A2C of
+the same lifetime (1), paired differences with 95 % intervals over levels, and the schedule that each rule follows.
 """
 
 import json
