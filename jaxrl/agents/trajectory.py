@@ -140,7 +140,7 @@ def trajectory_agent(
         config=config,
         spec=spec,
         score=partial(score, acting),
-        init_objective=objective.init,
+        initialisers={"objective": objective.init},
     )
 
 

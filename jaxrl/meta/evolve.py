@@ -31,6 +31,8 @@ class EvolutionConfig:
     """Candidates per generation; pairs have opposite noise and see the same tasks, starts and random numbers."""
     shaping: str = "pairwise_rank"
     """pairwise_rank (the better of each pair), centred_rank, z_score or raw."""
+    momentum: float = 0.9
+    """β₁ of Adam on the mean, in [0, 1); SNES takes plain steps."""
     num_generations: int = 100
     """Generations."""
     tasks_per_candidate: int = 1
@@ -111,7 +113,7 @@ def evolve(
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
     default = getattr(trainer.hyperparameters, leaf)
     initial = initial or default_initial(trainer, leaf)
-    strategy = make_strategy(config.strategy, default, config.population_size, config.shaping)
+    strategy = make_strategy(config.strategy, default, config.population_size, config.shaping, config.momentum)
     parts = Parts(trainer, tasks, config, strategy, leaf)
     lives = config.population_size * config.tasks_per_candidate
     return meta_study(
