@@ -9,6 +9,7 @@ of Adam and SGD are the best on levels of their own. Writes results/meta/open.{j
 
 import json
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ import numpy as np
 import pandas
 
 import jaxrl
+from jaxrl.environments.base import Environment
 from jaxrl.environments.grid import grid, random_levels, uniform_return
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 HORIZON, LIMIT, META_SEEDS, HELD_OUT = 30, 20, 3, 256
-ENVIRONMENT = grid(random_levels("minute", (3, 3), (2, 2), (LIMIT, LIMIT)))
 AGENT: dict[str, Any] = {
     "num_envs": 8,
     "num_steps": 20,
@@ -48,15 +49,21 @@ OUTER = {
 }
 
 
+@cache
+def environment() -> Environment:
+    """Levels of 3x3 cells with two objects."""
+    return grid(random_levels("minute", (3, 3), (2, 2), (LIMIT, LIMIT)))
+
+
 def learner(**settings: Any) -> jaxrl.Trainer:
     """An agent that lives for one horizon."""
     steps = HORIZON * AGENT["num_envs"] * AGENT["num_steps"]
-    return jaxrl.trainer("ppo", ENVIRONMENT, total_steps=steps, **{**AGENT, **settings})
+    return jaxrl.trainer("ppo", environment(), total_steps=steps, **{**AGENT, **settings})
 
 
 def tuned(optimiser: str) -> dict[str, float]:
     """The best learning rate on other levels, and the mean final return with it on the held-out ones."""
-    trainer, tasks = learner(optimiser=optimiser), make_tasks(ENVIRONMENT, HORIZON)
+    trainer, tasks = learner(optimiser=optimiser), make_tasks(environment(), HORIZON)
 
     @jax.jit
     def final(rate: jax.Array, key: jax.Array) -> jax.Array:
@@ -70,7 +77,7 @@ def tuned(optimiser: str) -> dict[str, float]:
 
 def uniform() -> float:
     """Mean held-out return of a uniform policy."""
-    levels = held_out_tasks(make_tasks(ENVIRONMENT, HORIZON), HELD_OUT).environment
+    levels = held_out_tasks(make_tasks(environment(), HORIZON), HELD_OUT).environment
     return float(jax.jit(jax.vmap(lambda level: uniform_return(level, LIMIT)))(levels).mean())
 
 
@@ -107,7 +114,7 @@ def main() -> None:
     print(scale, flush=True)
     low, high = scale["uniform"], scale["adam"]["return"]
     normalised = lambda value: (value - low) / (high - low)  # noqa: E731
-    study = evolve(learner(**OPEN), make_tasks(ENVIRONMENT, HORIZON), "optimiser", **OUTER)
+    study = evolve(learner(**OPEN), make_tasks(environment(), HORIZON), "optimiser", **OUTER)
     began = time.perf_counter()
     swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
     seconds = time.perf_counter() - began
