@@ -237,11 +237,9 @@ def _unravel(params, flat):
 # --- agents ---
 
 
-@pytest.mark.parametrize("settings", [{"network": "table"}, {"environment": "continuous"}, {"network": "cnn"}])
+@pytest.mark.parametrize("settings", [{"network": "table"}, {"environment": "continuous"}])
 def test_agents_of_many_kinds_learn_with_it(settings):
     environment = {"continuous": lambda: make("gymnax/Pendulum-v1"), None: lambda: RICH}[settings.get("environment")]()
-    if settings.get("network") == "cnn":
-        environment = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)), observation="planes")
     settings = {name: value for name, value in settings.items() if name != "environment"}
     trainer = learner(environment, num_evaluations=1, total_steps=48, **settings)
     hp = trainer.hyperparameters._replace(optimiser=random_parameters(open_optimiser(), 0))
