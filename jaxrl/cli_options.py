@@ -122,7 +122,7 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     for name in defaults._fields:
         if name == "weights":
             options.append(_option(name, tuple[float, ...], _sentence(docs[name]) + " Default: equal.", None))
-        elif name not in ("objective", "aggregator", "environment"):
+        elif name not in ("objective", "optimiser", "aggregator", "environment"):
             options.append(_option(name, float, _sentence(docs[name]), float(getattr(defaults, name))))
     return {option[0]: option for option in options}
 

@@ -1,6 +1,7 @@
 """The agent contract and what all agents share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxrl.environments.base import EnvironmentSpec
@@ -68,7 +69,7 @@ class Agent(NamedTuple):
         config: what is static.
         spec: the environment's spec that it was built for.
         score: `(state, Rollout) -> Score`: log probabilities and entropies of its actions, differentiable.
-        init_objective: `key -> value` of the `objective` leaf, drawn anew where it is learned.
+        initialisers: by name of a leaf, `key -> value` with which learning that leaf begins.
     """
 
     init: Callable[[PRNGKeyArray, PyTree], PyTree]
@@ -84,4 +85,4 @@ class Agent(NamedTuple):
     config: Any
     spec: EnvironmentSpec
     score: Callable[..., Any] | None = None
-    init_objective: Callable[[PRNGKeyArray], PyTree] | None = None
+    initialisers: Mapping[str, Callable[[PRNGKeyArray], PyTree]] = MappingProxyType({})

@@ -3,6 +3,7 @@
 Here it is built and acts; `on_policy_update` is how it learns.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -11,11 +12,12 @@ import jax.numpy as jnp
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
-from jaxrl.agents.on_policy_update import make_optimiser, update
+from jaxrl.agents.on_policy_update import update
+from jaxrl.agents.optimisation import optimiser_of
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.normalisation import RewardScale, init_statistics
-from jaxrl.types import PRNGKeyArray
+from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]
 
@@ -48,16 +50,27 @@ def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str,
         config=config,
         spec=spec,
         score=partial(score, acting),
-        init_objective=parts.surrogate.init,
+        initialisers=initialisers(parts),
     )
 
 
+def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
+    """How leaves that may be learned begin."""
+    found = {"objective": parts.surrogate.init, "aggregator": parts.aggregator.init_parameters}
+    if parts.optimiser is not None:
+        found["optimiser"] = parts.optimiser.init
+    return {name: init for name, init in found.items() if init is not None}
+
+
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
-    """Traced defaults as float32 arrays."""
+    """Traced defaults as float32 arrays; a learned optimiser brings its own learning rate."""
+    if parts.optimiser is not None:
+        defaults = {**defaults, "learning_rate": parts.optimiser.learning_rate}
     hyperparameters = OnPolicyHyperparameters(
         weights=default_weights(parts.spec.num_objectives),
         objective=parts.surrogate.init(None),
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
+        optimiser=() if parts.optimiser is None else parts.optimiser.init(None),
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 
@@ -69,7 +82,7 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
     scale = RewardScale(jnp.zeros((config.num_envs, num_objectives)), init_statistics((num_objectives,)))
     return OnPolicyState(
         params=params,
-        optimiser=make_optimiser(config, hp, 0.0).init(params),
+        optimiser=optimiser_of(parts, hp, 0.0, params).init(params),
         observations=init_statistics(parts.spec.observation.shape) if config.normalise_observations else None,
         rewards=scale if config.normalise_rewards else None,
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),

@@ -11,6 +11,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic
 from jaxrl.normalisation import RewardScale, RunningStatistics
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
+from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser
 from jaxrl.types import PyTree
 
 __all__ = ["OnPolicyState", "Parts", "make_parts"]
@@ -45,10 +46,15 @@ class Parts(NamedTuple):
     network: ActorCritic
     aggregator: Aggregator
     surrogate: Surrogate
+    optimiser: LearnedOptimiser | None
 
 
 def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
-    """Distribution, network, aggregator and surrogate for an environment."""
+    """Distribution, network, aggregator, surrogate and, if it is learned, optimiser for an environment.
+
+    Raises:
+        ValueError: for a learned optimiser of a network whose actor and critic share layers.
+    """
     distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
     acting = make_acting(
         spec,
@@ -61,4 +67,12 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
         hyper_hidden=config.hyper_hidden,
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
-    return Parts(spec, config, distribution, acting.network, aggregator, surrogate)
+    optimiser = OPTIMISERS[config.optimiser]() if config.optimiser in OPTIMISERS else None
+    if optimiser is not None and acting.network.activity is None:
+        conditioning = f" and conditioning={config.conditioning!r}" if config.condition_on_weights else ""
+        raise ValueError(
+            f"optimiser={config.optimiser!r} tells actor from critic and reads activations of their layers: it needs "
+            f"network='mlp', 'cnn' or 'table', shared_torso=False and no hypernetwork, got network={config.network!r}, "
+            f"shared_torso={config.shared_torso}{conditioning}"
+        )
+    return Parts(spec, config, distribution, acting.network, aggregator, surrogate, optimiser)

@@ -1,8 +1,6 @@
 """Learning from a rollout: estimate, aggregate, descend in minibatches."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +12,7 @@ from jaxrl.agents.base import Progress, Rollout
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
+from jaxrl.agents.optimisation import learned_steps, optimiser_of, signals
 from jaxrl.agents.settings import OnPolicyHyperparameters
 from jaxrl.aggregation import ReturnSummary, aggregate, standardise
 from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
@@ -21,7 +20,7 @@ from jaxrl.objectives.surrogate import SurrogateInputs
 from jaxrl.objectives.value import clipped_squared_error, squared_error
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["clip_by_global_norm", "make_optimiser", "update"]
+__all__ = ["loss", "prepare", "scalarise", "update"]
 
 
 def update(
@@ -122,18 +121,20 @@ def descend(
     progress: Progress,
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
     """Parameters and optimiser state after all epochs, and metrics per minibatch."""
-    optimiser = make_optimiser(parts.config, hp, progress.fraction)
+    optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
     minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
 
-    def body(carry: tuple[PyTree, PyTree], indices: Array) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
-        params, optimiser_state = carry
+    def body(carry: tuple[PyTree, PyTree], inputs: tuple[Array, PyTree]) -> tuple:
+        (params, optimiser_state), (indices, step) = carry, inputs
         minibatch, memory = minibatches.take(indices)
         gradient_and_metrics = jax.grad(partial(loss, parts), has_aux=True)
         gradient, metrics = gradient_and_metrics(params, minibatch, memory, state, hp, progress)
-        changes, optimiser_state = optimiser.update(gradient, optimiser_state, params)
+        seen = signals(parts, step, params, minibatch, memory, progress)
+        changes, optimiser_state = optimiser.update(gradient, optimiser_state, params, **seen)
         return (optax.apply_updates(params, changes), optimiser_state), metrics
 
-    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), minibatches.indices)
+    inputs = (minibatches.indices, learned_steps(parts, key))
+    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), inputs)
     return params, optimiser_state, metrics
 
 
@@ -195,29 +196,3 @@ def _surrogate(
     losses = parts.surrogate.apply(each, hp.objective, state.surrogate)
     coefficients = parts.aggregator.coefficients(state.aggregator, batch.weights, hp.aggregator)
     return jnp.sum(jax.lax.stop_gradient(coefficients) * losses, axis=-1)
-
-
-def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
-    """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
-    rate = hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
-    scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
-        # The tiny root keeps the slope finite where a gradient has been zero so far.
-        "adam": lambda: optax.scale_by_adam(eps=1e-5, eps_root=1e-20),
-        "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
-        "sgd": optax.identity,
-    }
-    chain = optax.chain(
-        clip_by_global_norm(hp.max_gradient_norm), scalers[config.optimiser](), optax.scale_by_learning_rate(rate)
-    )
-    return optax.flatten(chain)
-
-
-def clip_by_global_norm(max_norm: Float[Array, ""] | float) -> optax.GradientTransformation:
-    """g min(1, max_norm / ‖g‖), differentiable at g = 0 too, where optax's slope is not a number."""
-
-    def clip(updates: PyTree, params: PyTree | None = None) -> PyTree:
-        square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(updates))
-        scale = jnp.minimum(1.0, max_norm * jax.lax.rsqrt(jnp.maximum(square, 1e-30)))
-        return jax.tree.map(lambda leaf: leaf * scale, updates)
-
-    return optax.stateless(clip)

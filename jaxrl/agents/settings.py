@@ -10,6 +10,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
 from jaxrl.objectives.surrogate import Surrogate
+from jaxrl.optimisers import OPTIMISERS
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "validate"]
@@ -79,7 +80,8 @@ class OnPolicyConfig:
     anneal_learning_rate: bool = True
     """Anneal the learning rate linearly to zero over the run."""
     optimiser: str = "adam"
-    """adam, rmsprop or sgd, after clipping by global norm."""
+    """adam, rmsprop or sgd, after clipping by global norm; or a learned one, open or open_large, which clips actor and
+    critic apart and needs them to share no layers."""
 
 
 class OnPolicyHyperparameters(NamedTuple):
@@ -95,6 +97,7 @@ class OnPolicyHyperparameters(NamedTuple):
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives, non-negative.
         objective: parameters of the surrogate.
+        optimiser: parameters of a learned optimiser; others have none.
         aggregator: parameters of the aggregator.
         environment: parameters of the environment.
     """
@@ -108,6 +111,7 @@ class OnPolicyHyperparameters(NamedTuple):
     max_gradient_norm: Float[Array, ""] | float = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: dict[str, Array] = {}  # noqa: RUF012
+    optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
 
@@ -122,7 +126,7 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
-    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd"))
+    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", *OPTIMISERS))
     recurrent = config.network == "gru"
     samples, what = config.num_envs * config.num_steps, "num_envs * num_steps"
     if recurrent:

@@ -94,7 +94,7 @@ def stac(spec: EnvironmentSpec, config: StacConfig = CONFIG) -> Agent:
         update=partial(_update, base),
         score=inner(base.score),
         hyperparameters=hyperparameters,
-        init_objective=None,
+        initialisers={},
     )
 
 

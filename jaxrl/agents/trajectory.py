@@ -12,7 +12,7 @@ import optax
 from jaxrl import distributions
 from jaxrl.agents.acting import Acting, act, explore, make_acting, score, value
 from jaxrl.agents.base import Agent, Progress, Rollout
-from jaxrl.agents.on_policy_update import make_optimiser
+from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
@@ -140,7 +140,7 @@ def trajectory_agent(
         config=config,
         spec=spec,
         score=partial(score, acting),
-        init_objective=objective.init,
+        initialisers={"objective": objective.init},
     )
 
 

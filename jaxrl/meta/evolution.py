@@ -84,7 +84,11 @@ class Parts(NamedTuple):
 
 
 def make_strategy(
-    name: str | Callable[[PyTree, int], Strategy], like: PyTree, population_size: int, shaping: str = "pairwise_rank"
+    name: str | Callable[[PyTree, int], Strategy],
+    like: PyTree,
+    population_size: int,
+    shaping: str = "pairwise_rank",
+    momentum: float = 0.9,
 ) -> Strategy:
     """Builds a strategy.
 
@@ -94,24 +98,27 @@ def make_strategy(
         like: a pytree of the shapes that are searched.
         population_size: members per generation, an even number.
         shaping: a name of `SHAPING`; a builder shapes fitness by itself.
+        momentum: β₁ of Adam, in [0, 1); SNES takes plain steps, a builder its own.
 
     Raises:
         UnknownNameError: for an unknown strategy or shaping, with the nearest match.
-        ValueError: for a population that is odd or below 2, or a shaping that leaves adapted deviations nothing to
-            adapt to.
+        ValueError: for a population that is odd or below 2, a momentum outside [0, 1), or a shaping that leaves adapted
+            deviations nothing to adapt to.
     """
     if population_size < 2 or population_size % 2:
         raise ValueError(f"population_size must be an even number of at least 2, got {population_size}")
     if not isinstance(name, str):
         return name(like, population_size)
     step = STRATEGIES[require_name("evolution strategy", name, STRATEGIES)]
+    if not 0.0 <= momentum < 1.0:
+        raise ValueError(f"momentum must lie in [0, 1), got {momentum}")
     if shaping == "pairwise_rank" and name != "open_es":
         raise ValueError(
             f"{name} adapts deviations by how pairs compare with each other, which shaping='pairwise_rank' drops; "
             "use centred_rank"
         )
     unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))[1]
-    parts = Parts(unravel, make_shaping(shaping), step, optax.scale_by_adam(), population_size // 2)
+    parts = Parts(unravel, make_shaping(shaping), step, optax.scale_by_adam(b1=momentum), population_size // 2)
     return Strategy(
         partial(_init, parts), partial(_ask, parts), partial(_tell, parts), partial(_mean, parts), population_size
     )

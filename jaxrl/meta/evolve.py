@@ -32,6 +32,8 @@ class EvolutionConfig(CurriculumConfig):
     """Candidates per generation; pairs have opposite noise and see the same tasks, starts and random numbers."""
     shaping: str = "pairwise_rank"
     """pairwise_rank (the better of each pair), centred_rank, z_score or raw."""
+    momentum: float = 0.9
+    """β₁ of Adam on the mean, in [0, 1); SNES takes plain steps."""
     num_generations: int = 100
     """Generations."""
     tasks_per_candidate: int = 1
@@ -121,7 +123,7 @@ def evolve(
     _refuse_ignored(config, settings)
     default = getattr(trainer.hyperparameters, leaf)
     initial = initial or default_initial(trainer, leaf)
-    strategy = make_strategy(config.strategy, default, config.population_size, config.shaping)
+    strategy = make_strategy(config.strategy, default, config.population_size, config.shaping, config.momentum)
     curriculum = make_curriculum(config, trainer, tasks, has_critics=False)
     parts = Parts(trainer, tasks, config, strategy, curriculum, leaf)
     lives = config.population_size * config.tasks_per_candidate
@@ -143,7 +145,7 @@ def evolve(
 
 
 def _refuse_ignored(config: EvolutionConfig, settings: dict[str, Any]) -> None:
-    ignored = sorted({"shaping", *EvolutionHyperparameters._fields} & set(settings))
+    ignored = sorted({"momentum", "shaping", *EvolutionHyperparameters._fields} & set(settings))
     if ignored and not isinstance(config.strategy, str):
         raise ValueError(f"{', '.join(ignored)} would be ignored: this strategy has its own; give them to its builder")
 

@@ -55,9 +55,17 @@ class Method:
     leaf: str = "objective"
 
 
-# Published settings of the outer loops: LPO's and TA-LPG's by evolution, LPG's by meta-gradient.
+# Published settings of the outer loops: LPO's, TA-LPG's and OPEN's by evolution, LPG's by meta-gradient.
 _LPG_REGULARISERS = {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3}
 _DRIFT = {"shaping": "z_score", "learning_rate": 0.03, "deviation": 0.03}
+_OPEN = {
+    "shaping": "centred_rank",
+    "learning_rate": 0.03,
+    "learning_rate_decay": 0.999,
+    "deviation": 0.03,
+    "deviation_decay": 0.999,
+    "momentum": 0.99,
+}
 
 METHODS: dict[str, Method] = {
     "lpg": Method(
@@ -89,6 +97,14 @@ METHODS: dict[str, Method] = {
         "evolution",
         {"surrogate": "time_aware_drift"},
         _DRIFT,
+    ),
+    "open": Method(
+        "an optimiser that reads gradients, dormancy and progress, by evolution (arXiv 2407.07082)",
+        "ppo",
+        "evolution",
+        {"optimiser": "open", "anneal_learning_rate": False},
+        _OPEN,
+        "optimiser",
     ),
 }
 

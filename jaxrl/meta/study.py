@@ -233,7 +233,5 @@ def validate_meta(
 
 
 def default_initial(trainer: Trainer, leaf: str) -> Callable[[PRNGKeyArray], PyTree]:
-    """`key -> value` of a leaf: an objective as the agent draws it, anything else as the trainer has it."""
-    if leaf == "objective" and trainer.agent.init_objective is not None:
-        return trainer.agent.init_objective
-    return lambda key: getattr(trainer.hyperparameters, leaf)
+    """`key -> value` of a leaf: as the agent draws it, if it does, else as the trainer has it."""
+    return trainer.agent.initialisers.get(leaf) or (lambda key: getattr(trainer.hyperparameters, leaf))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxrl.environments.spaces import Space, encode
 from jaxrl.errors import require_name
+from jaxrl.networks.activity import module_activity
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS, FeatureNetwork, GeneratedDense, Torso
@@ -31,6 +32,8 @@ class ActorCritic(NamedTuple):
         value: `(params, observation, weights, memory) -> values [*batch, objective]` of an
             observation that follows `memory`.
         recurrent: whether memory matters.
+        activity: as `sequence`, but `-> tree like params`, mean |activation| of the neurons of each tensor's layer;
+            None where actor and critic share layers or layers are generated.
     """
 
     init: Callable[[PRNGKeyArray], PyTree]
@@ -39,6 +42,7 @@ class ActorCritic(NamedTuple):
     sequence: Callable[..., tuple[Array, Array, PyTree]]
     value: Callable[..., Array]
     recurrent: bool
+    activity: Callable[..., PyTree] | None = None
 
 
 class ActorCriticModule(nn.Module):
@@ -205,7 +209,7 @@ def actor_critic(
     if network == "table":
         if shared_parameters:
             raise ValueError("network 'table' is for discrete actions; use network='mlp'")
-        return ActorCritic(*table_functions(observation, num_parameters, num_objectives), recurrent=False)
+        return ActorCritic(*table_functions(observation, num_parameters, num_objectives))
     recurrent = network == "gru"
     module = ActorCriticModule(
         observation=observation,
@@ -236,4 +240,6 @@ def actor_critic(
     def method(name: str) -> Callable:
         return lambda params, *inputs: module.apply({"params": params}, *inputs, method=name)
 
-    return ActorCritic(init, memory, method("act"), method("sequence"), method("value"), recurrent)
+    apart = not module.shared_torso and conditioning != "hypernetwork"
+    activity = module_activity(module, activation) if apart else None
+    return ActorCritic(init, memory, method("act"), method("sequence"), method("value"), recurrent, activity)

@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.spaces import Discrete, MultiDiscrete, Space
+from jaxrl.networks.activity import mean_size
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["table_functions"]
 
 
 def table_functions(observation: Space, num_parameters: int, num_values: int) -> tuple:
-    """Init, memory, act, sequence and value of a tabular `ActorCritic`; all entries start at zero.
+    """The fields of a tabular `ActorCritic`, in their order; all entries start at zero.
 
     Raises:
         ValueError: for observations that are neither `Discrete` nor `MultiDiscrete`.
@@ -32,7 +33,10 @@ def table_functions(observation: Space, num_parameters: int, num_values: int) ->
         rows = row(observations)
         return params["actor"][rows], params["critic"][rows], memory
 
-    return init, lambda batch_shape: (), act, sequence, value
+    def activity(params: PyTree, observations: Array, *_: PyTree) -> PyTree:
+        return {name: mean_size(table[row(observations)]) for name, table in params.items()}
+
+    return init, lambda batch_shape: (), act, sequence, value, False, activity
 
 
 def _rows(observation: Space) -> tuple[int, Callable[[Array], Array]]:

@@ -1,0 +1,110 @@
+"""Optimisers of on-policy agents: hand-written ones, and learned ones with what they read besides the gradient."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl.agents.base import Progress
+from jaxrl.agents.minibatches import Batch
+from jaxrl.agents.on_policy_parts import Parts
+from jaxrl.agents.settings import OnPolicyHyperparameters
+from jaxrl.networks.activity import Place, layer_places
+from jaxrl.optimisers import Signals
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+
+__all__ = ["clip_by_global_norm", "learned_steps", "make_optimiser", "optimiser_of", "signals"]
+
+
+class Step(NamedTuple):
+    """One descent step of a learned optimiser.
+
+    Attributes:
+        key: of its noise.
+        epoch: share of the passes that are over.
+    """
+
+    key: PRNGKeyArray
+    epoch: Float[Array, ""]
+
+
+def optimiser_of(
+    parts: Parts, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
+) -> optax.GradientTransformationExtraArgs:
+    """The agent's optimiser at one point of its training, for a network with such parameters."""
+    if parts.optimiser is None:
+        return optax.with_extra_args_support(make_optimiser(parts.config, hp, fraction))
+    places = layer_places(params)
+    learned = parts.optimiser.transformation(hp.optimiser, places, _rate(parts.config, hp, fraction))
+    return optax.chain(_clip_apart(hp.max_gradient_norm, places), learned)
+
+
+def learned_steps(parts: Parts, key: PRNGKeyArray) -> Step | tuple[()]:
+    """Every descent step of one iteration, for a learned optimiser; others need nothing."""
+    if parts.optimiser is None:
+        return ()
+    epochs, count = parts.config.num_epochs, parts.config.num_minibatches
+    # The key itself draws the minibatches.
+    keys = jax.random.split(jax.random.fold_in(key, 1), epochs * count)
+    return Step(keys, jnp.repeat(jnp.arange(epochs) / max(1, epochs - 1), count))
+
+
+def signals(
+    parts: Parts, step: Any, params: PyTree, batch: Batch, memory: PyTree, progress: Progress
+) -> dict[str, Signals]:
+    """What a learned optimiser reads at one of its steps; nothing for others."""
+    if parts.optimiser is None:
+        return {}
+    activity = parts.network.activity(params, batch.observation, batch.weights, memory, batch.start)
+    # 1 in the last of T iterations.
+    training = progress.fraction * progress.horizon / jnp.maximum(progress.horizon - 1.0, 1.0)
+    return {"signals": Signals(step.key, training, step.epoch, activity)}
+
+
+def _clip_apart(max_norm: Float[Array, ""] | float, places: list[Place]) -> optax.GradientTransformation:
+    """Clips the gradients of actor and critic by their own norms."""
+    clip = clip_by_global_norm(max_norm).update
+
+    def update(updates: PyTree, params: PyTree | None = None) -> PyTree:
+        leaves, structure = jax.tree.flatten(updates)
+        for actor in (True, False):
+            chosen = [i for i, place in enumerate(places) if place.actor == actor]
+            clipped, _ = clip([leaves[i] for i in chosen], optax.EmptyState())
+            for i, leaf in zip(chosen, clipped, strict=True):
+                leaves[i] = leaf
+        return jax.tree.unflatten(structure, leaves)
+
+    return optax.stateless(update)
+
+
+def _rate(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> Float[Array, ""] | float:
+    return hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
+
+
+def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
+    """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
+    scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
+        # The tiny root keeps the slope finite where a gradient has been zero so far.
+        "adam": lambda: optax.scale_by_adam(eps=1e-5, eps_root=1e-20),
+        "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
+        "sgd": optax.identity,
+    }
+    chain = optax.chain(
+        clip_by_global_norm(hp.max_gradient_norm),
+        scalers[config.optimiser](),
+        optax.scale_by_learning_rate(_rate(config, hp, fraction)),
+    )
+    return optax.flatten(chain)
+
+
+def clip_by_global_norm(max_norm: Float[Array, ""] | float) -> optax.GradientTransformation:
+    """g min(1, max_norm / ‖g‖), differentiable at g = 0 too, where optax's slope is not a number."""
+
+    def clip(updates: PyTree, params: PyTree | None = None) -> PyTree:
+        square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(updates))
+        scale = jnp.minimum(1.0, max_norm * jax.lax.rsqrt(jnp.maximum(square, 1e-30)))
+        return jax.tree.map(lambda leaf: leaf * scale, updates)
+
+    return optax.stateless(clip)

@@ -1,0 +1,92 @@
+"""How active the neurons of a network are, and where in it a tensor lies: what a learned optimiser reads."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrl.networks.layers import ACTIVATIONS
+from jaxrl.types import Array, Float, PyTree
+
+__all__ = ["Place", "layer_places", "mean_size", "module_activity"]
+
+
+class Place(NamedTuple):
+    """Where a tensor lies in an actor-critic.
+
+    Attributes:
+        actor: whether in the actor, not the critic.
+        proportion: of the layers before its own, in [0, 1]; 0 for the first, 1 for the last.
+    """
+
+    actor: bool
+    proportion: float
+
+
+def layer_places(params: PyTree) -> list[Place]:
+    """The place of every tensor of an actor-critic that shares nothing, in the order of `jax.tree.leaves`.
+
+    A vector of log standard deviations is a layer after the actor's head.
+    """
+    layers = [_layer(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
+    places = []
+    for layer in layers:
+        siblings = sorted({other for other in layers if _is_actor(other) == _is_actor(layer)}, key=_depth)
+        places.append(Place(_is_actor(layer), siblings.index(layer) / max(1, len(siblings) - 1)))
+    return places
+
+
+def _layer(path: tuple) -> tuple[str, ...]:
+    names = tuple(entry.key for entry in path)
+    return names[:-1] if names[-1] in ("kernel", "bias") else names
+
+
+def _is_actor(layer: tuple[str, ...]) -> bool:
+    return not layer[0].startswith("critic")
+
+
+def _depth(layer: tuple[str, ...]) -> int:
+    """Rises from the first layer to the last."""
+    last = 1_000_000
+    if layer[0].endswith("torso"):
+        return 0 if layer[-1] == "Convolution" else 1 + int(layer[-1].removeprefix("Dense_"))
+    return last + 1 if layer[0] == "log_std" else last
+
+
+def module_activity(module: nn.Module, activation: str) -> Callable[..., PyTree]:
+    """`(params, observations, weights, memory, starts) -> tree like params`: mean |activation| of neurons.
+
+    Every tensor has its layer's, after the nonlinearity in a torso and the plain output of a head; of a convolution one
+    entry per channel, and of log standard deviations 1.
+    """
+
+    def activity(params: PyTree, *inputs: PyTree) -> PyTree:
+        _, captured = module.apply(
+            {"params": params},
+            *inputs,
+            method="sequence",
+            capture_intermediates=lambda found, name: isinstance(found, nn.Dense),
+            mutable=["intermediates"],
+        )
+        outputs = captured["intermediates"]
+
+        def of(path: tuple, leaf: Array) -> Array:
+            layer = _layer(path)
+            if layer == ("log_std",):
+                return jnp.ones(1, leaf.dtype)
+            found = outputs
+            for name in layer:
+                found = found[name]
+            output = found["__call__"][0]
+            return mean_size(ACTIVATIONS[activation](output) if layer[0].endswith("torso") else output)
+
+        return jax.tree_util.tree_map_with_path(of, params)
+
+    return activity
+
+
+def mean_size(output: Float[Array, "*batch neuron"]) -> Float[Array, " neuron"]:
+    """Mean |activation| of every neuron."""
+    return jnp.mean(jnp.abs(output), axis=tuple(range(output.ndim - 1)))
