@@ -1,0 +1,143 @@
+"""The contract of behaviour alignment: settings, state, and one bilevel program as pure functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxrl.bilevel.episodes import JACOBIANS
+from jaxrl.bilevel.hypergradient import HypergradientConfig
+from jaxrl.bilevel.reward import Alignment
+from jaxrl.environments.base import Environment
+from jaxrl.errors import require_name
+from jaxrl.morl.tabular.model import require_sizes
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["MODES", "BarfiConfig", "BarfiHyperparameters", "BarfiState", "BarfiStudy", "Outcome"]
+
+MODES = ("bilevel", "potential", "primary", "sum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarfiConfig(HypergradientConfig):
+    """Static settings."""
+
+    num_outer_steps: int = 100
+    """Steps of the outer loop."""
+    num_inner_steps: int = 1
+    """K: policy-gradient steps under r_φ in each of them, each on fresh episodes."""
+    num_episodes: int = 32
+    """Episodes of every estimate: of each inner step, of the implicit system and of the outer objective."""
+    jacobian: str = "actions"
+    """What ∂g/∂θ holds fixed: actions (states and advantages, as off-policy data do) or trajectories (nothing)."""
+    network: str = "auto"
+    """Of the policy: auto, mlp, cnn or table."""
+    residual_network: str = "auto"
+    """Of f(s, ·), the part of φ that depends on states and actions: auto, mlp, cnn or table."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of their dense layers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_name("jacobian", self.jacobian, JACOBIANS)
+        names = ("num_outer_steps", "num_inner_steps", "num_episodes")
+        require_sizes(**{name: getattr(self, name) for name in names})
+
+
+class BarfiHyperparameters(NamedTuple):
+    """Everything traced; any of them may be swept.
+
+    Attributes:
+        weights: w of the outer objective w·r: 1 for the primary reward, 0 for auxiliary ones.
+        environment: its parameters.
+        coefficients: initial c: of a constant reward, then of each objective.
+        potential: p of potential-based shaping Φ = p·r; zeros for none.
+        discount: γ of the outer objective.
+        inner_discount: initial γ_φ, in (0, 1).
+        inner_learning_rate: α of the policy gradient.
+        entropy_coefficient: τ of the policy's entropy, summed over an episode, in the inner objective.
+        damping: δ of the implicit system.
+        coefficient_learning_rate: of Adam on c; with the next two at 0, φ stays as it is.
+        residual_learning_rate: of Adam on f.
+        discount_learning_rate: of Adam on the logit of γ_φ.
+        discount_penalty: λ_γ of the penalty −λ_γ γ_φ in the outer objective.
+    """
+
+    weights: Float[Array, " objective"]
+    environment: PyTree
+    coefficients: Float[Array, " term"]
+    potential: Float[Array, " objective"]
+    discount: Float[Array, ""] | float = 0.99
+    inner_discount: Float[Array, ""] | float = 0.95
+    inner_learning_rate: Float[Array, ""] | float = 0.1
+    entropy_coefficient: Float[Array, ""] | float = 0.03
+    damping: Float[Array, ""] | float = 0.1
+    coefficient_learning_rate: Float[Array, ""] | float = 0.3
+    residual_learning_rate: Float[Array, ""] | float = 0.01
+    discount_learning_rate: Float[Array, ""] | float = 0.01
+    discount_penalty: Float[Array, ""] | float = 0.0
+
+
+class BarfiState(NamedTuple):
+    """The complete state: policy θ, φ, the optimiser of φ, and a base key (step i uses fold_in(key, i))."""
+
+    policy: PyTree
+    alignment: Alignment
+    optimiser: PyTree
+    key: PRNGKeyArray
+
+
+class Outcome(NamedTuple):
+    """A whole run: the final state, and metrics by name with one entry per outer step."""
+
+    state: BarfiState
+    metrics: dict[str, Array]
+
+
+class BarfiStudy(NamedTuple):
+    """One bilevel program.
+
+    Attributes:
+        init: `(key, hyperparameters) -> BarfiState`.
+        step: `(BarfiState, hyperparameters, index) -> (BarfiState, metrics)`; `metrics["returns"]` are the undiscounted
+            returns per objective of the policy after its inner steps.
+        run: `(key, hyperparameters) -> Outcome`: a scan of `step`, one program.
+        field: `(θ, φ, hyperparameters, key) -> g`, the policy gradient under r_φ.
+        objective: `(θ, φ, hyperparameters, key) -> F`, what the outer problem maximises.
+        hyperparameters: traced defaults.
+        environment: the environment.
+        config: static settings.
+        steps_per_iteration: environment steps of one outer step at most.
+    """
+
+    init: Callable[[PRNGKeyArray, BarfiHyperparameters], BarfiState]
+    step: Callable[[BarfiState, BarfiHyperparameters, Int[Array, ""]], tuple[BarfiState, dict[str, Array]]]
+    run: Callable[[PRNGKeyArray, BarfiHyperparameters], Outcome]
+    field: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], PyTree]
+    objective: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], Float[Array, ""]]
+    hyperparameters: BarfiHyperparameters
+    environment: Environment
+    config: BarfiConfig
+    steps_per_iteration: int
+
+    def mode(self, name: str) -> BarfiHyperparameters:
+        """The defaults with which the same program is a method or one of its baselines.
+
+        `bilevel` is BARFI from the plain sum on; `sum` keeps that sum, `primary` the first reward alone; `potential`
+        adds the other rewards to it as potentials (Ng et al., 1999). They differ in traced leaves only, so that all
+        of them are members of one vmapped run.
+
+        Raises:
+            UnknownNameError: for an unknown mode.
+        """
+        require_name("mode", name, MODES)
+        hp = self.hyperparameters
+        if name == "bilevel":
+            return hp
+        frozen = {key: jnp.zeros_like(leaf) for key, leaf in hp._asdict().items() if key.endswith("_learning_rate")}
+        frozen.pop("inner_learning_rate")
+        alone = jnp.concatenate([jnp.zeros(1), hp.weights])
+        coefficients = hp.coefficients if name == "sum" else alone
+        potential = (hp.weights == 0.0).astype(jnp.float32) if name == "potential" else hp.potential
+        return hp._replace(coefficients=coefficients, potential=potential, **frozen)
