@@ -26,6 +26,7 @@ __all__ = [
 
 # Beyond these, DPO's drift is all or nothing of the gain on any range of interest.
 _LEAST, _MOST = 1e-3, 1e3
+_FORM = make_surrogate("drift")
 
 
 class Points(NamedTuple):
@@ -93,11 +94,10 @@ def closed_form(drift: Float[Array, " point"], points: Points, steps: int = 40) 
         points: where, and how much they count.
         steps: of the second stage.
     """
-    form = make_surrogate("drift")
 
     def residuals(logs: Float[Array, "2"]) -> Float[Array, " point"]:
         alpha, beta = jnp.exp(logs)
-        fitted = drift_of(form, {"alpha": alpha, "beta": beta}, points.log_ratio, points.advantage)
+        fitted = drift_of(_FORM, {"alpha": alpha, "beta": beta}, points.log_ratio, points.advantage)
         return jnp.sqrt(points.weight) * (fitted - drift)
 
     error = lambda logs: jnp.sum(residuals(logs) ** 2)  # noqa: E731
@@ -147,11 +147,21 @@ def tabulate(
     """
     if shape[0] % 2:
         raise ValueError(f"the number of knots of log r must be even, got {shape[0]}; nearest: {shape[0] + 1}")
-    limits = [float(jnp.abs(axis).max()) for axis in points[:2]]
-    log_ratios, advantages = (jnp.linspace(-limit, limit, count) for limit, count in zip(limits, shape, strict=True))
-    grid = jnp.meshgrid(log_ratios, advantages, indexing="ij")
-    drift = drift_of(surrogate, parameters, *grid, progress, horizon)
-    return table_drift(jax.nn.relu(drift) / grid[0] ** 2, *limits)
+    values = _table(surrogate, shape, parameters, points, progress, horizon)
+    return table_drift(values, *(float(limit) for limit in _limits(points)))
+
+
+def _limits(points: Points) -> list[Float[Array, ""]]:
+    return [jnp.abs(axis).max() for axis in (points.log_ratio, points.advantage)]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _table(
+    surrogate: Surrogate, shape: tuple[int, int], parameters: PyTree, points: Points, progress: Any, horizon: Any
+) -> Float[Array, "log_ratio advantage"]:
+    axes = (jnp.linspace(-limit, limit, count) for limit, count in zip(_limits(points), shape, strict=True))
+    grid = jnp.meshgrid(*axes, indexing="ij")
+    return jax.nn.relu(drift_of(surrogate, parameters, *grid, progress, horizon)) / grid[0] ** 2
 
 
 def agreement(
@@ -200,17 +210,23 @@ def distil(
     """
     points = normal_points() if points is None else points
     ranges = {"within": points, "beyond": beyond(points)}
-    source = partial(drift_of, surrogate, parameters, progress=progress, horizon=horizon)
-    fit = jax.jit(closed_form)(source(points.log_ratio, points.advantage), points)
-    found = {"alpha": fit.alpha, "beta": fit.beta}
     table = tabulate(surrogate, parameters, points, shape, progress, horizon)
+    source = {name: _drift(surrogate, parameters, at, progress, horizon) for name, at in ranges.items()}
+    fit = _closed_form(source["within"], points)
+    found = {"alpha": fit.alpha, "beta": fit.beta}
     report: dict[str, dict[str, Any]] = {}
-    for name, form, values in (("closed_form", make_surrogate("drift"), found), ("table", table, table.init(None))):
-        report[name] = {
-            where: agreement(
-                source(at.log_ratio, at.advantage), drift_of(form, values, at.log_ratio, at.advantage), at.weight
-            )
-            for where, at in ranges.items()
-        }
+    for name, form, values in (("closed_form", _FORM, found), ("table", table, table.init(None))):
+        fitted = {where: _drift(form, values, at) for where, at in ranges.items()}
+        report[name] = {where: agreement(source[where], fitted[where], at.weight) for where, at in ranges.items()}
         report[name]["conditions"] = mirror_conditions(form, values)
     return Distilled(found, table, report)
+
+
+_closed_form = jax.jit(closed_form)
+
+
+@partial(jax.jit, static_argnums=0)
+def _drift(
+    surrogate: Surrogate, parameters: PyTree, at: Points, progress: float | Array = 0.0, horizon: float | Array = 1.0
+) -> Float[Array, " point"]:
+    return drift_of(surrogate, parameters, at.log_ratio, at.advantage, progress, horizon)

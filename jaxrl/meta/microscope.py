@@ -94,11 +94,18 @@ def surrogate_slopes(
     _require_ratios_suffice(surrogate)
     if np.min(ratios) <= 0.0:
         raise ValueError(f"ratios of probabilities must be positive, got {np.min(ratios)}")
-    ratios, advantages, progress = (jnp.asarray(axis, jnp.float32) for axis in (ratios, advantages, progress))
+    axes = (np.asarray(axis, np.float32) for axis in (ratios, advantages, progress))
+    return _slopes(surrogate, parameters, *axes, horizon)
+
+
+@partial(jax.jit, static_argnums=0)
+def _slopes(
+    surrogate: Surrogate, parameters: PyTree, ratios: Array, advantages: Array, progress: Array, horizon: float | Array
+) -> SurrogateSlopes:
     point = jax.value_and_grad(lambda r, a, t: _loss(surrogate, parameters, r, a, t, horizon))
     over_ratios = jax.vmap(point, (0, None, None))
     grid = jax.vmap(jax.vmap(over_ratios, (None, 0, None)), (None, None, 0))
-    loss, gradient = jax.jit(grid)(ratios, advantages, progress)
+    loss, gradient = grid(ratios, advantages, progress)
     drift = loss + ratios * advantages[:, None]
     return SurrogateSlopes(ratios, advantages, progress, loss, drift, gradient)
 
@@ -109,7 +116,7 @@ def drift_of(
     log_ratios: Float[Array, "*batch"],
     advantages: Float[Array, "*batch"],
     progress: float | Float[Array, ""] = 0.0,
-    horizon: float = 1.0,
+    horizon: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "*batch"]:
     """f = L + r A, the drift of a surrogate -(r A - f), at every sample."""
     _require_ratios_suffice(surrogate)
@@ -128,12 +135,19 @@ def mirror_conditions(
         `least`, the least f for |log r| ≤ 1.5, |A| ≤ 4; `at_one`, the largest |f| at r = 1; and `slope_at_one`, the
         largest |∂f/∂r| there. Rounding of L + r A leaves some 10⁻⁶.
     """
+    found = _mirror_conditions(surrogate, parameters, progress, horizon)
+    return {name: float(value) for name, value in found.items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _mirror_conditions(
+    surrogate: Surrogate, parameters: PyTree, progress: float | Array, horizon: float | Array
+) -> dict[str, Float[Array, ""]]:
     drift = partial(drift_of, surrogate, parameters, progress=progress, horizon=horizon)
     log_ratios, advantages = jnp.linspace(-1.5, 1.5, 301), jnp.linspace(-4.0, 4.0, 81)
     grid = drift(*jnp.meshgrid(log_ratios, advantages))
-    at_one = jax.vmap(jax.value_and_grad(drift), (None, 0))(jnp.zeros(()), advantages)
-    value, slope = (float(jnp.abs(entry).max()) for entry in at_one)
-    return {"least": float(grid.min()), "at_one": value, "slope_at_one": slope}
+    value, slope = jax.vmap(jax.value_and_grad(drift), (None, 0))(jnp.zeros(()), advantages)
+    return {"least": grid.min(), "at_one": jnp.abs(value).max(), "slope_at_one": jnp.abs(slope).max()}
 
 
 def slopes_table(slopes: SurrogateSlopes) -> "pandas.DataFrame":
@@ -141,6 +155,7 @@ def slopes_table(slopes: SurrogateSlopes) -> "pandas.DataFrame":
     import pandas
 
     names = ["progress", "advantage", "ratio"]
-    index = pandas.MultiIndex.from_product([slopes.progress, slopes.advantages, slopes.ratios], names=names)
+    axes = [np.asarray(axis) for axis in (slopes.progress, slopes.advantages, slopes.ratios)]
+    index = pandas.MultiIndex.from_product(axes, names=names)
     values = {name: np.asarray(getattr(slopes, name)).ravel() for name in ("loss", "drift", "gradient")}
     return pandas.DataFrame(values, index).reset_index()

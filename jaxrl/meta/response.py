@@ -74,13 +74,21 @@ def target_response(
         ValueError: for delays that are negative or none, probabilities out of range, or targets of another form.
     """
     _validate_response(delays, probabilities)
-    axes = [jnp.asarray(axis, jnp.float32) for axis in (horizons, progress, discounts, probabilities)]
-    output = jnp.zeros(objective.num_outputs) if output is None else output
-    respond = partial(_respond, objective, parameters, tuple(delays), output, ends)
+    axes = [np.asarray(axis, np.float32) for axis in (horizons, progress, discounts, probabilities)]
+    output = np.zeros(objective.num_outputs, np.float32) if output is None else output
+    policy, predicted = _responses(objective, tuple(delays), ends, parameters, output, *axes)
+    return TargetResponse(tuple(delays), *(jnp.asarray(axis) for axis in reversed(axes)), policy, predicted)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _responses(
+    objective: TrajectoryObjective, delays: tuple[int, ...], ends: bool, parameters: PyTree, output: Array, *axes: Array
+) -> tuple[Array, Array]:
+    """Over horizons, progress, discounts and probabilities, in this order."""
+    respond = partial(_respond, objective, parameters, delays, output, ends)
     for mapped in (3, 2, 1, 0):
         respond = jax.vmap(respond, tuple(0 if axis == mapped else None for axis in range(4)))
-    policy, predicted = jax.jit(respond)(*axes)
-    return TargetResponse(tuple(delays), axes[3], axes[2], axes[1], axes[0], policy, predicted)
+    return respond(*axes)
 
 
 def _validate_response(delays: Sequence[int], probabilities: Numbers) -> None:
