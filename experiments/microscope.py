@@ -1,13 +1,15 @@
 """What meta-training does to an objective: a drift before and after, and LPG's targets before and after.
 
-    python experiments/microscope.py
+    python experiments/microscope.py          # both
+    python experiments/microscope.py lpo
 
 Short meta-training by evolution on tiny grid-worlds (longer: lpo.py, lpg.py), two meta-seeds each, with held-out
 returns beside untrained objectives; then heat maps of the drift beside PPO's and DPO's, DPO's α and β fitted to it, and
-what LPG's targets make of a reward that arrives later. Writes results/meta/microscope*.{json,csv,png}.
+what LPG's targets make of a reward that arrives later. Writes results/meta/microscope*.{json,png}.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,6 @@ import numpy as np
 import jaxrl
 from jaxrl.meta import MetaStudy, evolve, make_tasks, pictures
 from jaxrl.meta.distillation import distil
-from jaxrl.meta.examination import examine
 from jaxrl.meta.held_out import held_out_key
 from jaxrl.meta.microscope import mirror_conditions, surrogate_slopes, target_response
 from jaxrl.objectives.lpg import learned_policy_gradient
@@ -32,7 +33,7 @@ AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "n
 PPO: dict[str, Any] = {"num_epochs": 8, "num_minibatches": 1, "learning_rate": 0.3, "anneal_learning_rate": False}
 LPG: dict[str, Any] = {"optimiser": "sgd", "learning_rate": 40.0, "num_outputs": 8, "objective_size": 16}
 OUTER = {
-    "lpo": {"population_size": 16, "num_generations": 60, "learning_rate": 0.03, "deviation": 0.05},
+    "lpo": {"population_size": 16, "num_generations": 40, "learning_rate": 0.03, "deviation": 0.05},
     "lpg": {"population_size": 16, "num_generations": 80, "learning_rate": 1e-2, "deviation": 0.1},
 }
 RATIOS, ADVANTAGES = np.geomspace(1 / 3, 3.0, 81), np.linspace(-3.0, 3.0, 81)
@@ -95,23 +96,28 @@ def rules(meta: MetaStudy, swept: jaxrl.Sweep) -> dict[str, Any]:
     known = target_response(a2c, a2c.init(None), DELAYS, discounts=DISCOUNTS, ends=True)
     save(pictures.responses({**found, "A2C": known}), RESULTS / "microscope_response.png")
     save(pictures.predictions(found, probability=1), RESULTS / "microscope_prediction.png")
-    return {name: np.asarray(entry.policy)[0, 0, :, 1].tolist() for name, entry in {**found, "A2C": known}.items()}
+    numbers = {name: np.asarray(entry.policy)[0, 0, :, 1].tolist() for name, entry in {**found, "A2C": known}.items()}
+    return {"response of the policy target by discount and delay, probability 0.5": numbers}
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
     """Meta-trains, looks and writes."""
     jaxrl.use_cpu_cores()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"agent": AGENT, "ppo": PPO, "lpg": LPG, "outer": OUTER, "horizon": HORIZON}
-    lpo = study("lpo", "ppo", surrogate="learned_drift", **PPO)
-    swept, record["lpo returns"] = train("lpo", lpo)
-    record["drifts"] = drifts(lpo, swept)
-    examine(swept, RESULTS / "microscope_lpo")
-    lpg = study("lpg", "lpg", **LPG)
-    swept, record["lpg returns"] = train("lpg", lpg)
-    record["response of the policy target by discount and delay, probability 0.5"] = rules(lpg, swept)
-    (RESULTS / "microscope.json").write_text(json.dumps(record, indent=1) + "\n")
+    path = RESULTS / "microscope.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"agent": AGENT, "ppo": PPO, "lpg agent": LPG, "outer": OUTER, "horizon": HORIZON}
+    for name, (agent, settings, look) in LOOKS.items():
+        if names and name not in names:
+            continue
+        meta = study(name, agent, **settings)
+        swept, returns = train(name, meta)
+        record[name] = {"held-out return": returns, **look(meta, swept)}
+        path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+LOOKS = {"lpo": ("ppo", {"surrogate": "learned_drift", **PPO}, drifts), "lpg": ("lpg", LPG, rules)}
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

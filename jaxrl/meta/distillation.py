@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.meta.microscope import drift_of, mirror_conditions
+from jaxrl.meta.microscope import drift_of, traced_conditions
 from jaxrl.objectives.base import Surrogate
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.objectives.table_drift import table_drift
@@ -181,7 +181,7 @@ class Distilled(NamedTuple):
         parameters: α and β of the surrogate "drift".
         table: a surrogate of its own, whose defaults are the table.
         report: by form (`closed_form`, `table`), `within` and `beyond` the points: `rmse` and `r2`; and `conditions` of
-            mirror learning (see `mirror_conditions`).
+            mirror learning (see `microscope.mirror_conditions`).
     """
 
     parameters: dict[str, Float[Array, ""]]
@@ -212,21 +212,34 @@ def distil(
     ranges = {"within": points, "beyond": beyond(points)}
     table = tabulate(surrogate, parameters, points, shape, progress, horizon)
     source = {name: _drift(surrogate, parameters, at, progress, horizon) for name, at in ranges.items()}
-    fit = _closed_form(source["within"], points)
-    found = {"alpha": fit.alpha, "beta": fit.beta}
+    found, fitted = _read(source["within"], ranges, table.init(None)["table"])
     report: dict[str, dict[str, Any]] = {}
-    for name, form, values in (("closed_form", _FORM, found), ("table", table, table.init(None))):
-        fitted = {where: _drift(form, values, at) for where, at in ranges.items()}
-        report[name] = {where: agreement(source[where], fitted[where], at.weight) for where, at in ranges.items()}
-        report[name]["conditions"] = mirror_conditions(form, values)
+    for name, (drifts, conditions) in fitted.items():
+        report[name] = {where: agreement(source[where], drifts[where], at.weight) for where, at in ranges.items()}
+        report[name]["conditions"] = {name: float(value) for name, value in conditions.items()}
     return Distilled(found, table, report)
-
-
-_closed_form = jax.jit(closed_form)
 
 
 @partial(jax.jit, static_argnums=0)
 def _drift(
-    surrogate: Surrogate, parameters: PyTree, at: Points, progress: float | Array = 0.0, horizon: float | Array = 1.0
+    surrogate: Surrogate, parameters: PyTree, at: Points, progress: float | Array, horizon: float | Array
 ) -> Float[Array, " point"]:
     return drift_of(surrogate, parameters, at.log_ratio, at.advantage, progress, horizon)
+
+
+@jax.jit
+def _read(
+    drift: Float[Array, " point"], ranges: dict[str, Points], values: Float[Array, "log_ratio advantage"]
+) -> tuple[dict[str, Array], dict[str, tuple[dict[str, Array], dict[str, Array]]]]:
+    """DPO's parameters, and drifts and conditions of both forms, in one program for all sources."""
+    fit = closed_form(drift, ranges["within"])
+    found = {"alpha": fit.alpha, "beta": fit.beta}
+    table = table_drift(values, *_limits(ranges["within"]))
+    forms = {"closed_form": (_FORM, found), "table": (table, table.init(None))}
+    return found, {
+        name: (
+            {where: drift_of(form, parameters, at.log_ratio, at.advantage) for where, at in ranges.items()},
+            traced_conditions(form, parameters),
+        )
+        for name, (form, parameters) in forms.items()
+    }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-RATIOS, ADVANTAGES = np.geomspace(1 / 3, 3.0, 61), np.linspace(-3.0, 3.0, 61)
+RATIOS, ADVANTAGES = np.geomspace(1 / 3, 3.0, 41), np.linspace(-3.0, 3.0, 41)
 PROGRESS = (0.0, 0.5, 0.95)
 DELAYS, DISCOUNTS = range(21), (0.9, 0.99)
 
@@ -74,7 +74,7 @@ def examine(swept: "Sweep | str | Path", directory: str | Path) -> "dict[str, pa
             f"the agent {study.trainer.agent_name!r} has neither a surrogate nor a trajectory objective to examine"
         )
     for name, table in tables.items():
-        table.to_csv(directory / f"{name}.csv", index=False, float_format="%.6g")
+        table.to_csv(directory / f"{name}.csv", index=False, float_format="%.5g")
     return tables
 
 

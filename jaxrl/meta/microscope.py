@@ -24,6 +24,7 @@ __all__ = [
     "slopes_table",
     "surrogate_slopes",
     "target_response",
+    "traced_conditions",
 ]
 
 Numbers = Sequence[float] | Float[np.ndarray, " number"] | Float[Array, " number"]
@@ -135,14 +136,14 @@ def mirror_conditions(
         `least`, the least f for |log r| ≤ 1.5, |A| ≤ 4; `at_one`, the largest |f| at r = 1; and `slope_at_one`, the
         largest |∂f/∂r| there. Rounding of L + r A leaves some 10⁻⁶.
     """
-    found = _mirror_conditions(surrogate, parameters, progress, horizon)
+    found = jax.jit(traced_conditions, static_argnums=0)(surrogate, parameters, progress, horizon)
     return {name: float(value) for name, value in found.items()}
 
 
-@partial(jax.jit, static_argnums=0)
-def _mirror_conditions(
-    surrogate: Surrogate, parameters: PyTree, progress: float | Array, horizon: float | Array
+def traced_conditions(
+    surrogate: Surrogate, parameters: PyTree, progress: float | Array = 0.0, horizon: float | Array = 1.0
 ) -> dict[str, Float[Array, ""]]:
+    """As `mirror_conditions`, for use in a program."""
     drift = partial(drift_of, surrogate, parameters, progress=progress, horizon=horizon)
     log_ratios, advantages = jnp.linspace(-1.5, 1.5, 301), jnp.linspace(-4.0, 4.0, 81)
     grid = drift(*jnp.meshgrid(log_ratios, advantages))

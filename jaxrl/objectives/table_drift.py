@@ -12,26 +12,31 @@ from jaxrl.types import Array, Float, Int, PyTree
 __all__ = ["table_drift"]
 
 
-def table_drift(values: Float[Array, "log_ratio advantage"], max_log_ratio: float, max_advantage: float) -> Surrogate:
+Limit = float | Float[Array, ""]
+
+
+def table_drift(values: Float[Array, "log_ratio advantage"], max_log_ratio: Limit, max_advantage: Limit) -> Surrogate:
     """-(r A - f) with f = (log r)² g, g ≥ 0 interpolated bilinearly from a table over (log r, A), held at its edges.
 
     f ≥ 0, and f and its gradient vanish at r = 1, whatever the table: the conditions of mirror learning.
 
     Parameters: `table [log_ratio, advantage]`, read as relu(table) over even knots on [-max, max] of both axes.
 
+    Args:
+        values: the table.
+        max_log_ratio, max_advantage: > 0, ends of its axes.
+
     Raises:
-        ValueError: for fewer than two knots on an axis or a range that is not positive.
+        ValueError: for fewer than two knots on an axis.
     """
     if min(values.shape) < 2:
         raise ValueError(f"a table needs at least 2 knots on both axes, got {values.shape}")
-    if max_log_ratio <= 0.0 or max_advantage <= 0.0:
-        raise ValueError(f"ranges must be positive, got {max_log_ratio} and {max_advantage}")
     apply = partial(_apply_table, max_log_ratio, max_advantage)
     return Surrogate(lambda key: {"table": values}, apply)
 
 
 def _apply_table(
-    max_log_ratio: float, max_advantage: float, inputs: SurrogateInputs, parameters: Mapping[str, Array], state: PyTree
+    max_log_ratio: Limit, max_advantage: Limit, inputs: SurrogateInputs, parameters: Mapping[str, Array], state: PyTree
 ) -> Float[Array, "*batch"]:
     table = jax.nn.relu(parameters["table"])
     advantage = jnp.broadcast_to(inputs.advantage, inputs.log_ratio.shape)
@@ -43,7 +48,7 @@ def _apply_table(
 
 
 def _knots(
-    values: Float[Array, "*batch"], limit: float, count: int
+    values: Float[Array, "*batch"], limit: Limit, count: int
 ) -> tuple[Int[Array, "*batch"], Float[Array, "*batch"]]:
     """The knot below each value, and how far it is to the next, in [0, 1]."""
     place = jnp.clip((values + limit) / (2.0 * limit) * (count - 1), 0.0, count - 1.0)
