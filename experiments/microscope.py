@@ -34,7 +34,7 @@ PPO: dict[str, Any] = {"num_epochs": 8, "num_minibatches": 1, "learning_rate": 0
 LPG: dict[str, Any] = {"optimiser": "sgd", "learning_rate": 40.0, "num_outputs": 8, "objective_size": 16}
 OUTER = {
     "lpo": {"population_size": 16, "num_generations": 40, "learning_rate": 0.03, "deviation": 0.05},
-    "lpg": {"population_size": 16, "num_generations": 80, "learning_rate": 1e-2, "deviation": 0.1},
+    "lpg": {"population_size": 16, "num_generations": 60, "learning_rate": 1e-2, "deviation": 0.1},
 }
 RATIOS, ADVANTAGES = np.geomspace(1 / 3, 3.0, 81), np.linspace(-3.0, 3.0, 81)
 DELAYS, DISCOUNTS = range(20), (0.9, 0.99)

@@ -159,13 +159,13 @@ def test_bad_responses_are_named():
 # --- distillation ---
 
 
-@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.6), (0.4, 3.0)])
-def test_the_closed_form_recovers_itself(alpha, beta):
-    points, form = normal_points(size=31), make_surrogate("drift")
-    drift = drift_of(form, {"alpha": jnp.asarray(alpha), "beta": jnp.asarray(beta)}, *points[:2])
-    found = jax.jit(closed_form)(drift, points)
-    np.testing.assert_allclose([found.alpha, found.beta], [alpha, beta], rtol=5e-4)
-    assert float(found.error) < 1e-10
+def test_the_closed_form_recovers_itself():
+    points, form = normal_points(), make_surrogate("drift")
+    for alpha, beta in ((2.0, 0.6), (0.4, 3.0)):
+        drift = drift_of(form, {"alpha": jnp.asarray(alpha), "beta": jnp.asarray(beta)}, *points[:2])
+        found = jax.jit(closed_form)(drift, points)
+        np.testing.assert_allclose([found.alpha, found.beta], [alpha, beta], atol=1e-3)
+        assert float(found.error) < 1e-10
 
 
 def test_the_closed_form_is_the_best_of_a_fine_grid_and_weights_count():
@@ -247,33 +247,35 @@ def test_a_distilled_table_trains_ppo():
 
 @pytest.fixture(scope="module")
 def studies():
-    """Studies of two members whose state is their first: what they hold need not be good."""
+    """Studies that were never trained: what members hold need not be good, and is their whole state."""
 
-    def study(agent, **settings):
+    def study(agent, members, **settings):
         trainer = jaxrl.trainer(agent, RICH, total_steps=48, **SMALL, **settings)
         outer = {"population_size": 2, "num_generations": 1, "num_evaluations": 1, "evaluation_tasks": 2}
         built = evolve(trainer, make_tasks(RICH, 2), **outer)
-        state = jax.vmap(lambda seed: built.init(jax.random.key(seed), built.hyperparameters))(jnp.arange(2))
-        result = Result(state, None, None)
+        built = built._replace(value=lambda state: state)
+        state = jax.vmap(trainer.agent.init_objective)(jax.random.split(jax.random.key(0), members))
         axes = jax.tree.map(lambda leaf: None, built.hyperparameters)
-        group = Group(built, {}, [{}, {}], None, [0, 1], built.hyperparameters, axes, result, Timing(0.0, 0.0))
+        settings, seeds = [{}] * members, list(range(members))
+        result = Result(state, None, None)
+        group = Group(built, {}, settings, None, seeds, built.hyperparameters, axes, result, Timing())
         return jaxrl.Sweep([group], [])
 
     drift = {"num_epochs": 1, "num_minibatches": 1, "surrogate": "time_aware_drift"}
-    return {"surrogate": study("ppo", **drift), "rule": study("lpg", num_outputs=3, objective_size=4)}
+    return {"surrogate": study("ppo", 1, **drift), "rule": study("lpg", 2, num_outputs=3, objective_size=4)}
 
 
 def test_examining_a_study_of_drifts(studies, tmp_path):
     tables = examine(studies["surrogate"], tmp_path / "new")
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"slopes.png", "slopes.csv", "distilled.csv"}
     rows = pandas.read_csv(tmp_path / "new" / "slopes.csv")
-    value = studies["surrogate"].learned(1)
-    row = rows[(rows["member"] == 1) & np.isclose(rows["progress"], 0.5)].iloc[300]
+    value = studies["surrogate"].learned(0)
+    row = rows[(rows["member"] == 0) & np.isclose(rows["progress"], 0.5)].iloc[300]
     expected = drift_of(
         make_surrogate("time_aware_drift"), value, jnp.log(row["ratio"]), jnp.asarray(row["advantage"]), 0.5
     )
     np.testing.assert_allclose(row["drift"], expected, rtol=1e-3, atol=1e-4)
-    assert len(tables["distilled"]) == 2 * 3 and tables["distilled"]["table_within_r2"].min() > 0.9
+    assert len(tables["distilled"]) == 3 and tables["distilled"]["table_within_r2"].min() > 0.9
 
 
 def test_examining_a_study_of_rules(studies, tmp_path):
