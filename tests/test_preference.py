@@ -196,9 +196,11 @@ def test_width_does_not_change_the_scale_of_a_learned_correction():
     def correction(width):
         loss = learned_preference(width)
         start = loss.init(None)
-        outputs = jax.random.normal(jax.random.key(1), (64, width))
-        apply = jax.jit(jax.vmap(lambda output: loss.apply(given, 0.1, {**start, "output": output})))
-        return float(jnp.std(apply(outputs) - loss.apply(given, 0.1, start)))
+        # Linear in its output: units of independent output weights add up in squares.
+        units = jax.jit(jax.jacobian(lambda output: loss.apply(given, 0.1, {**start, "output": output})))(
+            start["output"]
+        )
+        return float(np.sqrt(np.mean(np.sum(np.asarray(units) ** 2, axis=1))))
 
     narrow, wide = correction(4), correction(64)
     assert 0.5 < narrow < 2.0 and abs(np.log(wide / narrow)) < 0.3
@@ -255,5 +257,6 @@ def test_losses_are_found_by_name():
 
 def test_equal_gaps_have_a_finite_gradient():
     loss, zero = make_preference_loss("aqfl"), jnp.zeros(4)
-    gradient = jax.grad(lambda x: loss.apply(Pairs(x, zero, zero, zero), 0.1, loss.init(None)).sum())(zero)
+    parameters = loss.init(None)
+    gradient = jax.jit(jax.grad(lambda x: loss.apply(Pairs(x, zero, zero, zero), 0.1, parameters).sum()))(zero)
     assert np.all(np.isfinite(gradient))
