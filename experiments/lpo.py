@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas
 
 import jaxrl
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, learn_tasks
-from jaxrl.objectives.base import SurrogateInputs
+from jaxrl.meta.microscope import mirror_conditions
 from jaxrl.objectives.surrogate import make_surrogate
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
@@ -72,22 +71,6 @@ def untrained(study: MetaStudy) -> list[float]:
     return np.asarray(jax.jit(jax.vmap(one))(np.arange(META_SEEDS))).tolist()
 
 
-def conditions(name: str, value: dict[str, np.ndarray]) -> dict[str, float]:
-    """What mirror learning asks of a drift f = loss + r A: its least value, and |f| and |∂f/∂r| at r = 1."""
-    surrogate = make_surrogate(name)
-    zero = jnp.zeros(())
-
-    def drift(log_ratio: jax.Array, advantage: jax.Array) -> jax.Array:
-        inputs = SurrogateInputs(log_ratio, advantage, zero, zero, zero)
-        return surrogate.apply(inputs, value, ()) + jnp.exp(log_ratio) * advantage
-
-    ratios, advantages = jnp.linspace(-1.5, 1.5, 301), jnp.linspace(-4.0, 4.0, 81)
-    grid = jax.vmap(jax.vmap(drift, (None, 0)), (0, None))(ratios, advantages)
-    slope = jax.vmap(jax.grad(drift), (None, 0))(zero, advantages)
-    at_one = jax.vmap(drift, (None, 0))(zero, advantages)
-    return {"least": float(grid.min()), "at_one": float(abs(at_one).max()), "slope_at_one": float(abs(slope).max())}
-
-
 def draw(table: pandas.DataFrame, returns: dict[str, float]) -> None:
     """Held-out return over generations, beside the hand-written surrogates."""
     from matplotlib.figure import Figure
@@ -131,7 +114,9 @@ def main() -> None:
             "untrained": untrained(study),
             "trained": final.tolist(),
             "share_of_gap": ((final - returns["no drift"]) / gap).tolist(),
-            "conditions": [conditions(surrogate, swept.learned(member)) for member in range(META_SEEDS)],
+            "conditions": [
+                mirror_conditions(make_surrogate(surrogate), swept.learned(member)) for member in range(META_SEEDS)
+            ],
             "seconds_all_seeds": seconds,
         }
         print(method, record[method], flush=True)
