@@ -4,16 +4,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
+from jaxrl import cli_meta
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
+from jaxrl.bilevel import barfi, parl
 from jaxrl.cli_options import (
     COMMANDS,
-    meta_options,
-    outer_to_run,
     pairs,
     parse_settings,
     sweep_options,
@@ -24,9 +24,12 @@ from jaxrl.cli_options import (
 from jaxrl.configuration import Configuration
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
-from jaxrl.meta.methods import METHODS
+from jaxrl.meta.curriculum import SCORES
+from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.objectives.preference import PREFERENCE_LOSSES
 from jaxrl.objectives.surrogate import SURROGATES
+from jaxrl.optimisers import OPTIMISERS
 
 __all__ = ["main"]
 
@@ -91,6 +94,18 @@ def _sweep(arguments: list[str], command: str = "sweep") -> None:
     if command == "pareto":
         rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
     _run(command, parsed, settings, **rest)
+
+
+def _meta_train(arguments: list[str]) -> None:
+    cli_meta.meta_train(arguments, _run)
+
+
+def _meta_test(arguments: list[str]) -> None:
+    cli_meta.meta_test(arguments)
+
+
+def _examine(arguments: list[str]) -> None:
+    cli_meta.examine(arguments)
 
 
 def _pareto(arguments: list[str]) -> None:
@@ -161,63 +176,6 @@ def _tune(arguments: list[str]) -> None:
     print("best: " + ", ".join(f"{name}={value:.4g}" for name, value in tuned.best.items()))
     print(tuned.held_out.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(f"\nWritten to {directory}: held_out.csv, trials.csv")
-
-
-def _meta_train(arguments: list[str]) -> None:
-    method = what_to_run("meta-train", arguments)
-    outer = outer_to_run(arguments, method)
-    options = meta_options(method, outer)
-    parsed, settings = parse_settings("meta-train", arguments, options)
-    given = {name: getattr(parsed, name) for name, _, item in options if getattr(parsed, name) != item.default}
-    parsed.environment = parsed.tasks
-    _run(
-        "meta",
-        parsed,
-        settings,
-        seeds=tuple(range(parsed.seeds)),
-        hyperparameters=swept(parsed.sweep),
-        horizon=parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon,
-        outer=parsed.outer,
-        outer_settings={name[6:]: value for name, value in given.items() if name.startswith("outer_")},
-    )
-
-
-@dataclass
-class _MetaTestArguments:
-    """Try what was meta-learned on other environments, beside hand-written agents of the best learning rate."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory of `jaxrl meta-train`."""
-    environments: tyro.conf.Positional[tuple[str, ...]]
-    """Environments to learn; each one's own distribution over parameters gives the tasks."""
-    horizon: tuple[int, ...] = ()
-    """Iterations of a life, or two bounds. Default: as in meta-training."""
-    tasks: int = 64
-    """Tasks per environment."""
-    baselines: tuple[str, ...] = ("a2c", "ppo")
-    """Hand-written agents."""
-    learning_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    """Tried for every baseline, on other tasks."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE: settings of all agents where they differ from meta-training's, such as network=mlp; repeatable."""
-
-
-def _meta_test(arguments: list[str]) -> None:
-    from jaxrl import saved
-    from jaxrl.devices import use_cpu_cores
-    from jaxrl.meta.transfer import meta_test
-    from jaxrl.report import write_table
-
-    parsed = tyro.cli(_MetaTestArguments, args=arguments, prog="jaxrl meta-test")
-    use_cpu_cores()
-    horizon = parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon or None
-    table = meta_test(
-        saved.load_sweep(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
-        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
-    )  # fmt: skip
-    write_table(table, parsed.run / "meta_test.csv")
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-    print(f"\nWritten to {parsed.run}: meta_test.csv")
 
 
 @dataclass
@@ -301,26 +259,37 @@ def _plot(arguments: list[str]) -> None:
         print(path)
 
 
+def _listed() -> dict[str, dict[str, str | None]]:
+    """Names and docstrings by kind."""
+    doc = lambda builders: {name: build.__doc__ for name, build in builders.items()}  # noqa: E731
+    entries = lambda registry: {name: entry.build.__doc__ for name, entry in registry.items()}  # noqa: E731
+    return {
+        "environments": dict.fromkeys(list_environments()),
+        "agents": entries(AGENTS),
+        "objectives": doc(SURROGATES),
+        "preference-losses": doc(PREFERENCE_LOSSES),
+        "aggregators": doc(AGGREGATORS),
+        "optimisers": doc(OPTIMISERS),
+        "algorithms": entries(ALGORITHMS),
+        "methods": {name: method.description for name, method in METHODS.items()},
+        "outer-loops": {name: outer.build.__doc__ for name, outer in OUTER.items()},
+        "curricula": dict.fromkeys(("uniform", *SCORES)),
+        "bilevel": doc({"barfi": barfi, "parl": parl}),
+    }
+
+
 @dataclass
 class _ListArguments:
     """List what jaxrl knows."""
 
-    what: tyro.conf.Positional[
-        Literal["all", "environments", "agents", "objectives", "aggregators", "algorithms", "methods"]
-    ] = "all"
-    """Which names to list."""
+    what: tyro.conf.Positional[str] = "all"
+    """Which kind of names to list: all, environments, agents, objectives, preference-losses, aggregators, optimisers,
+    algorithms, methods, outer-loops, curricula or bilevel."""
 
 
 def _list(arguments: list[str]) -> None:
-    what = tyro.cli(_ListArguments, args=arguments, prog="jaxrl list").what
-    listed = {
-        "environments": dict.fromkeys(list_environments(), ""),
-        "agents": {name: entry.build.__doc__ for name, entry in AGENTS.items()},
-        "objectives": {name: build.__doc__ for name, build in SURROGATES.items()},
-        "aggregators": {name: build.__doc__ for name, build in AGGREGATORS.items()},
-        "algorithms": {name: entry.build.__doc__ for name, entry in ALGORITHMS.items()},
-        "methods": {name: method.description for name, method in METHODS.items()},
-    }
+    what, listed = tyro.cli(_ListArguments, args=arguments, prog="jaxrl list").what, _listed()
+    require_name("kind", what, {"all", *listed})
     for kind, entries in listed.items():
         if what in ("all", kind):
             print(f"{kind}:")

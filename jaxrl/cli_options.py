@@ -13,16 +13,18 @@ import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
 from jaxrl.errors import require_name
-from jaxrl.meta.methods import METHODS, OUTER, Method, schedule_names
+from jaxrl.meta.methods import METHODS, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.training import TrainerConfig
 
 __all__ = [
     "COMMANDS",
-    "meta_options",
-    "outer_to_run",
+    "hyperparameter_docs",
+    "option_of",
     "pairs",
     "parse_settings",
+    "sentence",
+    "static_options",
     "sweep_options",
     "swept",
     "tune_options",
@@ -36,12 +38,13 @@ COMMANDS = {
     "compare": "several algorithms on several environments under one protocol: table and figures",
     "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
     "meta-train": "meta-learn what an agent learns by, over whole lives",
+    "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",
     "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
     "plot": "draw a run's figures again",
-    "list": "list environments, agents, objectives, aggregators, algorithms and methods",
+    "list": "list environments, agents, objectives, aggregators, algorithms, methods and the rest",
 }
 
 
@@ -55,7 +58,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def _hyperparameter_docs(cls: type) -> dict[str, str]:
+def hyperparameter_docs(cls: type) -> dict[str, str]:
     """The `Attributes:` section of the docstring of a class of hyperparameters."""
     lines = inspect.getdoc(cls).split("Attributes:")[1].splitlines()
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
@@ -71,20 +74,22 @@ def _plain_type(annotation: Any) -> Any:
     return str
 
 
-def _option(name: str, kind: Any, help_text: str, default: Any) -> tuple:
+def option_of(name: str, kind: Any, help_text: str, default: Any) -> tuple:
+    """An option with its help; one without a default may be None."""
     kind = kind if default is not None else kind | None
     return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """With a capital first letter, unless that is a symbol."""
     return text[0].upper() + text[1:] if text[0].isascii() else text
 
 
-def _static_options(config: Any) -> list[tuple]:
+def static_options(config: Any) -> list[tuple]:
+    """The fields of a config, described by the docstrings under them."""
     docs = _attribute_docs(type(config))
     return [
-        _option(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name))
+        option_of(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name))
         for item in fields(config)
         if item.init
     ]
@@ -94,13 +99,13 @@ def _algorithm_options(algorithm: str) -> dict[str, tuple]:
     """Options of a study: the algorithm's, the protocol's, and those of its members that it leaves to the user."""
     entry = ALGORITHMS[algorithm]
     config, traced = entry.config(), entry.hyperparameters()
-    docs = _hyperparameter_docs(entry.hyperparameters) if traced else {}
-    options = [*_static_options(config), *(_option(n, float, docs[n], v) for n, v in traced._asdict().items())]
+    docs = hyperparameter_docs(entry.hyperparameters) if traced else {}
+    options = [*static_options(config), *(option_of(n, float, docs[n], v) for n, v in traced._asdict().items())]
     options += [
-        _option("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),
-        _option("evaluation_discount", float, "Discount of all reported returns. Default: the environment's.", None),
-        _option("horizon", int, "Steps after which episodes are cut. Default: the environment's limit.", None),
-        _option("reference_point", tuple[float, ...], "Of the hypervolume. Default: the environment's.", None),
+        option_of("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),
+        option_of("evaluation_discount", float, "Discount of all reported returns. Default: the environment's.", None),
+        option_of("horizon", int, "Steps after which episodes are cut. Default: the environment's limit.", None),
+        option_of("reference_point", tuple[float, ...], "Of the hypervolume. Default: the environment's.", None),
     ]
     chosen = {option[0] for option in options} | {"weights", *entry.chosen}
     members = {name: option for name, option in _setting_options(config.member_agent).items() if name not in chosen}
@@ -117,13 +122,13 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     if agent in METHODS and METHODS[agent].agent != agent:
         return {**_setting_options(METHODS[agent].agent), **_preset(METHODS[agent])}
     entry = agent_entry(agent)
-    options = [*_static_options(TrainerConfig()), *_static_options(entry.config)]
-    docs, defaults = _hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
+    options = [*static_options(TrainerConfig()), *static_options(entry.config)]
+    docs, defaults = hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
     for name in defaults._fields:
         if name == "weights":
-            options.append(_option(name, tuple[float, ...], _sentence(docs[name]) + " Default: equal.", None))
+            options.append(option_of(name, tuple[float, ...], sentence(docs[name]) + " Default: equal.", None))
         elif name not in ("objective", "optimiser", "aggregator", "environment"):
-            options.append(_option(name, float, _sentence(docs[name]), float(getattr(defaults, name))))
+            options.append(option_of(name, float, sentence(docs[name]), float(getattr(defaults, name))))
     return {option[0]: option for option in options}
 
 
@@ -191,45 +196,6 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     options.append(("front_episodes", episodes, field(default=64)))
     # A study's own protocol says how its returns are discounted.
     return options if name in ALGORITHMS else [*options, ("discounted", discounted, field(default=False))]
-
-
-def meta_options(method: str, outer: str) -> list[tuple]:
-    """Options of meta-training: the tasks, and the settings of an outer loop under the prefix `outer_`."""
-    chosen, own = OUTER[outer], METHODS[method].outer_settings if METHODS[method].outer == outer else {}
-    described = [*_static_options(chosen.config())]
-    for traced in chosen.hyperparameters:
-        docs, numbers = _hyperparameter_docs(traced), traced()._asdict().items()
-        described += [_option(name, float, _sentence(docs[name]), value) for name, value in numbers]
-    described = [option for option in described if isinstance(option[2].default, str | bool | int | float | tuple)]
-    prefixed = [(f"outer_{name}", kind, field(default=own.get(name, item.default))) for name, kind, item in described]
-    horizon = Annotated[
-        tuple[int, ...], tyro.conf.arg(help="Iterations of a life, or two bounds to draw them between.")
-    ]
-    tasks = Annotated[str, tyro.conf.arg(help="Environment whose parameters are the tasks.")]
-    loop = Annotated[Literal["evolution", "persistent", "gradient"], tyro.conf.arg(help="The outer loop.")]
-    seeds = Annotated[int, tyro.conf.arg(help="Meta-seeds (0, 1, ...).")]
-    swept = Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(
-            metavar="NAME=VALUES", help="Traced setting to sweep, such as outer.evolution.deviation=0.05,0.1."
-        ),
-    ]
-    return [
-        ("tasks", tasks, field(default="grid/tiny")),
-        ("horizon", horizon, field(default=(50,))),
-        ("outer", loop, field(default=outer)),
-        ("seeds", seeds, field(default=1)),
-        ("sweep", swept, field(default=())),
-        *prefixed,
-    ]
-
-
-def outer_to_run(arguments: list[str], method: str) -> str:
-    """The outer loop that the command line names, or the method's."""
-    for word, following in pairwise([*arguments, ""]):
-        if word == "--outer" or word.startswith("--outer="):
-            return require_name("outer loop", word.partition("=")[2] or following, OUTER)
-    return METHODS[method].outer
 
 
 def tune_options() -> list[tuple]:

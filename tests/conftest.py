@@ -1,11 +1,16 @@
 """Eight CPU devices for every test, and shapes checked at run time."""
 
 import os
+from pathlib import Path
 
 # Must precede JAX's start: one pool of threads serves all devices (see jaxrl.devices).
 os.environ.setdefault("NPROC", "16")
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What one process has compiled, the other workers, subprocesses and later runs load.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 from jaxtyping import install_import_hook
 

@@ -46,6 +46,12 @@ def test_meta_test_compares_on_other_environments(run_directory, capsys):
     assert "a2c, learning rate 0." in capsys.readouterr().out
 
 
+def test_examine_draws_what_was_learned(run_directory, capsys):
+    assert main(["examine", str(run_directory)]) == 0
+    written = {path.name for path in (run_directory / "examination").iterdir()}
+    assert {"slopes.png", "slopes.csv", "distilled.csv"} <= written and "slopes.csv" in capsys.readouterr().out
+
+
 def test_baselines_have_as_much_experience_as_the_learner(monkeypatch):
     # The learner's sizes count where they are its defaults too, which are not a2c's.
     study = meta_learner("ta_lpg", "grid/tiny", 1, outer_settings=CHEAP, network="table", objective_size=2)
