@@ -26,7 +26,7 @@ from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 LEVELS = random_levels("walled", (4, 6), (1, 3), (20, 60), num_wall_draws=8)
-HORIZON, META_SEEDS, HELD_OUT = 50, 3, 512
+HORIZON, META_SEEDS, HELD_OUT = 50, 3, 256
 AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
 LPG: dict[str, Any] = {"learning_rate": 40.0, "num_outputs": 8, "objective_size": 16, "optimiser": "sgd"}
 A2C: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.1, "gae_lambda": 0.95, "standardise_advantages": "batch"}
@@ -39,12 +39,12 @@ OUTER: dict[str, Any] = {
     "regularisers": {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3},
     "critic_network": "table",
     "critic_learning_rate": 0.1,
-    "num_evaluations": 5,
+    "num_evaluations": 1,
     "evaluation_tasks": 64,
     "buffer_size": 256,
 }
 # Meta-steps of equal wall-clock time.
-STEPS = {"uniform": 600, "positive_value_loss": 600, "algorithmic_regret": 500}
+STEPS = {"uniform": 300, "positive_value_loss": 300, "algorithmic_regret": 250}
 
 
 def learner(agent: str, **settings: Any) -> jaxrl.Trainer:
