@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl.agents import a2c, dpo, grpo, lpg, mdpo, ppo, reinforce
+from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, ppo, reinforce
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.trajectory import TrajectoryHyperparameters
@@ -46,6 +46,7 @@ AGENTS: dict[str, AgentEntry] = {
     "gdpo": AgentEntry(grpo.gdpo, grpo.GDPO_CONFIG, grpo.DEFAULTS),
     "lpg": AgentEntry(lpg.lpg, lpg.CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "ta_lpg": AgentEntry(lpg.lpg, lpg.TIME_AWARE_CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
+    "disco": AgentEntry(disco.disco, disco.CONFIG, disco.DEFAULTS, disco.DiscoHyperparameters),
     "dpo": AgentEntry(dpo.dpo, dpo.CONFIG, dpo.DEFAULTS),
 }
 
