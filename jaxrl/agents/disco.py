@@ -18,6 +18,7 @@ from jaxrl.environments.spaces import Discrete
 from jaxrl.networks import ActorCritic
 from jaxrl.networks.action_conditional import ActionConditional, Predictions, action_conditional
 from jaxrl.objectives.disco import (
+    DiscoCoefficients,
     DiscoSizes,
     Experience,
     RuleState,
@@ -150,13 +151,14 @@ def update(
     """The rule's targets of the rollout, then one step of Adam; the target network follows the old parameters."""
     max_value = parts.config.max_value
     experience = _experience(parts, state, rollout, hp)
+    coefficients = DiscoCoefficients(*(getattr(hp, f"{name}_coefficient") for name in DiscoCoefficients._fields))
     targets, returns, rule = disco_targets(
         hp.objective, state.rule, experience, max_value, hp.discount, hp.retrace_lambda
     )
 
     def loss(params: PyTree) -> tuple[Array, dict[str, Array]]:
         predictions = parts.network.predictions(params, rollout.observation)
-        total, metrics = disco_loss(predictions, targets, returns, experience, hp.coefficients, max_value)
+        total, metrics = disco_loss(predictions, targets, returns, experience, coefficients, max_value)
         entropy = parts.acting.distribution.entropy(predictions.policy).mean()
         non_finite = (~jnp.isfinite(total)).astype(jnp.float32)
         return total, {**metrics, "entropy": entropy, "non_finite": non_finite}

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jaxrl.objectives.disco import DiscoCoefficients
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["DiscoConfig", "DiscoHyperparameters"]
@@ -54,7 +53,11 @@ class DiscoHyperparameters(NamedTuple):
         discount: γ in [0, 1].
         retrace_lambda: λ of the targets of action values, in [0, 1].
         target_decay: how much of the target network's parameters an update keeps, in [0, 1].
-        coefficients: weights of the terms of the loss.
+        policy_coefficient: weight of KL(π̂ ‖ π).
+        prediction_coefficient: weight of KL(ŷ ‖ y).
+        action_prediction_coefficient: weight of KL(ẑ ‖ z) of the action taken.
+        next_policy_coefficient: weight of the loss of predicting the next policy.
+        value_coefficient: weight of the loss of action values.
         weights: preference weights over objectives; rewards are summed under them.
         objective: parameters of the rule.
         environment: parameters of the environment.
@@ -65,7 +68,11 @@ class DiscoHyperparameters(NamedTuple):
     discount: Float[Array, ""] | float = 0.997
     retrace_lambda: Float[Array, ""] | float = 0.95
     target_decay: Float[Array, ""] | float = 0.9
-    coefficients: DiscoCoefficients = DiscoCoefficients()
+    policy_coefficient: Float[Array, ""] | float = 1.0
+    prediction_coefficient: Float[Array, ""] | float = 1.0
+    action_prediction_coefficient: Float[Array, ""] | float = 1.0
+    next_policy_coefficient: Float[Array, ""] | float = 1.0
+    value_coefficient: Float[Array, ""] | float = 0.2
     weights: Float[Array, " objective"] | None = None
     objective: PyTree = ()
     environment: PyTree = ()

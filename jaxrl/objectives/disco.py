@@ -57,11 +57,11 @@ class DiscoCoefficients(NamedTuple):
         value: of the cross-entropy between Retrace's target and q_a.
     """
 
-    policy: Float[Array, ""] | float = 1.0
-    prediction: Float[Array, ""] | float = 1.0
-    action_prediction: Float[Array, ""] | float = 1.0
-    next_policy: Float[Array, ""] | float = 1.0
-    value: Float[Array, ""] | float = 0.2
+    policy: Float[Array, ""] | float
+    prediction: Float[Array, ""] | float
+    action_prediction: Float[Array, ""] | float
+    next_policy: Float[Array, ""] | float
+    value: Float[Array, ""] | float
 
 
 def init_rule_state(lifetime_size: int) -> RuleState:

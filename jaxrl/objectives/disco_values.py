@@ -91,8 +91,10 @@ def squash(value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
 
 def unsquash(value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """The inverse of `squash`."""
-    root = jnp.sqrt(1.0 + 4.0 * _SQUASH * (_SQUASH + 1.0 + jnp.abs(value)))
-    return jnp.sign(value) * (jnp.square((root - 1.0) / (2.0 * _SQUASH)) - 1.0)
+    shifted = _SQUASH + 1.0 + jnp.abs(value)
+    # (√(1 + 4εs) - 1)/(2ε) without the difference of two numbers near 1.
+    root = 2.0 * shifted / (jnp.sqrt(1.0 + 4.0 * _SQUASH * shifted) + 1.0)
+    return jnp.sign(value) * (jnp.square(root) - 1.0)
 
 
 def two_hot(value: Float[Array, "*batch"], num_bins: int, max_value: float) -> Float[Array, "*batch bin"]:
