@@ -1,6 +1,7 @@
 """DiscoRL: the published rule on Catch, and a small rule of the same kind that is meta-trained on tiny grid-worlds.
 
-    python experiments/disco.py catch --parameters disco_103.npz   # your own copy; beside a random rule
+    python experiments/disco.py catch --parameters disco_103.npz   # your own copy
+    python experiments/disco.py catch                              # random rules
     python experiments/disco.py meta
 
 Catch is 5x5, learnt on-policy by 16 copies and an MLP in 750 updates of 29 steps; a return of 1 is perfect, a uniform
@@ -33,7 +34,7 @@ CATCH: dict[str, Any] = {
     "learning_rate": 1e-2,
     "hidden_sizes": (64, 64),
 }
-TASKS, HORIZON, HELD_OUT = "grid/tiny", 50, 128
+TASKS, HORIZON, HELD_OUT = "grid/tiny", 50, 64
 LIFE: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
 RULE: dict[str, Any] = {
     "num_predictions": 8,
@@ -48,12 +49,12 @@ OUTER: dict[str, Any] = {
     **METHODS["disco"].outer_settings,
     "unroll": 5,
     "num_agents": 16,
-    "num_meta_steps": 400,
+    "num_meta_steps": 300,
     "learning_rate": 1e-3,
     "discount": 0.99,
     "critic_network": "table",
     "critic_learning_rate": 0.1,
-    "num_evaluations": 8,
+    "num_evaluations": 5,
     "evaluation_tasks": HELD_OUT,
 }
 

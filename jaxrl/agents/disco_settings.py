@@ -27,7 +27,8 @@ class DiscoConfig:
     lifetime_size: int = 128
     """Width of the rule's LSTM along updates."""
     parameters: str = ""
-    """File of published parameters of the rule, your own copy of disco_103.npz; without it, the rule is random."""
+    """File of published parameters of the rule, your own copy of disco_103.npz, which meta-training then starts from;
+    without it, the rule is random."""
     network: str = "auto"
     """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete observation)."""
     hidden_sizes: tuple[int, ...] = (64, 64)
