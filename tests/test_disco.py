@@ -221,7 +221,7 @@ def silent(trainer):
 
 def test_predictions_and_values_become_what_they_are_told():
     # A time limit is no end: under a uniform policy q = 1/(1 - γ) = 2.
-    trainer = learner(constant_reward(limit=3), updates=300, learning_rate=0.02, discount=0.5)
+    trainer = learner(constant_reward(limit=3), updates=150, learning_rate=0.03, discount=0.5)
     hp = silent(trainer)
     result = jax.jit(trainer.run)(jax.random.key(0), hp)
     agent = trainer.agent
@@ -262,7 +262,8 @@ def test_networks_and_seeds():
     # Images, vectors and integers; seeds and hyperparameters are axes.
     images = grid(random_levels("square", (3, 3), (3, 3), (8, 8)), observation="planes")
     trainer = learner(images, updates=1, network="auto", hidden_sizes=(8,), model_size=4)
-    assert "Convolution" in trainer.init(jax.random.key(0), trainer.hyperparameters).agent.params["torso"]
+    state = jax.eval_shape(trainer.init, jax.random.key(0), trainer.hyperparameters)
+    assert "Convolution" in state.agent.params["torso"]
     trainer = learner(choice([[0.0], [1.0]]), updates=2, hidden_sizes=(8,), model_size=4)
     hp = trainer.hyperparameters._replace(learning_rate=jnp.asarray([1e-3, 1e-1]))
     axes = jax.tree.map(lambda _: None, trainer.hyperparameters)._replace(learning_rate=0)
@@ -299,9 +300,10 @@ def test_the_meta_gradient_is_the_finite_difference_where_nothing_is_cut(monkeyp
     monkeypatch.setattr(disco_agent, "adam", lambda gradient, state, max_update: (gradient, state))
     with jax.enable_x64(True):
         trainer = learner(CHAIN, learning_rate=3.0)
+        tasks = make_tasks(CHAIN, 6, lambda key: CHAIN.params)
         study = differentiate(
-            trainer, make_tasks(CHAIN, 6), num_agents=1, unroll=3, num_meta_steps=1, num_evaluations=1,
-            evaluation_tasks=1, critic_network="table", regularisers=METHODS["disco"].outer_settings["regularisers"],
+            trainer, tasks, num_agents=1, unroll=3, num_meta_steps=1, num_evaluations=1, evaluation_tasks=1,
+            critic_network="table", regularisers=METHODS["disco"].outer_settings["regularisers"],
         )  # fmt: skip
         hp, key = study.hyperparameters, jax.random.key(0)
         state = study.init(key, hp)
@@ -309,6 +311,7 @@ def test_the_meta_gradient_is_the_finite_difference_where_nothing_is_cut(monkeyp
         value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), state.value)
         flat, unravel = jax.flatten_util.ravel_pytree(value)
         direction = jax.random.normal(key, flat.shape)
+        direction /= jnp.linalg.norm(direction)
 
         @jax.jit
         @jax.value_and_grad
@@ -327,8 +330,9 @@ def test_both_outer_loops_take_it(outer):
     small |= {"num_agents": 2, "num_meta_steps": 2} if outer == "gradient" else {"population_size": 2}
     settings = {name: SMALL[name] for name in SMALL if "evaluation" not in name}
     study = meta_learner("disco", CHAIN, 20, outer, small, network="table", **settings)
-    before = jax.eval_shape(study.init, jax.random.key(0), study.hyperparameters)
-    after, (metrics, _) = jax.eval_shape(study.step, before, study.hyperparameters, 0)
-    assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, before)
-    assert "policy_target_divergence" in metrics or outer == "evolution"
-    assert jax.tree.structure(study.value(before)) == jax.tree.structure(init_disco(jax.random.key(0)))
+    hp = study.hyperparameters
+    before = jax.eval_shape(study.init, jax.random.key(0), hp)
+    after, _ = jax.eval_shape(study.step, before, hp, 0)
+    shapes = lambda tree: jax.tree.map(lambda leaf: leaf.shape, tree)  # noqa: E731
+    assert shapes(after) == shapes(before)
+    assert shapes(jax.eval_shape(study.value, before)) == shapes(study.trainer.hyperparameters.objective)
