@@ -11,7 +11,14 @@ import jax.numpy as jnp
 
 from jaxrl.types import Array, Bool, Float
 
-__all__ = ["generalised_advantage", "group_relative_advantage", "lambda_returns", "n_step_returns", "vtrace"]
+__all__ = [
+    "generalised_advantage",
+    "group_relative_advantage",
+    "lambda_returns",
+    "n_step_returns",
+    "retrace",
+    "vtrace",
+]
 
 Vector = Float[Array, "time *batch objective"]
 Flag = Bool[Array, "time *batch"]
@@ -153,3 +160,31 @@ def vtrace(
     following = jnp.where(done, next_values, following)
     following = jnp.where(terminated[..., None], 0.0, following)
     return targets, rho * (rewards + discount * following - values)
+
+
+def retrace(
+    rewards: Vector,
+    action_values: Vector,
+    next_values: Vector,
+    terminated: Flag,
+    truncated: Flag,
+    log_ratios: Float[Array, "time *batch"],
+    discount: Rate,
+    trace: Rate = 1.0,
+) -> Vector:
+    """Retrace targets of action values (Munos et al., 2016, equation 4).
+
+    Gₜ = rₜ + γ(1 - terminatedₜ)[v(o'ₜ) + cₜ₊₁ (Gₜ₊₁ - q(oₜ₊₁, aₜ₊₁))] with c = λ min(1, π/μ), and c = 0 across an end.
+
+    Args:
+        action_values: q(oₜ, aₜ) of the actions taken.
+        next_values: v(o'ₜ) = Σ π(a|o'ₜ) q(o'ₜ, a).
+        log_ratios: log π(a|o) - log μ(a|o), of the target over the behaviour policy.
+        trace: λ in [0, 1].
+    """
+    errors = _one_step_errors(rewards, action_values, next_values, terminated, discount)
+    c = trace * jnp.minimum(1.0, jnp.exp(log_ratios))[..., None]
+    following = jnp.concatenate([c[1:], jnp.zeros_like(c[-1:])])
+    done = (terminated | truncated)[..., None]
+    decay = jnp.broadcast_to(jnp.where(done, 0.0, discount * following), errors.shape)
+    return action_values + _backward_sum(errors, decay)

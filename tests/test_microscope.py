@@ -259,7 +259,7 @@ def studies():
         outer = {"population_size": 2, "num_generations": 1, "num_evaluations": 1, "evaluation_tasks": 2}
         built = evolve(trainer, make_tasks(RICH, 2), **outer)
         built = built._replace(value=lambda state: state)
-        state = jax.jit(jax.vmap(trainer.agent.init_objective))(jax.random.split(jax.random.key(0), members))
+        state = jax.jit(jax.vmap(trainer.agent.initialisers["objective"]))(jax.random.split(jax.random.key(0), members))
         axes = jax.tree.map(lambda leaf: None, built.hyperparameters)
         settings, seeds = [{}] * members, list(range(members))
         result = Result(state, None, None)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl.agents import a2c, dpo, grpo, lpg, mdpo, ppo, reinforce, stac
+from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, ppo, reinforce, stac
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.trajectory import TrajectoryHyperparameters
@@ -47,6 +47,7 @@ AGENTS: dict[str, AgentEntry] = {
     "lpg": AgentEntry(lpg.lpg, lpg.CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "ta_lpg": AgentEntry(lpg.lpg, lpg.TIME_AWARE_CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "stac": AgentEntry(stac.stac, stac.CONFIG, stac.DEFAULTS),
+    "disco": AgentEntry(disco.disco, disco.CONFIG, disco.DEFAULTS, disco.DiscoHyperparameters),
     "dpo": AgentEntry(dpo.dpo, dpo.CONFIG, dpo.DEFAULTS),
 }
 

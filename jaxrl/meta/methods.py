@@ -55,8 +55,17 @@ class Method:
     leaf: str = "objective"
 
 
-# Published settings of the outer loops: LPO's, TA-LPG's and OPEN's by evolution, LPG's by meta-gradient.
+# Published settings of the outer loops: LPO's, TA-LPG's and OPEN's by evolution, LPG's and DiscoRL's by meta-gradient.
 _LPG_REGULARISERS = {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3}
+# DiscoRL's; its regularisers are those of the authors' notebook.
+_DISCO = {
+    "unroll": 20,
+    "learning_rate": 1e-3,
+    "discount": 0.997,
+    "gae_lambda": 0.95,
+    "entropy_coefficient": 1e-2,
+    "regularisers": {"prediction_entropy": -1e-3, "target_mean_square": 1e-3, "policy_target_divergence": 1e-2},
+}
 _DRIFT = {"shaping": "z_score", "learning_rate": 0.03, "deviation": 0.03}
 _OPEN = {
     "shaping": "centred_rank",
@@ -87,6 +96,12 @@ METHODS: dict[str, Method] = {
     ),
     "ta_lpg": Method(
         "an update rule that reads progress and horizon, by evolution (arXiv 2402.05828)", "ta_lpg", "evolution"
+    ),
+    "disco": Method(
+        "an update rule with action-conditional predictions and a lifetime's memory, by meta-gradient (DiscoRL, 2025)",
+        "disco",
+        "gradient",
+        outer_settings=_DISCO,
     ),
     "lpo": Method(
         "a drift, by evolution (arXiv 2210.05639)", "ppo", "evolution", {"surrogate": "learned_drift"}, _DRIFT

@@ -1,0 +1,79 @@
+"""Static settings and traced hyperparameters of DiscoRL's agent."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from jaxrl.types import Array, Float, PyTree
+
+__all__ = ["DiscoConfig", "DiscoHyperparameters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoConfig:
+    """What is static: shapes and the structure of the program. Sizes of the rule are the published ones."""
+
+    num_envs: int = 16
+    """Copies of the environment that act side by side."""
+    num_steps: int = 29
+    """Steps of each copy per iteration: the stretch that the rule sees."""
+    num_predictions: int = 600
+    """Categories of the predictions y and z."""
+    num_bins: int = 601
+    """Bins of action values."""
+    max_value: float = 300.0
+    """Largest value of the bins, after values are squashed to about the root."""
+    trajectory_size: int = 256
+    """Width of the rule's LSTM along trajectories."""
+    lifetime_size: int = 128
+    """Width of the rule's LSTM along updates."""
+    parameters: str = ""
+    """File of published parameters of the rule, your own copy of disco_103.npz, which meta-training then starts from;
+    without it, the rule is random."""
+    network: str = "auto"
+    """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete observation)."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the dense layers."""
+    model_size: int = 64
+    """Width of the step per action, an LSTM's, and of its heads' hidden layers."""
+    activation: str = "relu"
+    """tanh, relu, swish, elu or gelu."""
+    channels: int = 16
+    """Filters of the convolution."""
+    anneal_learning_rate: bool = False
+    """Anneal the learning rate linearly to zero over the run."""
+    group_size: int = field(default=0, init=False)
+    condition_on_weights: bool = field(default=False, init=False)
+
+
+class DiscoHyperparameters(NamedTuple):
+    """What is traced.
+
+    Attributes:
+        learning_rate: step size of Adam, > 0.
+        max_update: bound on every entry of Adam's direction, before the learning rate.
+        discount: γ in [0, 1].
+        retrace_lambda: λ of the targets of action values, in [0, 1].
+        target_decay: how much of the target network's parameters an update keeps, in [0, 1].
+        policy_coefficient: weight of KL(π̂ ‖ π).
+        prediction_coefficient: weight of KL(ŷ ‖ y).
+        action_prediction_coefficient: weight of KL(ẑ ‖ z) of the action taken.
+        next_policy_coefficient: weight of the loss of predicting the next policy.
+        value_coefficient: weight of the loss of action values.
+        weights: preference weights over objectives; rewards are summed under them.
+        objective: parameters of the rule.
+        environment: parameters of the environment.
+    """
+
+    learning_rate: Float[Array, ""] | float = 3e-4
+    max_update: Float[Array, ""] | float = 1.0
+    discount: Float[Array, ""] | float = 0.997
+    retrace_lambda: Float[Array, ""] | float = 0.95
+    target_decay: Float[Array, ""] | float = 0.9
+    policy_coefficient: Float[Array, ""] | float = 1.0
+    prediction_coefficient: Float[Array, ""] | float = 1.0
+    action_prediction_coefficient: Float[Array, ""] | float = 1.0
+    next_policy_coefficient: Float[Array, ""] | float = 1.0
+    value_coefficient: Float[Array, ""] | float = 0.2
+    weights: Float[Array, " objective"] | None = None
+    objective: PyTree = ()
+    environment: PyTree = ()
