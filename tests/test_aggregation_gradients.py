@@ -30,9 +30,10 @@ def test_the_weighted_gradients_are_minus_the_gradient_of_the_loss_that_is_train
     state = trainer.init(jax.random.key(0), hp)
     run, rollout, _ = collect(jax.random.key(1), state, trainer.agent, trainer.step.args[0].environment, hp)
     batch, _ = on_policy_update.prepare(parts, run.agent, rollout, hp)
+    start = Progress(jnp.zeros(()), jnp.ones(()))
     gradients = objective_gradients(parts, run.agent.params, batch, rollout.memory)
-    batch = batch._replace(advantage=on_policy_update.scalarise(parts, run.agent, batch, hp))
-    loss, start = partial(on_policy_update.loss, parts), Progress(jnp.zeros(()), jnp.ones(()))
+    batch = batch._replace(advantage=on_policy_update.scalarise(parts, run.agent, batch, hp, start))
+    loss = partial(on_policy_update.loss, parts)
     trained = jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, start)[0])
     expected = -jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(trained(run.agent.params))])
     assert float(jnp.abs(expected).max()) > 1e-3

@@ -227,7 +227,7 @@ def collected(trainer, index):
 
 def test_the_gradient_norm_is_global():
     trainer = small_trainer(total_steps=256)
-    from jaxrl.agents.on_policy_update import make_optimiser
+    from jaxrl.agents.optimisation import make_optimiser
 
     hyperparameters = trainer.hyperparameters._replace(
         max_gradient_norm=jnp.asarray(1.0), learning_rate=jnp.asarray(1.0)

@@ -97,7 +97,9 @@ def _settings(environment: Environment, settings: dict[str, Any]) -> tuple[Barfi
     for name, value in initial.items():
         if vectors[name].shape != value.shape:
             raise ValueError(f"{name} has shape {value.shape}, got {vectors[name].shape}")
-    config, traced = split_settings({**settings, **vectors, "environment": ()}, BarfiConfig, BarfiHyperparameters)
+    config, traced = split_settings(
+        {**settings, **vectors}, BarfiConfig, BarfiHyperparameters(**vectors, environment=())
+    )
     params = settings.get("environment", environment.params)
     return config, traced._replace(environment=jax.tree.map(jnp.asarray, params))
 

@@ -65,8 +65,9 @@ def parl(
     weights = jnp.asarray(settings.get("weights", jnp.full(count, 1.0 / count)))
     if weights.shape != (count,):
         raise ValueError(f"weights has shape ({count},), got {weights.shape}")
-    given = {**settings, "weights": weights, "environment": ()}
-    config, traced = split_settings(given, ParlConfig, ParlHyperparameters)
+    config, traced = split_settings(
+        {**settings, "weights": weights}, ParlConfig, ParlHyperparameters(weights, environment=())
+    )
     params = settings.get("environment", environment.params)
     model = tabulate(environment, "parl")
     states, actions = model.successor.shape

@@ -116,7 +116,7 @@ def evolve(
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
     outer = {name: value for name, value in settings.items() if name != "fitness"}
-    config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters)
+    config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters())
     hp = hp._replace(fitness_weights=fitness_weights(settings.get("fitness", "final"), trainer.environment.spec))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)

@@ -130,7 +130,7 @@ def differentiate(
         UnknownNameError: for an unknown setting or leaf, with the nearest match.
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
-    config, traced = split_settings(settings, GradientConfig, GradientHyperparameters)
+    config, traced = split_settings(settings, GradientConfig, GradientHyperparameters())
     validate_meta(trainer, tasks, leaf, config, ("num_agents", "unroll", "critic_epochs"), config.num_meta_steps)
     spec = trainer.environment.spec
     network = actor_critic(

@@ -91,7 +91,7 @@ def evolve_persistently(
         UnknownNameError: for an unknown setting, shaping or leaf, with the nearest match.
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
-    config, hp = split_settings(settings, PersistentConfig, EvolutionHyperparameters)
+    config, hp = split_settings(settings, PersistentConfig, EvolutionHyperparameters())
     validate_meta(trainer, tasks, leaf, config, ("num_meta_steps", "evaluation_tasks", "unroll"), config.num_meta_steps)
     require_name("shaping of persistent evolution", config.shaping, ("z_score", "raw"))
     initial = initial or default_initial(trainer, leaf)

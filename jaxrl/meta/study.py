@@ -185,13 +185,18 @@ def meta_study(
     )
 
 
-def split_settings(settings: dict[str, Any], config: type, hyperparameters: type) -> tuple[Any, Any]:
+def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tuple[Any, Any]:
     """Static and traced settings of an outer loop, from settings by name; tuples within the traced ones included.
+
+    Args:
+        settings: what departs from the defaults.
+        config: class of the static ones.
+        defaults: the traced ones.
 
     Raises:
         UnknownNameError: for an unknown one, with the nearest match.
     """
-    static, traced = {field.name for field in fields(config)}, hyperparameters()
+    static, traced = {field.name for field in fields(config)}, defaults
     for name in settings:
         require_name("setting", name, static | _names(traced))
     traced = _with_fields(traced, {name: value for name, value in settings.items() if name not in static})
