@@ -24,36 +24,50 @@ class RunningStatistics(NamedTuple):
     Attributes:
         mean: running mean, the shape of one sample.
         squares: Σ (x - mean)², the shape of one sample.
-        count: number of samples.
+        count: number of samples, or one number per entry where they differ.
     """
 
     mean: Array
     squares: Array
-    count: Float[Array, ""]
+    count: Float[Array, "..."]
 
 
-def init_statistics(shape: tuple[int, ...]) -> RunningStatistics:
-    """Statistics of nothing: `normalise` with them is the identity."""
-    return RunningStatistics(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(()))
+def init_statistics(shape: tuple[int, ...], count_each: bool = False) -> RunningStatistics:
+    """Statistics of nothing: `normalise` with them is the identity.
+
+    Args:
+        shape: of one sample.
+        count_each: whether entries are counted apart, for `update_statistics` with `where`.
+    """
+    return RunningStatistics(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape if count_each else ()))
 
 
-def update_statistics(statistics: RunningStatistics, batch: Array) -> RunningStatistics:
+def update_statistics(statistics: RunningStatistics, batch: Array, where: Array | None = None) -> RunningStatistics:
     """Merges `batch`, whose leading axes are samples (Chan et al., 1979, pairwise update).
 
     With batch mean m, squares S and count n, and δ = m - mean:
     mean ← mean + δ n/(N + n);  squares ← squares + S + δ² N n/(N + n).
+    Last entries of the batch that the statistics leave out are passed over, and so are those that `where`, of the
+    batch's shape, is 0 for.
     """
+    batch, _ = _split(statistics, batch)
     axes = tuple(range(batch.ndim - statistics.mean.ndim))
     batch = jax.lax.stop_gradient(batch.astype(jnp.float32))
-    count = jnp.asarray(float(batch.size // max(1, statistics.mean.size)))
-    mean = batch.mean(axis=axes)
-    squares = jnp.square(batch - mean).sum(axis=axes)
-    total = statistics.count + count
+    if where is None:
+        count = jnp.asarray(float(batch.size // max(1, statistics.mean.size)))
+        mean = batch.mean(axis=axes)
+        squares = jnp.square(batch - mean).sum(axis=axes)
+        total = statistics.count + count
+    else:
+        count = where.sum(axis=axes)
+        mean = jnp.sum(where * batch, axis=axes) / jnp.maximum(count, 1.0)
+        squares = jnp.sum(where * jnp.square(batch - mean), axis=axes)
+        total = jnp.maximum(statistics.count + count, 1.0)
     delta = mean - statistics.mean
     return RunningStatistics(
         statistics.mean + delta * (count / total),
         statistics.squares + squares + delta**2 * (statistics.count * count / total),
-        total,
+        statistics.count + count,
     )
 
 
@@ -64,8 +78,18 @@ def standard_deviation(statistics: RunningStatistics) -> Array:
 
 
 def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) -> Array:
-    """(value - mean)/std, clipped to ±`limit`."""
-    return jnp.clip((value - statistics.mean) / standard_deviation(statistics), -limit, limit)
+    """(value - mean)/std, clipped to ±`limit`; last entries that the statistics leave out, as they are."""
+    known, rest = _split(statistics, value)
+    scaled = jnp.clip((known - statistics.mean) / standard_deviation(statistics), -limit, limit)
+    return scaled if rest is None else jnp.concatenate([scaled, rest], axis=-1)
+
+
+def _split(statistics: RunningStatistics, value: Array) -> tuple[Array, Array | None]:
+    """The entries that statistics are kept of, and those after them, such as the name of a task."""
+    if not statistics.mean.ndim or statistics.mean.shape[-1] == value.shape[-1]:
+        return value, None
+    size = statistics.mean.shape[-1]
+    return value[..., :size], value[..., size:]
 
 
 class RewardScale(NamedTuple):
@@ -85,8 +109,12 @@ def scale_rewards(
     rewards: Float[Array, "time env objective"],
     done: Bool[Array, "time env"],
     discount: Float[Array, "..."],
+    paying: Float[Array, "time env objective"] | None = None,
 ) -> tuple[Float[Array, "time env objective"], RewardScale | None]:
-    """Rewards over the deviation seen before this rollout, and the scale after it."""
+    """Rewards over the deviation seen before this rollout, and the scale after it.
+
+    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`).
+    """
     if scale is None:
         return rewards, None
 
@@ -96,5 +124,5 @@ def scale_rewards(
         return jnp.where(done[..., None], 0.0, sums), sums
 
     sums, seen = jax.lax.scan(body, scale.sums, (rewards, done))
-    statistics = update_statistics(scale.statistics, seen)
+    statistics = update_statistics(scale.statistics, seen, paying)
     return rewards / standard_deviation(scale.statistics), RewardScale(sums, statistics)

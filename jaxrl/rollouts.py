@@ -7,12 +7,14 @@ import jax.numpy as jnp
 
 from jaxrl.agents.base import Agent, Rollout
 from jaxrl.aggregation import ReturnSummary
+from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
+from jaxrl.environments.tasks import paying
 from jaxrl.morl.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["RunState", "collect", "start_run"]
+__all__ = ["RunState", "collect", "num_episodes", "start_run"]
 
 
 class RunState(NamedTuple):
@@ -76,7 +78,7 @@ def collect(
         env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
         episode = accumulate(episode, timestep.reward, hyperparameters.discount)
         done = timestep.terminated | timestep.truncated
-        finished = _add_finished(finished, episode, done)
+        finished = _add_finished(finished, episode, done, paying(environment.spec, observation))
         seen = (
             observation,
             raw,
@@ -88,15 +90,15 @@ def collect(
         )
         return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
 
-    nothing = ReturnSummary(jnp.zeros(num_objectives), jnp.zeros(num_objectives), jnp.zeros(()), jnp.zeros(()))
+    zeros = jnp.zeros(num_objectives)
+    nothing = ReturnSummary(zeros, zeros, jnp.zeros(()), zeros)
     carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
     carry, seen = jax.lax.scan(body, carry, (draws, noise))
     env_state, observation, start, memory, episode, finished = carry
     rollout = Rollout(*seen, memory=state.memory, weights=weights)
     count = jnp.maximum(finished.count, 1.0)
-    summary = ReturnSummary(
-        finished.returns / count, finished.discounted_returns / count, finished.length / count, finished.count
-    )
+    length = finished.length / jnp.maximum(num_episodes(environment.spec, finished), 1.0)
+    summary = ReturnSummary(finished.returns / count, finished.discounted_returns / count, length, finished.count)
     state = RunState(state.agent, env_state, observation, start, memory, weights, episode, state.key)
     return state, rollout, summary
 
@@ -116,11 +118,21 @@ def _restart_groups(
     )
 
 
-def _add_finished(finished: ReturnSummary, episode: EpisodeStatistics, done: Bool[Array, " env"]) -> ReturnSummary:
+def num_episodes(spec: EnvironmentSpec, summary: ReturnSummary) -> Float[Array, ""]:
+    """Episodes that ended: those of all tasks, or those that paid all objectives."""
+    return summary.count.sum() if spec.num_tasks else summary.count[0]
+
+
+def _add_finished(
+    finished: ReturnSummary,
+    episode: EpisodeStatistics,
+    done: Bool[Array, " env"],
+    paid: Float[Array, "env objective"] | None,
+) -> ReturnSummary:
     mask = done.astype(jnp.float32)
     return ReturnSummary(
         finished.returns + mask @ episode.returns,
         finished.discounted_returns + mask @ episode.discounted_returns,
         finished.length + mask @ episode.length,
-        finished.count + mask.sum(),
+        finished.count + (mask.sum() if paid is None else mask @ paid),
     )

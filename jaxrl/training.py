@@ -18,7 +18,7 @@ from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
-from jaxrl.rollouts import RunState, collect, start_run
+from jaxrl.rollouts import RunState, collect, num_episodes, start_run
 from jaxrl.types import Array, Bool, Int, Key, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -270,8 +270,8 @@ def _learn(
         **metrics,
         "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
-        "episode_length": jnp.where(summary.count > 0, summary.length, jnp.nan),
-        "episodes": summary.count,
+        "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
+        "episodes": num_episodes(parts.environment.spec, summary),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import jaxrl
 from jaxrl import aggregation
-from jaxrl.agents import Progress, on_policy_update
+from jaxrl.agents import Progress, on_policy_loss, on_policy_update
 from jaxrl.agents.objective_gradients import objective_gradients
 from jaxrl.rollouts import collect
 from tests import environments as probes
@@ -33,7 +33,7 @@ def test_the_weighted_gradients_are_minus_the_gradient_of_the_loss_that_is_train
     start = Progress(jnp.zeros(()), jnp.ones(()))
     gradients = objective_gradients(parts, run.agent.params, batch, rollout.memory)
     batch = batch._replace(advantage=on_policy_update.scalarise(parts, run.agent, batch, hp, start))
-    loss = partial(on_policy_update.loss, parts)
+    loss = partial(on_policy_loss.loss, parts)
     trained = jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, start)[0])
     expected = -jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(trained(run.agent.params))])
     assert float(jnp.abs(expected).max()) > 1e-3

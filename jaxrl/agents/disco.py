@@ -81,9 +81,7 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
     network = _network(spec, config)
     distribution = distributions.for_space(spec.action)
     parts = Parts(Acting(spec, distribution, _actor_critic(network, config)), config, network)
-    hyperparameters = DiscoHyperparameters(
-        weights=default_weights(spec.num_objectives), objective=init_objective(jax.random.key(0))
-    )
+    hyperparameters = DiscoHyperparameters(weights=default_weights(spec), objective=init_objective(jax.random.key(0)))
     return Agent(
         init=partial(init, parts),
         memory=parts.acting.network.memory,

@@ -13,7 +13,10 @@ __all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
 
 
 class Batch(NamedTuple):
-    """What a minibatch needs of each sample; `advantage` has an objective axis until, and unless, it is scalarised."""
+    """What a minibatch needs of each sample; `advantage` has an objective axis until, and unless, it is scalarised.
+
+    `paying` names each sample's task where objectives are tasks.
+    """
 
     observation: Array
     raw_action: Array
@@ -24,6 +27,7 @@ class Batch(NamedTuple):
     target: Float[Array, "*batch objective"]
     weights: Float[Array, "*batch objective"]
     start: Bool[Array, "*batch"]
+    paying: Float[Array, "*batch objective"] | None = None
 
 
 class Minibatches(NamedTuple):

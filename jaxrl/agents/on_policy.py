@@ -16,6 +16,7 @@ from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.tasks import measured_shape
 from jaxrl.normalisation import RewardScale, init_statistics
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -67,9 +68,10 @@ def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHy
     if parts.optimiser is not None:
         defaults = {**defaults, "learning_rate": parts.optimiser.learning_rate}
     hyperparameters = OnPolicyHyperparameters(
-        weights=default_weights(parts.spec.num_objectives),
+        weights=default_weights(parts.spec),
         objective=parts.surrogate.init(None),
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
+        combination=parts.combination.parameters(),
         optimiser=() if parts.optimiser is None else parts.optimiser.init(None),
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
@@ -79,11 +81,13 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
     """Fresh parameters, optimiser, statistics, multipliers."""
     config, num_objectives = parts.config, parts.spec.num_objectives
     params = parts.network.init(key)
-    scale = RewardScale(jnp.zeros((config.num_envs, num_objectives)), init_statistics((num_objectives,)))
+    spec = parts.spec
+    statistics = init_statistics((num_objectives,), count_each=bool(spec.num_tasks))
+    scale = RewardScale(jnp.zeros((config.num_envs, num_objectives)), statistics)
     return OnPolicyState(
         params=params,
         optimiser=optimiser_of(parts, hp, 0.0, params).init(params),
-        observations=init_statistics(parts.spec.observation.shape) if config.normalise_observations else None,
+        observations=init_statistics(measured_shape(spec)) if config.normalise_observations else None,
         rewards=scale if config.normalise_rewards else None,
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
         surrogate=parts.surrogate.init_state(hp.objective),

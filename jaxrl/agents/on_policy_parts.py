@@ -6,6 +6,7 @@ from jaxrl import distributions
 from jaxrl.agents.acting import make_acting
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
+from jaxrl.combination import Combination, make_combination
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic
@@ -47,6 +48,7 @@ class Parts(NamedTuple):
     aggregator: Aggregator
     surrogate: Surrogate
     optimiser: LearnedOptimiser | None
+    combination: Combination
 
 
 def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
@@ -65,6 +67,7 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
         conditioning=config.conditioning if config.condition_on_weights else "none",
         hyper_features=config.hyper_features,
         hyper_hidden=config.hyper_hidden,
+        num_heads=spec.num_tasks if config.multi_head else 0,
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
     optimiser = OPTIMISERS[config.optimiser]() if config.optimiser in OPTIMISERS else None
@@ -75,4 +78,5 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
             f"network='mlp', 'cnn' or 'table', shared_torso=False and no hypernetwork, got network={config.network!r}, "
             f"shared_torso={config.shared_torso}{conditioning}"
         )
-    return Parts(spec, config, distribution, acting.network, aggregator, surrogate, optimiser)
+    combination = make_combination(config.combination)
+    return Parts(spec, config, distribution, acting.network, aggregator, surrogate, optimiser, combination)

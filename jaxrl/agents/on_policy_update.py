@@ -1,7 +1,5 @@
 """Learning from a rollout: estimate, aggregate, descend in minibatches."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -11,16 +9,17 @@ from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress, Rollout
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
+from jaxrl.agents.on_policy_loss import standardised
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.optimisation import learned_steps, optimiser_of, signals
 from jaxrl.agents.settings import OnPolicyHyperparameters
-from jaxrl.aggregation import ReturnSummary, aggregate, standardise
+from jaxrl.agents.task_gradients import combination_keys, combined_gradient
+from jaxrl.aggregation import ReturnSummary, aggregate
+from jaxrl.environments.tasks import paying
 from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
-from jaxrl.objectives.surrogate import SurrogateInputs
-from jaxrl.objectives.value import clipped_squared_error, squared_error
-from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["loss", "prepare", "scalarise", "update"]
+__all__ = ["prepare", "scalarise", "update"]
 
 
 def update(
@@ -69,8 +68,10 @@ def prepare(
         state.params, observation, weights, rollout.memory, rollout.start
     )
     following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
-    done = rollout.terminated | rollout.truncated
-    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount)
+    done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
+    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid)
+    if paid is not None and parts.config.scalarise != "before_estimation":
+        values, following = paid * values, paid * following
     if parts.config.scalarise == "before_estimation":
         if jnp.ndim(hp.discount):
             raise ValueError(
@@ -93,6 +94,7 @@ def prepare(
         target=advantages + values,
         weights=weights,
         start=rollout.start,
+        paying=paid,
     )
     return batch, scale
 
@@ -106,9 +108,9 @@ def scalarise(
         advantage = advantage[..., 0]
     elif parts.config.scalarise == "after_estimation":
         advantage = aggregate(
-            parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator, progress.fraction
+            parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator, progress.fraction, batch.paying
         )
-    return standardise(advantage, (0, 1)) if parts.config.standardise_advantages == "batch" else advantage
+    return standardised(batch, advantage) if parts.config.standardise_advantages == "batch" else advantage
 
 
 def descend(
@@ -125,74 +127,13 @@ def descend(
     minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
 
     def body(carry: tuple[PyTree, PyTree], inputs: tuple[Array, PyTree]) -> tuple:
-        (params, optimiser_state), (indices, step) = carry, inputs
+        (params, optimiser_state), (indices, step, key) = carry, inputs
         minibatch, memory = minibatches.take(indices)
-        gradient_and_metrics = jax.grad(partial(loss, parts), has_aux=True)
-        gradient, metrics = gradient_and_metrics(params, minibatch, memory, state, hp, progress)
+        gradient, metrics = combined_gradient(parts, key, params, minibatch, memory, state, hp, progress)
         seen = signals(parts, step, params, minibatch, memory, progress)
         changes, optimiser_state = optimiser.update(gradient, optimiser_state, params, **seen)
         return (optax.apply_updates(params, changes), optimiser_state), metrics
 
-    inputs = (minibatches.indices, learned_steps(parts, key))
+    inputs = (minibatches.indices, learned_steps(parts, key), combination_keys(parts, key))
     (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), inputs)
     return params, optimiser_state, metrics
-
-
-def loss(
-    parts: Parts,
-    params: PyTree,
-    batch: Batch,
-    memory: PyTree,
-    state: OnPolicyState,
-    hp: OnPolicyHyperparameters,
-    progress: Progress,
-) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Surrogate + c_v value loss - c_e entropy of one minibatch, and its metrics."""
-    distribution, config = parts.distribution, parts.config
-    parameters, values, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)
-    log_ratio = distribution.log_prob(parameters, batch.raw_action) - batch.log_prob
-    if parts.surrogate.uses_divergence:
-        kl, kl_to_old = distribution.kl(batch.distribution, parameters), distribution.kl(parameters, batch.distribution)
-        mean_kl = jnp.mean(kl)
-    else:
-        kl = kl_to_old = jnp.zeros_like(log_ratio)
-        # E_old[r - 1 - log r] = KL(old ‖ new), without the old distribution.
-        mean_kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
-    advantage = batch.advantage
-    if config.standardise_advantages == "minibatch":
-        advantage = standardise(advantage, tuple(range(log_ratio.ndim)))
-    inputs = SurrogateInputs(log_ratio, advantage, kl, kl_to_old, progress.fraction, progress.horizon)
-    policy_loss = jnp.mean(_surrogate(parts, inputs, batch, state, hp))
-    if config.clip_values:
-        errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
-    else:
-        errors = squared_error(values, batch.target)
-    value_loss, entropy = jnp.mean(errors), jnp.mean(distribution.entropy(parameters))
-    total = policy_loss + hp.value_coefficient * value_loss - hp.entropy_coefficient * entropy
-    metrics = {
-        "policy_loss": policy_loss,
-        "value_loss": value_loss,
-        "entropy": entropy,
-        "kl": mean_kl,
-        "non_finite": (~jnp.isfinite(total)).astype(jnp.float32),
-    }
-    return total, metrics
-
-
-def _surrogate(
-    parts: Parts, inputs: SurrogateInputs, batch: Batch, state: OnPolicyState, hp: OnPolicyHyperparameters
-) -> Float[Array, "*batch"]:
-    """The policy loss of every sample; with an advantage per objective, Σᵢ cᵢ Lᵢ of each objective's own surrogate.
-
-    The latter is the late-stage weighting of D3PO (arXiv 2602.07764): weights never cancel advantages before clipping.
-    """
-    if parts.config.scalarise != "after_clipping":
-        return parts.surrogate.apply(inputs, hp.objective, state.surrogate)
-    each = inputs._replace(
-        log_ratio=inputs.log_ratio[..., None],
-        kl_from_old=inputs.kl_from_old[..., None],
-        kl_to_old=inputs.kl_to_old[..., None],
-    )
-    losses = parts.surrogate.apply(each, hp.objective, state.surrogate)
-    coefficients = parts.aggregator.coefficients(state.aggregator, batch.weights, hp.aggregator)
-    return jnp.sum(jax.lax.stop_gradient(coefficients) * losses, axis=-1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.aggregation import Aggregator, make_aggregator
+from jaxrl.combination import Combination, make_combination
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
@@ -67,6 +68,11 @@ class OnPolicyConfig:
     scalarise: str = "after_estimation"
     """Where objectives become one: before_estimation (the reward, with a scalar critic), after_estimation (the
     advantage) or after_clipping (the surrogate of each objective)."""
+    combination: str | Combination = "average"
+    """How gradients of several tasks, or of several objectives under scalarise="after_clipping", become one: average,
+    normalised_average, pcgrad, cagrad or min_norm."""
+    multi_head: bool = False
+    """One head of the policy per task, where objectives are tasks."""
     distribution: str = "auto"
     """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
     initial_log_std: float = 0.0
@@ -99,6 +105,7 @@ class OnPolicyHyperparameters(NamedTuple):
         objective: parameters of the surrogate.
         optimiser: parameters of a learned optimiser; others have none.
         aggregator: parameters of the aggregator.
+        combination: parameters of the combination of gradients.
         environment: parameters of the environment.
     """
 
@@ -113,6 +120,7 @@ class OnPolicyHyperparameters(NamedTuple):
     objective: dict[str, Array] = {}  # noqa: RUF012
     optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
+    combination: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
 
 
@@ -140,6 +148,7 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
     _validate_scalarisation(config, spec)
+    _validate_tasks(config, spec)
     if config.group_size:
         _validate_groups(config, spec)
     if config.condition_on_weights and make_aggregator(config.aggregator).needs_estimate:
@@ -160,6 +169,20 @@ def _validate_groups(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
         raise ValueError(
             f"groups compare whole episodes: num_steps={config.num_steps} must cover the time limit "
             f"{spec.time_limit} of {spec.name}"
+        )
+
+
+def _validate_tasks(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
+    if config.multi_head and not spec.num_tasks:
+        raise ValueError(f"multi_head=True needs an environment whose objectives are tasks, {spec.name} has none")
+    if config.multi_head and config.network == "table":
+        raise ValueError("a table has rows for every task: multi_head=True needs network='mlp', 'cnn' or 'gru'")
+    if make_combination(config.combination).combine is None or spec.num_tasks:
+        return
+    if config.scalarise != "after_clipping":
+        raise ValueError(
+            f"combination={config.combination!r} needs a loss per task or per objective: an environment whose "
+            f"objectives are tasks, or scalarise='after_clipping', got scalarise={config.scalarise!r}"
         )
 
 
@@ -187,6 +210,6 @@ def _validate_scalarisation(config: OnPolicyConfig, spec: EnvironmentSpec) -> No
         )
 
 
-def default_weights(num_objectives: int) -> Float[Array, " objective"]:
-    """Equal weights that sum to 1."""
-    return jnp.full(num_objectives, 1.0 / num_objectives)
+def default_weights(spec: EnvironmentSpec) -> Float[Array, " objective"]:
+    """Equal weights that sum to 1; of tasks, which never meet in one sample, 1 each."""
+    return jnp.full(spec.num_objectives, 1.0 if spec.num_tasks else 1.0 / spec.num_objectives)

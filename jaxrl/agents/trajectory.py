@@ -123,9 +123,9 @@ def trajectory_agent(
     distribution = distributions.for_space(spec.action)
     acting = make_acting(spec, config, distribution, objective.num_outputs)
     parts = Parts(acting, config, objective)
-    hyperparameters = TrajectoryHyperparameters(
-        weights=default_weights(spec.num_objectives), objective=objective.init(None)
-    )._replace(**(defaults or {}))
+    hyperparameters = TrajectoryHyperparameters(weights=default_weights(spec), objective=objective.init(None))._replace(
+        **(defaults or {})
+    )
     return Agent(
         init=partial(init, parts),
         memory=acting.network.memory,

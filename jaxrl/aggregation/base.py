@@ -18,13 +18,13 @@ class ReturnSummary(NamedTuple):
         returns: mean undiscounted return, zeros if none ended.
         discounted_returns: mean of Σ γᵗ rₜ.
         length: mean length in steps.
-        count: how many episodes ended.
+        count: how many of them paid each objective: all of them, unless objectives are tasks.
     """
 
     returns: Float[Array, " objective"]
     discounted_returns: Float[Array, " objective"]
     length: Float[Array, ""]
-    count: Float[Array, ""]
+    count: Float[Array, " objective"]
 
 
 class Aggregator(NamedTuple):
@@ -65,14 +65,23 @@ def make_parameters(
 
 
 def standardise(
-    advantages: Float[Array, "*batch"], axes: tuple[int, ...] | None = None, epsilon: float = 1e-8
+    advantages: Float[Array, "*batch"],
+    axes: tuple[int, ...] | None = None,
+    epsilon: float = 1e-8,
+    where: Float[Array, "*batch"] | None = None,
 ) -> Float[Array, "*batch"]:
-    """(A - mean)/(std + ε) over `axes` (all axes by default)."""
-    mean = advantages.mean(axis=axes, keepdims=True)
-    deviation = advantages - mean
+    """(A - mean)/(std + ε) over `axes` (all axes by default), or over the entries `where` 1; the others become 0."""
+    if where is None:
+        mean = advantages.mean(axis=axes, keepdims=True)
+        deviation = advantages - mean
+        variance = jnp.mean(deviation**2, axis=axes, keepdims=True)
+    else:
+        count = jnp.maximum(where.sum(axis=axes, keepdims=True), 1.0)
+        mean = jnp.sum(where * advantages, axis=axes, keepdims=True) / count
+        deviation = where * (advantages - mean)
+        variance = jnp.sum(deviation**2, axis=axes, keepdims=True) / count
     # Kept off zero, where a root has no slope.
-    variance = jnp.maximum(jnp.mean(deviation**2, axis=axes, keepdims=True), 1e-20)
-    return deviation / (jnp.sqrt(variance) + epsilon)
+    return deviation / (jnp.sqrt(jnp.maximum(variance, 1e-20)) + epsilon)
 
 
 def aggregate(
@@ -82,10 +91,14 @@ def aggregate(
     weights: Float[Array, "*batch objective"],
     parameters: Any,
     progress: Float[Array, ""] | float = 0.0,
+    paying: Float[Array, "*batch objective"] | None = None,
 ) -> Float[Array, "*batch"]:
-    """A = Σᵢ cᵢ Aᵢ with the aggregator's coefficients, gradients stopped through c."""
+    """A = Σᵢ cᵢ Aᵢ with the aggregator's coefficients, gradients stopped through c.
+
+    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`).
+    """
     if aggregator.standardise_each:
-        advantages = standardise(advantages, tuple(range(advantages.ndim - 1)))
+        advantages = standardise(advantages, tuple(range(advantages.ndim - 1)), where=paying)
     if aggregator.coefficients_of is None:
         coefficients = jax.lax.stop_gradient(aggregator.coefficients(state, weights, parameters))
     else:

@@ -102,7 +102,7 @@ def _barrier_coefficients(state: ReturnEstimate, weights: Array, parameters: Map
     inside = weights + jnp.minimum(1.0 / (parameters["sharpness"] * slack), most)
     recovering = jnp.where(violated, most, jnp.zeros_like(weights))
     pushed = jnp.where(jnp.any(violated), recovering, inside)
-    return jnp.where(state.seen, pushed, weights) / parameters["scale"]
+    return jnp.where(jnp.all(state.seen), pushed, weights) / parameters["scale"]
 
 
 def _slack(returns: Float[Array, " objective"], parameters: Mapping[str, Array]) -> Float[Array, " objective"]:

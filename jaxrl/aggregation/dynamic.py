@@ -72,12 +72,12 @@ def _coefficients(state: FrontState, weights: Array, parameters: Mapping[str, Ar
 
 def _update(state: FrontState, summary: ReturnSummary, weights: Array, parameters: Mapping[str, Array]) -> FrontState:
     estimate = update_estimate(state.estimate, summary, weights, parameters)
-    point, first = estimate.mean / parameters["scale"], ~state.estimate.seen
+    point, first = estimate.mean / parameters["scale"], ~jnp.all(state.estimate.seen)
     reference = jnp.where(first, point, state.reference)
     front, gain = _extend(state.front, point, reference)
     factor = jnp.where(first, 1.0, parameters["lowest"] + parameters["gain"] * jnp.tanh(gain))
     fresh = FrontState(estimate, front, reference, factor)
-    return jax.tree.map(lambda new, old: jnp.where(summary.count > 0, new, old), fresh, state)
+    return jax.tree.map(lambda new, old: jnp.where(jnp.any(summary.count > 0), new, old), fresh, state)
 
 
 @jax.jit

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
-from jaxrl.types import Array, Float
+from jaxrl.types import Array, Bool, Float
 
 __all__ = [
     "ESTIMATE_SCALARS",
@@ -32,12 +32,12 @@ class ReturnEstimate(NamedTuple):
     Attributes:
         mean: exponential average of episode returns.
         best: the best value of `mean` per objective so far, a utopia point.
-        seen: whether any episode has ended.
+        seen: whether any episode that pays the objective has ended.
     """
 
     mean: Float[Array, " objective"]
     best: Float[Array, " objective"]
-    seen: Array
+    seen: Bool[Array, " objective"]
 
 
 def chosen_returns(summary: ReturnSummary, parameters: Mapping[str, Array]) -> Float[Array, " objective"]:
@@ -48,7 +48,7 @@ def chosen_returns(summary: ReturnSummary, parameters: Mapping[str, Array]) -> F
 def init_estimate(num_objectives: int, parameters: Mapping[str, Array]) -> ReturnEstimate:
     """An estimate that has seen nothing."""
     zeros = jnp.zeros(num_objectives)
-    return ReturnEstimate(zeros, zeros - jnp.inf, jnp.array(False))
+    return ReturnEstimate(zeros, zeros - jnp.inf, jnp.zeros(num_objectives, bool))
 
 
 def update_estimate(
@@ -57,7 +57,7 @@ def update_estimate(
     """J ← J + rate (R - J), J ← R at first; unchanged if no episode ended."""
     rate = jnp.where(state.seen, parameters["estimate_rate"], 1.0)
     mean = state.mean + rate * (chosen_returns(summary, parameters) - state.mean)
-    fresh = ReturnEstimate(mean, jnp.maximum(state.best, mean), jnp.array(True))
+    fresh = ReturnEstimate(mean, jnp.maximum(state.best, mean), jnp.ones_like(state.seen))
     return jax.tree.map(lambda new, old: jnp.where(summary.count > 0, new, old), fresh, state)
 
 
@@ -75,7 +75,7 @@ def estimating(
     def coefficients(state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
         # One gradient per weight vector: u over a whole batch of weights would be a sum over it.
         gradient = jnp.vectorize(lambda w: jax.grad(utility)(state.mean, state, w, parameters), signature="(n)->(n)")
-        return jnp.where(state.seen, gradient(weights), weights)
+        return jnp.where(jnp.all(state.seen), gradient(weights), weights)
 
     parameters = partial(make_parameters, {**ESTIMATE_SCALARS, **(scalars or {})}, vectors or {})
     return Aggregator(parameters, init_estimate, coefficients, update_estimate, needs_estimate=True)

@@ -72,6 +72,7 @@ class EnvironmentSpec:
         costly_reset: whether a reset costs far more than a step, so that auto-reset should
             share a few starts (mode `pool`).
         options: what `jaxrl.make` was given besides the name.
+        num_tasks: where objectives are tasks, one of which an episode is about: how many; see `paying`. Else 0.
     """
 
     name: str
@@ -84,6 +85,7 @@ class EnvironmentSpec:
     discount: float = 1.0
     costly_reset: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    num_tasks: int = 0
 
     def __post_init__(self) -> None:
         if not self.objective_names:
@@ -96,6 +98,10 @@ class EnvironmentSpec:
                 raise ValueError(
                     f"{self.name}: {field} has {len(value)} entries for {self.num_objectives} objectives: {value}"
                 )
+        if self.num_tasks not in (0, self.num_objectives):
+            raise ValueError(
+                f"{self.name}: tasks are objectives: num_tasks must be 0 or {self.num_objectives}, got {self.num_tasks}"
+            )
 
 
 class Environment(NamedTuple):
@@ -113,6 +119,8 @@ class Environment(NamedTuple):
         outcomes: optional `(state, action, params) -> Outcomes`, the distribution that `step` draws
             from, where it is finite (see `outcomes.sampled_step`): what exact planning needs.
         sample_params: optional `key -> params`, the environment's own distribution over parameters, such as levels.
+        task_params: optional `params -> params` with a leading axis `objective`: those under which every episode is
+            about that one task.
     """
 
     reset: Reset
@@ -123,3 +131,4 @@ class Environment(NamedTuple):
     exogenous: Callable | None = None
     outcomes: Callable[[PyTree, Array, PyTree], Outcomes] | None = None
     sample_params: Callable[[PRNGKeyArray], PyTree] | None = None
+    task_params: Callable[[PyTree], PyTree] | None = None

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.spaces import Space, encode
+from jaxrl.environments.tasks import task_of
 from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
 from jaxrl.networks.images import is_image
@@ -62,6 +63,7 @@ class ActorCriticModule(nn.Module):
     conditioning: str
     hyper_features: int
     hyper_hidden: tuple[int, ...]
+    num_heads: int
 
     def setup(self) -> None:
         def torso(name: str) -> Torso:
@@ -73,7 +75,7 @@ class ActorCriticModule(nn.Module):
             self.cell = nn.GRUCell(self.recurrent_size)
         generated = self.conditioning == "hypernetwork"
         head = GeneratedDense if generated else nn.Dense
-        self.actor_head = head(self.num_parameters - self.shared_parameters)
+        self.actor_head = head((self.num_parameters - self.shared_parameters) * max(1, self.num_heads))
         self.critic_head = head(self.num_objectives)
         if generated:
             # Policy and value function have features of their own (MORLAX's `dual`), unless they share a torso.
@@ -103,8 +105,11 @@ class ActorCriticModule(nn.Module):
     def _value(self, features: Array, weights: Array) -> Array:
         return self.critic_head(features, *self._preference(True, weights))
 
-    def _policy(self, features: Array, weights: Array) -> Array:
+    def _policy(self, features: Array, observation: Array, weights: Array) -> Array:
         parameters = self.actor_head(features, *self._preference(False, weights))
+        if self.num_heads > 1:
+            heads = parameters.reshape(*parameters.shape[:-1], self.num_heads, -1)
+            parameters = jnp.sum(task_of(self.observation, self.num_heads, observation)[..., None] * heads, axis=-2)
         if not self.shared_parameters:
             return parameters
         shared = jnp.broadcast_to(self.log_std, (*parameters.shape[:-1], self.shared_parameters))
@@ -118,7 +123,7 @@ class ActorCriticModule(nn.Module):
         features = self._features(False, observation, weights)
         if self.recurrent_size:
             memory = features = self._remember(features, memory, start)
-        return self._policy(features, weights), memory
+        return self._policy(features, observation, weights), memory
 
     def value(self, observation: Array, weights: Array, memory: PyTree) -> Array:
         """Values of an observation that follows `memory`."""
@@ -132,7 +137,7 @@ class ActorCriticModule(nn.Module):
         features = self._features(False, observations, weights)
         if not self.recurrent_size:
             seen = features if self.shared_torso else self._features(True, observations, weights)
-            return self._policy(features, weights), self._value(seen, weights), memory
+            return self._policy(features, observations, weights), self._value(seen, weights), memory
 
         def body(module: "ActorCriticModule", memory: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             memory = module._remember(inputs[0], memory, inputs[1])
@@ -140,7 +145,7 @@ class ActorCriticModule(nn.Module):
 
         scan = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
         _, memories = scan(self, memory, (features, starts))
-        return self._policy(memories, weights), self._value(memories, weights), memories
+        return self._policy(memories, observations, weights), self._value(memories, weights), memories
 
 
 def _validate(observation: Space, network: str, activation: str, conditioning: str) -> None:
@@ -178,6 +183,7 @@ def actor_critic(
     num_preferences: int | None = None,
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
+    num_heads: int = 0,
 ) -> ActorCritic:
     """Builds the network of an actor-critic agent.
 
@@ -198,6 +204,8 @@ def actor_critic(
         hyper_features: features of the weights that generated layers mix.
         hyper_hidden: widths of the layers between weights and features.
         num_preferences: length of the preference weights; default one per value.
+        num_heads: heads of the policy, one per task that observations name (`environments.tasks.task_of`); 0 for one
+            head without tasks.
 
     Raises:
         ValueError: for an unknown network, activation or conditioning, a CNN without images, a table without discrete
@@ -226,6 +234,7 @@ def actor_critic(
         conditioning=conditioning,
         hyper_features=hyper_features,
         hyper_hidden=tuple(hyper_hidden),
+        num_heads=num_heads,
     )
 
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
