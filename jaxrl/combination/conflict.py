@@ -76,7 +76,7 @@ def _cagrad(
 def min_norm() -> Combination:
     """Multiple gradient descent (Désidéri, 2012; Sener and Koltun, 2018): the shortest convex combination, times n.
 
-    w on the simplex minimises ‖Σ wᵢ gᵢ‖²; the result n Σ wᵢ gᵢ descends every task, or is zero where none can gain without
+    w on the simplex minimises ‖Σ wᵢ gᵢ‖²; the result n Σ wᵢ gᵢ descends every task, or is zero where none gains without
     another's loss.
     """
     return Combination(_min_norm, no_parameters)

@@ -17,6 +17,7 @@ _SUITES: dict[str, str] = {
     "grid": "jaxrl.environments.grid",
     "gymnax": "jaxrl.environments.gymnax",
     "mo": "jaxrl.environments.multi_objective",
+    "multitask": "jaxrl.multitask.families",
     "playground": "jaxrl.environments.playground",
 }
 _REGISTERED: dict[str, Callable[..., Environment]] = {}

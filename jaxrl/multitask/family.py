@@ -1,0 +1,225 @@
+"""Families of tasks: one environment under many parameters, and all of them as one environment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["MergedParams", "MergedState", "TaskFamily", "make_family", "merge", "objectives_as_tasks", "select"]
+
+
+class TaskFamily(NamedTuple):
+    """Tasks that share their spaces and differ in the environment's parameters.
+
+    Attributes:
+        environment: of a single task, with a scalar reward.
+        params: of all tasks, leading axis `task`, those to train on first.
+        names: of the tasks.
+        num_held_out: of the tasks, the last ones, kept for evaluation.
+    """
+
+    environment: Environment
+    params: PyTree
+    names: tuple[str, ...]
+    num_held_out: int = 0
+
+    @property
+    def num_tasks(self) -> int:
+        """How many tasks there are, held-out ones included."""
+        return len(self.names)
+
+    @property
+    def train(self) -> "TaskFamily":
+        """The tasks to train on."""
+        return select(self, range(self.num_tasks - self.num_held_out))
+
+    @property
+    def held_out(self) -> "TaskFamily":
+        """The tasks kept for evaluation.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if not self.num_held_out:
+            raise ValueError(f"no task of {self.environment.spec.name} is held out; give num_held_out")
+        return select(self, range(self.num_tasks - self.num_held_out, self.num_tasks))
+
+
+class MergedParams(NamedTuple):
+    """Parameters of a merged family.
+
+    Attributes:
+        tasks: parameters of every task, leading axis `task`.
+        probabilities: with which an episode is about each task; 0 leaves a task out.
+    """
+
+    tasks: PyTree
+    probabilities: Float[Array, " task"]
+
+
+class MergedState(NamedTuple):
+    """The state of one episode and the task that it is about."""
+
+    task: Int[Array, ""]
+    inner: PyTree
+
+
+def make_family(
+    environment: Environment, params: Sequence[PyTree] | PyTree, names: Sequence[str] = (), num_held_out: int = 0
+) -> TaskFamily:
+    """Builds a family.
+
+    Args:
+        environment: of a single task, with one objective.
+        params: a sequence of parameters, or one pytree with a leading axis `task`.
+        names: of the tasks; default their numbers.
+        num_held_out: of the tasks, the last ones, kept for evaluation.
+
+    Raises:
+        ValueError: for an environment with several objectives, parameters that are not the environment's, or counts
+            that do not fit.
+    """
+    if environment.spec.num_objectives != 1:
+        raise ValueError(
+            f"tasks have one objective each, {environment.spec.name} has {environment.spec.num_objectives}; see "
+            "objectives_as_tasks and transforms.utility_reward"
+        )
+    if isinstance(params, list | tuple) and not hasattr(params, "_fields"):
+        params = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *params)
+    expected, got = jax.tree.structure(environment.params), jax.tree.structure(params)
+    if expected != got:
+        raise ValueError(f"parameters of {environment.spec.name} are {expected}, got {got}")
+    params = jax.tree.map(lambda leaf, like: jnp.asarray(leaf, jnp.asarray(like).dtype), params, environment.params)
+    count = {leaf.shape[0] for leaf in jax.tree.leaves(params)}
+    if len(count) != 1:
+        raise ValueError(f"every parameter needs one entry per task, got leading axes {sorted(count)}")
+    number = count.pop()
+    names = tuple(names) or tuple(f"task_{i}" for i in range(number))
+    if len(names) != number:
+        raise ValueError(f"{len(names)} names for {number} tasks: {names}")
+    if not 0 <= num_held_out < number:
+        raise ValueError(f"num_held_out={num_held_out} must lie between 0 and {number - 1}")
+    return TaskFamily(environment, params, names, num_held_out)
+
+
+def select(family: TaskFamily, tasks: Sequence[int] | range) -> TaskFamily:
+    """The family of some of the tasks, none of them held out."""
+    chosen = np.asarray(list(tasks), int)
+    params = jax.tree.map(lambda leaf: leaf[chosen], family.params)
+    return TaskFamily(family.environment, params, tuple(family.names[i] for i in chosen))
+
+
+def merge(family: TaskFamily) -> Environment:
+    """All tasks of a family as one environment, in which every episode is about one of them and pays that one alone.
+
+    The reward has one objective per task, so that everything that works on objectives works on tasks: weights,
+    multipliers and bounds, a value per task, an evaluation per task. Observations end with the task, one-hot; a
+    `Discrete` observation s becomes (task, s). Training on a subset is a matter of `probabilities`, which are traced.
+
+    Raises:
+        ValueError: for observations that are neither vectors nor `Discrete`.
+    """
+    environment, count = family.environment, family.num_tasks
+    spec = environment.spec
+    merged = EnvironmentSpec(
+        name=f"{spec.name} x {count}",
+        observation=_space(spec, count),
+        action=spec.action,
+        num_objectives=count,
+        time_limit=spec.time_limit,
+        objective_names=family.names,
+        discount=spec.discount,
+        costly_reset=spec.costly_reset,
+        num_tasks=count,
+    )
+    observe = partial(_observe, spec.observation, count)
+    return Environment(
+        reset=partial(_reset, environment, observe),
+        step=partial(_step, environment, observe, count),
+        params=MergedParams(family.params, jnp.full(count, 1.0 / count)),
+        spec=merged,
+        task_params=partial(_task_params, count),
+    )
+
+
+def _space(spec: EnvironmentSpec, count: int) -> Space:
+    space = spec.observation
+    if isinstance(space, Discrete):
+        return MultiDiscrete((count, space.n))
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise ValueError(f"observations of tasks must be vectors or Discrete, {spec.name} has {space}; flatten them")
+    low, high = (np.broadcast_to(np.asarray(bound), space.shape) for bound in (space.low, space.high))
+    return Box.from_arrays(
+        np.append(low, np.zeros(count)), np.append(high, np.ones(count)), (space.shape[0] + count,), space.dtype
+    )
+
+
+def _observe(space: Space, count: int, task: Int[Array, ""], observation: Array) -> Array:
+    if isinstance(space, Discrete):
+        return jnp.stack([task, observation])
+    return jnp.concatenate([observation, jax.nn.one_hot(task, count, dtype=observation.dtype)])
+
+
+def _of(params: MergedParams, task: Int[Array, ""]) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[task], params.tasks)
+
+
+def _reset(
+    environment: Environment, observe: Callable[..., Array], key: PRNGKeyArray, params: MergedParams
+) -> tuple[MergedState, Array]:
+    task_key, reset_key = jax.random.split(key)
+    task = jax.random.categorical(task_key, jnp.log(params.probabilities)).astype(jnp.int32)
+    inner, observation = environment.reset(reset_key, _of(params, task))
+    return MergedState(task, inner), observe(task, observation)
+
+
+def _step(
+    environment: Environment,
+    observe: Callable[..., Array],
+    count: int,
+    key: PRNGKeyArray,
+    state: MergedState,
+    action: Array,
+    params: MergedParams,
+) -> tuple[MergedState, Timestep]:
+    inner, timestep = environment.step(key, state.inner, action, _of(params, state.task))
+    reward = timestep.reward * jax.nn.one_hot(state.task, count)
+    observation = observe(state.task, timestep.observation)
+    return MergedState(state.task, inner), timestep._replace(reward=reward, observation=observation)
+
+
+def _task_params(count: int, params: MergedParams) -> MergedParams:
+    tasks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), params.tasks)
+    return MergedParams(tasks, jnp.eye(count))
+
+
+class _WeightedParams(NamedTuple):
+    inner: PyTree
+    weights: Float[Array, " objective"]
+
+
+def objectives_as_tasks(environment: Environment) -> TaskFamily:
+    """Every objective of an environment as a task of its own, of which the reward is that objective."""
+    count = environment.spec.num_objectives
+    spec = replace(environment.spec, num_objectives=1, objective_names=("reward",), reference_point=None)
+
+    def step(key: PRNGKeyArray, state: PyTree, action: Array, params: _WeightedParams) -> tuple[PyTree, Timestep]:
+        state, timestep = environment.step(key, state, action, params.inner)
+        return state, timestep._replace(reward=(params.weights @ timestep.reward)[None])
+
+    single = Environment(
+        reset=lambda key, params: environment.reset(key, params.inner),
+        step=step,
+        params=_WeightedParams(environment.params, jnp.full(count, 1.0 / count)),
+        spec=spec,
+    )
+    params = [_WeightedParams(environment.params, one) for one in jnp.eye(count)]
+    return make_family(single, params, environment.spec.objective_names)
