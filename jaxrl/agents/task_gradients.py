@@ -11,12 +11,12 @@ from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy_loss import loss, loss_metrics, loss_terms
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.settings import OnPolicyHyperparameters
-from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Float, Key, PRNGKeyArray, PyTree
 
 __all__ = ["combination_keys", "combined_gradient", "task_losses"]
 
 
-def combination_keys(parts: Parts, key: PRNGKeyArray) -> PRNGKeyArray | tuple[()]:
+def combination_keys(parts: Parts, key: PRNGKeyArray) -> Key[Array, " step"] | tuple[()]:
     """One key for every descent step of an iteration, for combinations; a plain gradient needs none."""
     if parts.combination.combine is None:
         return ()

@@ -102,7 +102,7 @@ def _on_simplex(
     """
     count = linear.size
 
-    def body(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def body(_: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         weights, image = carry
         length = jnp.sqrt(jnp.maximum(weights @ image, 1e-20))
         slope = linear + root * image / length

@@ -121,11 +121,11 @@ def merge(family: TaskFamily) -> Environment:
     """All tasks of a family as one environment, in which every episode is about one of them and pays that one alone.
 
     The reward has one objective per task, so that everything that works on objectives works on tasks: weights,
-    multipliers and bounds, a value per task, an evaluation per task. Observations end with the task, one-hot; a
-    `Discrete` observation s becomes (task, s). Training on a subset is a matter of `probabilities`, which are traced.
+    multipliers and bounds, a value per task, an evaluation per task. Observations end with the task, one-hot; discrete
+    ones begin with its number. Training on a subset is a matter of `probabilities`, which are traced.
 
     Raises:
-        ValueError: for observations that are neither vectors nor `Discrete`.
+        ValueError: for observations that are neither vectors nor discrete.
     """
     environment, count = family.environment, family.num_tasks
     spec = environment.spec
@@ -154,8 +154,10 @@ def _space(spec: EnvironmentSpec, count: int) -> Space:
     space = spec.observation
     if isinstance(space, Discrete):
         return MultiDiscrete((count, space.n))
+    if isinstance(space, MultiDiscrete):
+        return MultiDiscrete((count, *space.sizes))
     if not isinstance(space, Box) or len(space.shape) != 1:
-        raise ValueError(f"observations of tasks must be vectors or Discrete, {spec.name} has {space}; flatten them")
+        raise ValueError(f"observations of tasks must be vectors or discrete, {spec.name} has {space}; flatten them")
     low, high = (np.broadcast_to(np.asarray(bound), space.shape) for bound in (space.low, space.high))
     return Box.from_arrays(
         np.append(low, np.zeros(count)), np.append(high, np.ones(count)), (space.shape[0] + count,), space.dtype
@@ -163,8 +165,8 @@ def _space(spec: EnvironmentSpec, count: int) -> Space:
 
 
 def _observe(space: Space, count: int, task: Int[Array, ""], observation: Array) -> Array:
-    if isinstance(space, Discrete):
-        return jnp.stack([task, observation])
+    if isinstance(space, Discrete | MultiDiscrete):
+        return jnp.append(task, observation)
     return jnp.concatenate([observation, jax.nn.one_hot(task, count, dtype=observation.dtype)])
 
 
