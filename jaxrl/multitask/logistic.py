@@ -59,7 +59,7 @@ def _gradient(problem: _Problem, share: Array, x: Array, scores: Array) -> Float
 
 
 def _line_search(problem: _Problem, share: Array, state: _State, pushed: Array) -> Float[Array, " subset"]:
-    """t ≥ 0 near the minimum along the direction, by Newton's method, or by the bound of the curvature if that fails."""
+    """t ≥ 0 near the minimum along the direction, by Newton's method, or the curvature's bound if that fails."""
     straight = problem.l2_weight * _dot(state.direction, state.direction)
     tilt = problem.l2_weight * _dot(state.x, state.direction)
     bound = _dot(share * problem.weight, pushed**2) / 4 + straight

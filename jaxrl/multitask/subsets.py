@@ -30,7 +30,7 @@ def random_subsets(key: PRNGKeyArray, num_tasks: int, num_subsets: int, size: in
     return jax.vmap(lambda key: jax.random.permutation(key, base))(jax.random.split(key, num_subsets))
 
 
-def all_subsets(num_tasks: int, size: int) -> Bool[np.ndarray, "subset task"]:
+def all_subsets(num_tasks: int, size: int) -> Bool[Array, "subset task"]:
     """Every subset of `size` tasks, in lexicographic order; for small numbers of tasks.
 
     Raises:
@@ -42,12 +42,12 @@ def all_subsets(num_tasks: int, size: int) -> Bool[np.ndarray, "subset task"]:
     members = np.asarray(list(itertools.combinations(range(num_tasks), size)))
     subsets = np.zeros((len(members), num_tasks), bool)
     np.put_along_axis(subsets, members, True, axis=1)
-    return subsets
+    return jnp.asarray(subsets)
 
 
-def pair_counts(subsets: Bool[Array, "subset task"] | Bool[np.ndarray, "subset task"]) -> Int[Array, "task task"]:
+def pair_counts(subsets: Bool[Array, "subset task"]) -> Int[Array, "task task"]:
     """In how many subsets tasks i and j occur together; in how many i occurs, on the diagonal."""
-    counted = jnp.asarray(subsets).astype(jnp.int32)
+    counted = subsets.astype(jnp.int32)
     return counted.T @ counted
 
 
@@ -71,8 +71,8 @@ def subsets_for_coverage(num_tasks: int, size: int, failure: float = 0.01) -> in
 
 
 def require_coverage(
-    subsets: Bool[Array, "subset task"] | Bool[np.ndarray, "subset task"],
-) -> Bool[Array, "subset task"] | Bool[np.ndarray, "subset task"]:
+    subsets: Bool[Array, "subset task"],
+) -> Bool[Array, "subset task"]:
     """Returns concrete `subsets` if every task and every pair of tasks occurs in one of them.
 
     Raises:
