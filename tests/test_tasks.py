@@ -282,3 +282,12 @@ def test_wrong_families_are_refused():
     with pytest.raises(ValueError, match="loss per task"):
         jaxrl.trainer("ppo", "gymnax/CartPole-v1", combination="pcgrad")
     assert family("point-mass", num_held_out=4).held_out.num_tasks == 4
+
+
+def test_a_network_that_does_not_see_the_task_acts_alike_in_all():
+    for seen in (True, False):
+        built = trainer(observe_task=seen)
+        state = built.init(jax.random.key(0), built.hyperparameters).agent
+        own = jnp.concatenate([jnp.tile(jnp.asarray([0.3, -0.2, 0.1, 0.0]), (3, 1)), jnp.eye(3)], axis=1)
+        action, _ = built.agent.act(jax.random.key(0), state, own, (), built.hyperparameters)
+        assert bool(jnp.all(action == action[0])) is not seen

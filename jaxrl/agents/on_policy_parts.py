@@ -68,6 +68,7 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
         hyper_features=config.hyper_features,
         hyper_hidden=config.hyper_hidden,
         num_heads=spec.num_tasks if config.multi_head else 0,
+        unseen=0 if config.observe_task else spec.num_tasks,
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
     optimiser = OPTIMISERS[config.optimiser]() if config.optimiser in OPTIMISERS else None

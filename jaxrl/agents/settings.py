@@ -73,6 +73,9 @@ class OnPolicyConfig:
     normalised_average, pcgrad, cagrad or min_norm."""
     multi_head: bool = False
     """One head of the policy per task, where objectives are tasks."""
+    observe_task: bool = True
+    """Whether the network's layers see which task an episode is about, where objectives are tasks. Heads and values
+    are chosen by it all the same."""
     distribution: str = "auto"
     """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
     initial_log_std: float = 0.0
@@ -175,6 +178,10 @@ def _validate_groups(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
 def _validate_tasks(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     if config.multi_head and not spec.num_tasks:
         raise ValueError(f"multi_head=True needs an environment whose objectives are tasks, {spec.name} has none")
+    if not config.observe_task and not spec.num_tasks:
+        raise ValueError(f"observe_task=False needs an environment whose objectives are tasks, {spec.name} has none")
+    if config.network == "table" and not config.observe_task:
+        raise ValueError("a table has a row per task and state: observe_task=False needs network='mlp', 'cnn' or 'gru'")
     if config.multi_head and config.network == "table":
         raise ValueError("a table has rows for every task: multi_head=True needs network='mlp', 'cnn' or 'gru'")
     if make_combination(config.combination).combine is None or spec.num_tasks:

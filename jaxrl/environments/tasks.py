@@ -6,7 +6,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import MultiDiscrete, Space
 from jaxrl.types import Array, Float
 
-__all__ = ["measured_shape", "paying", "task_of"]
+__all__ = ["measured_shape", "paying", "task_of", "without_task"]
 
 
 def paying(spec: EnvironmentSpec, observation: Array) -> Float[Array, "*batch objective"] | None:
@@ -28,3 +28,8 @@ def measured_shape(spec: EnvironmentSpec) -> tuple[int, ...]:
     """Shape of the part of an observation that running statistics are kept of: all but the name of the task."""
     shape = spec.observation.shape
     return (*shape[:-1], shape[-1] - spec.num_tasks) if spec.num_tasks else shape
+
+
+def without_task(space: Space, num_tasks: int, features: Array) -> Array:
+    """Features of an encoded observation (`spaces.encode`) less those that name the task."""
+    return features[..., num_tasks:] if isinstance(space, MultiDiscrete) else features[..., :-num_tasks]

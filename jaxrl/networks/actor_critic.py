@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.spaces import Space, encode
-from jaxrl.environments.tasks import task_of
+from jaxrl.environments.tasks import task_of, without_task
 from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
 from jaxrl.networks.images import is_image
@@ -64,6 +64,7 @@ class ActorCriticModule(nn.Module):
     hyper_features: int
     hyper_hidden: tuple[int, ...]
     num_heads: int
+    unseen: int
 
     def setup(self) -> None:
         def torso(name: str) -> Torso:
@@ -99,6 +100,8 @@ class ActorCriticModule(nn.Module):
 
     def _features(self, critic: bool, observation: Array, weights: Array) -> Array:
         features = encode(self.observation, observation, keep_image=self.convolve)
+        if self.unseen:
+            features = without_task(self.observation, self.unseen, features)
         torso = self.critic_torso if critic else self.actor_torso
         return torso(features, weights if self.conditioning == "input" else None, *self._preference(critic, weights))
 
@@ -184,6 +187,7 @@ def actor_critic(
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
     num_heads: int = 0,
+    unseen: int = 0,
 ) -> ActorCritic:
     """Builds the network of an actor-critic agent.
 
@@ -206,6 +210,7 @@ def actor_critic(
         num_preferences: length of the preference weights; default one per value.
         num_heads: heads of the policy, one per task that observations name (`environments.tasks.task_of`); 0 for one
             head without tasks.
+        unseen: how many tasks observations tell apart whose name the network does not see; 0 if it sees all.
 
     Raises:
         ValueError: for an unknown network, activation or conditioning, a CNN without images, a table without discrete
@@ -235,6 +240,7 @@ def actor_critic(
         hyper_features=hyper_features,
         hyper_hidden=tuple(hyper_hidden),
         num_heads=num_heads,
+        unseen=unseen,
     )
 
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
