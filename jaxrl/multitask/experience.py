@@ -1,0 +1,111 @@
+"""What a policy does in every task of a merged family, and how its log-probabilities lean there."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.acting import see
+from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
+from jaxrl.agents.on_policy_update import prepare
+from jaxrl.multitask.gradients import projected_gradients
+from jaxrl.multitask.projection import Projection
+from jaxrl.multitask.samples import TaskSamples, task_samples
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["Experience", "gather", "log_probability", "parts_of", "policy_parameters", "policy_samples", "with_policy"]
+
+
+class Experience(NamedTuple):
+    """Transitions of one policy in every task, each task with as many.
+
+    Attributes:
+        observation: as the network sees it.
+        raw_action: the raw sample of the policy's distribution.
+        advantage: generalised advantage in the task's own reward.
+        done: whether an episode ended there.
+    """
+
+    observation: Array
+    raw_action: Array
+    advantage: Float[Array, "task sample"]
+    done: Bool[Array, "task sample"]
+
+
+def parts_of(trainer: Trainer) -> Parts:
+    """What an on-policy trainer of a merged family is put together of.
+
+    Raises:
+        ValueError: for an agent of another kind, an environment without tasks, or a recurrent network.
+    """
+    found = getattr(trainer.agent.update, "args", (None,))[0]
+    if not isinstance(found, Parts):
+        raise ValueError(f"task grouping needs an on-policy agent such as ppo or a2c, got {trainer.agent_name!r}")
+    if not trainer.environment.spec.num_tasks:
+        raise ValueError(f"{trainer.environment.spec.name} has no tasks; merge a family (jaxrl.multitask.merge)")
+    if found.network.recurrent:
+        raise ValueError("gradients of single transitions need a feed-forward network, got network='gru'")
+    return found
+
+
+def gather(trainer: Trainer, key: PRNGKeyArray, agent: OnPolicyState, hyperparameters: PyTree) -> Experience:
+    """One iteration of acting in every task, from fresh starts, with the agent's own number of copies and steps."""
+    parts, num_tasks = parts_of(trainer), trainer.environment.spec.num_tasks
+
+    def one(key: PRNGKeyArray, environment: PyTree, task: Array) -> Experience:
+        hp = hyperparameters._replace(environment=environment)
+        start_key, act_key = jax.random.split(key)
+        state = trainer.init(start_key, hp)._replace(agent=agent)
+        state, rollout, _ = trainer.collect(act_key, state, hp)
+        batch, _ = prepare(parts, agent, rollout, hp)
+        chosen = batch.advantage[..., task] if batch.advantage.shape[-1] == num_tasks else batch.advantage[..., 0]
+        flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])  # noqa: E731
+        observation = see(agent, rollout.observation)
+        done = rollout.terminated | rollout.truncated
+        return Experience(flat(observation), flat(rollout.raw_action), flat(chosen), flat(done))
+
+    params = trainer.environment.task_params(hyperparameters.environment)
+    return jax.vmap(one)(jax.random.split(key, num_tasks), params, jnp.arange(num_tasks))
+
+
+def policy_parameters(params: PyTree) -> PyTree:
+    """Those of the policy; a critic that shares no layers with it is left out."""
+    return {name: leaf for name, leaf in params.items() if not name.startswith("critic")}
+
+
+def with_policy(agent: OnPolicyState, policy: PyTree) -> OnPolicyState:
+    """The agent with other parameters of its policy."""
+    return agent._replace(params={**agent.params, **policy})
+
+
+def log_probability(parts: Parts, params: PyTree, policy: PyTree, sample: tuple[Array, Array]) -> Float[Array, ""]:
+    """log π(a|o) of one transition under `policy`, of which `params` has the rest of the network."""
+    observation, raw_action = sample
+    weights, start = jnp.ones(parts.spec.num_objectives), jnp.zeros((), bool)
+    distribution, _ = parts.network.act({**params, **policy}, observation, weights, (), start)
+    return parts.distribution.log_prob(distribution, raw_action)
+
+
+def policy_samples(
+    trainer: Trainer,
+    agent: OnPolicyState,
+    experience: Experience,
+    projection: Projection,
+    key: PRNGKeyArray,
+    chunk: int = 256,
+) -> TaskSamples:
+    """g̃ = Pᵀ∇ log π(a|o) of every transition, with its advantage, standardised within each task.
+
+    The first-order policy of PolicyGradEx (arXiv 2511.12779, section 4): log r ≈ g·(θ - θ*), so that adapting to a
+    set of tasks is a logistic regression on the signs of their advantages, weighted by their size.
+    """
+    function, policy = partial(log_probability, parts_of(trainer), agent.params), policy_parameters(agent.params)
+
+    def one(samples: tuple[Array, Array]) -> Float[Array, "sample feature"]:
+        return projected_gradients(function, policy, samples, projection, key, chunk).features
+
+    features = jax.lax.map(one, (experience.observation, experience.raw_action))
+    centred = experience.advantage - experience.advantage.mean(axis=1, keepdims=True)
+    return task_samples(features, centred / jnp.maximum(centred.std(axis=1, keepdims=True), 1e-8))
