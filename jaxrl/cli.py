@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl import cli_meta
+from jaxrl import cli_meta, cli_multitask
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.bilevel import barfi, parl
@@ -21,12 +21,16 @@ from jaxrl.cli_options import (
     tune_options,
     what_to_run,
 )
+from jaxrl.combination import COMBINATIONS
 from jaxrl.configuration import Configuration
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.meta.curriculum import SCORES
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.multitask.clustering import CLUSTERINGS
+from jaxrl.multitask.families import FAMILIES
+from jaxrl.multitask.similarity import AFFINITIES
 from jaxrl.objectives.preference import PREFERENCE_LOSSES
 from jaxrl.objectives.surrogate import SURROGATES
 from jaxrl.optimisers import OPTIMISERS
@@ -106,6 +110,10 @@ def _meta_test(arguments: list[str]) -> None:
 
 def _examine(arguments: list[str]) -> None:
     cli_meta.examine(arguments)
+
+
+def _multitask(arguments: list[str]) -> None:
+    cli_multitask.multitask(arguments, _train)
 
 
 def _pareto(arguments: list[str]) -> None:
@@ -275,6 +283,10 @@ def _listed() -> dict[str, dict[str, str | None]]:
         "outer-loops": {name: outer.build.__doc__ for name, outer in OUTER.items()},
         "curricula": dict.fromkeys(("uniform", *SCORES)),
         "bilevel": doc({"barfi": barfi, "parl": parl}),
+        "combinations": doc(COMBINATIONS),
+        "task-families": doc(FAMILIES),
+        "affinities": dict.fromkeys(AFFINITIES),
+        "clusterings": dict.fromkeys(CLUSTERINGS),
     }
 
 
@@ -284,7 +296,7 @@ class _ListArguments:
 
     what: tyro.conf.Positional[str] = "all"
     """Which kind of names to list: all, environments, agents, objectives, preference-losses, aggregators, optimisers,
-    algorithms, methods, outer-loops, curricula or bilevel."""
+    algorithms, methods, outer-loops, curricula, bilevel, combinations, task-families, affinities or clusterings."""
 
 
 def _list(arguments: list[str]) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "hyperparameter_docs",
     "option_of",
     "pairs",
+    "parse",
     "parse_settings",
     "sentence",
     "static_options",
@@ -40,6 +41,7 @@ COMMANDS = {
     "meta-train": "meta-learn what an agent learns by, over whole lives",
     "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",
     "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
+    "multitask": "train on many tasks, find which belong together, train the groups",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
@@ -127,7 +129,7 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     for name in defaults._fields:
         if name == "weights":
             options.append(option_of(name, tuple[float, ...], sentence(docs[name]) + " Default: equal.", None))
-        elif name not in ("objective", "optimiser", "aggregator", "environment"):
+        elif name not in ("objective", "optimiser", "aggregator", "combination", "environment"):
             options.append(option_of(name, float, sentence(docs[name]), float(getattr(defaults, name))))
     return {option[0]: option for option in options}
 
@@ -232,9 +234,10 @@ def _runnable(command: str) -> list[str]:
     return [*AGENTS, *ALGORITHMS] if command in ("pareto", "tune") else [*AGENTS]
 
 
-def _parse(command: str, arguments: list[str], options: list[tuple]) -> Any:
+def parse(command: str, description: str, arguments: list[str], options: list[tuple]) -> Any:
+    """The options of a command, each `(name, type, field)`, read from its arguments."""
     described = make_dataclass(command, [option if option[2] is not MISSING else option[:2] for option in options])
-    described.__doc__ = COMMANDS[command].capitalize() + "."
+    described.__doc__ = description.capitalize() + "."
     return tyro.cli(described, args=arguments, prog=f"jaxrl {command}", config=(tyro.conf.AvoidSubcommands,))
 
 
@@ -244,7 +247,8 @@ def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tu
     if command == "meta-train":
         base = [option for option in base if option[0] != "environment"]
         settings = {name: option for name, option in settings.items() if name not in schedule_names()}
-    parsed = _parse(command, arguments, [*base, *extra, *settings.values()])
+    described = COMMANDS[command.split()[0]]
+    parsed = parse(command, described, arguments, [*base, *extra, *settings.values()])
     given = {name: getattr(parsed, name) for name, option in settings.items()}
     given = {name: value for name, value in given.items() if value != settings[name][2].default}
     return parsed, {**given, **pairs(parsed.set)}

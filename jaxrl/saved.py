@@ -18,9 +18,9 @@ from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns
-from jaxrl.training import Trainer
+from jaxrl.training import Result, Trainer
 
-__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_policy"]
+__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_policy", "save_run"]
 
 
 def evaluate(
@@ -135,9 +135,19 @@ def save_member(swept: Sweep, member: int, directory: str | Path) -> None:
     group, index = swept.locate(member)
     state, hyperparameters = group.member(index)
     history = jax.tree.map(lambda leaf: np.asarray(leaf)[index], group.result.metrics)
-    rows = _scattered(group.result.evaluation, index, group.trainer)
+    rows = _scattered(jax.tree.map(lambda leaf: np.asarray(leaf)[index], group.result.evaluation), group.trainer)
     run_settings = {**group.trainer.settings, **group.static}
     _save(group.trainer, run_settings, group.seeds[index], (state, hyperparameters, (history, rows)), Path(directory))
+
+
+def save_run(built: Trainer, seed: int, result: Result, hyperparameters: Any, directory: str | Path) -> None:
+    """Writes a finished run as a run directory, as if the command line had trained it.
+
+    Raises:
+        ValueError: if the trainer was built from a custom agent, which has no name to record.
+    """
+    history = (jax.tree.map(np.asarray, result.metrics), _scattered(result.evaluation, built))
+    _save(built, built.settings, seed, (result.state, hyperparameters, history), Path(directory))
 
 
 def save_policy(found: Front, index: int, directory: str | Path) -> None:
@@ -217,11 +227,11 @@ def choose_policy(
     return index, table
 
 
-def _scattered(evaluation: Any, index: int, built: Trainer) -> Any:
+def _scattered(evaluation: Any, built: Trainer) -> Any:
     """Evaluations as rows of all iterations, NaN where there was none, as the host loop keeps them."""
 
     def scatter(leaf: Any) -> np.ndarray:
-        leaf = np.asarray(leaf)[index]
+        leaf = np.asarray(leaf)
         rows = np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)
         rows[built.evaluation_iterations] = leaf
         return rows

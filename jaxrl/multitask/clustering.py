@@ -14,7 +14,7 @@ from jaxrl.multitask.rounding import improve, nearest_means
 from jaxrl.multitask.semidefinite import relaxed_partition
 from jaxrl.types import Array, Float, Int
 
-__all__ = ["Clustering", "ClusteringConfig", "description_length", "make_clustering"]
+__all__ = ["CLUSTERINGS", "Clustering", "ClusteringConfig", "description_length", "make_clustering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def _cluster(config: ClusteringConfig, affinity: Float[Array, "task task"]) -> C
     affinity = (affinity + affinity.T) / 2
     groups = _considered(config, affinity)
     largest = config.num_groups or (size if config.trace_penalty is not None else max(groups.shape[0], 1))
-    candidates = _METHODS[config.clustering](config, affinity, groups, largest)
+    candidates = CLUSTERINGS[config.clustering](config, affinity, groups, largest)
     candidates = jax.vmap(canonical)(candidates)
     lengths = jax.vmap(description_length, (None, 0))(affinity, candidates)
     labels = candidates[jnp.argmin(lengths)]
@@ -175,4 +175,4 @@ def _exhaustive(config: ClusteringConfig, affinity: Array, groups: Array, larges
     return partitions[best]
 
 
-_METHODS = {"sdp": _sdp, "spectral": _spectral, "exhaustive": _exhaustive}
+CLUSTERINGS: dict[str, Callable[..., Array]] = {"sdp": _sdp, "spectral": _spectral, "exhaustive": _exhaustive}

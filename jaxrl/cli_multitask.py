@@ -1,0 +1,148 @@
+"""The commands of task grouping: `jaxrl multitask train|affinity|group|finetune|study`."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jaxrl.cli_options import pairs, parse, parse_settings, static_options
+from jaxrl.errors import require_name
+from jaxrl.multitask.clustering import ClusteringConfig
+from jaxrl.multitask.comparison import GROUPINGS
+from jaxrl.multitask.estimation import EstimatorConfig
+from jaxrl.multitask.projection import ProjectionConfig
+from jaxrl.multitask.study import AffinityConfig
+
+__all__ = ["multitask"]
+
+STAGES = {
+    "train": "train one agent on all tasks of a family",
+    "affinity": "estimate which tasks go together, without training subsets",
+    "group": "group the tasks by their affinities",
+    "finetune": "go on with one policy per group",
+    "study": "all of it over seeds, beside one policy for all, one per task, random and gradient-similarity groups",
+}
+
+_ESTIMATE = (AffinityConfig, ProjectionConfig, EstimatorConfig)
+
+
+def multitask(arguments: list[str], train: Callable[[list[str]], None]) -> None:
+    """Runs one stage; `train` is the command `jaxrl train`."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        width = max(map(len, STAGES))
+        print("usage: jaxrl multitask STAGE ...\n")
+        print("\n".join(f"  {name:<{width}}  {text}" for name, text in STAGES.items()))
+        print("\njaxrl multitask STAGE --help explains every option.")
+        return
+    stage, rest = require_name("stage of multitask", arguments[0], STAGES), arguments[1:]
+    if stage == "train":
+        train(rest)
+        return
+    {"affinity": _affinity, "group": _group, "finetune": _finetune, "study": _study}[stage](rest)
+
+
+def _stage_options(classes: tuple[type, ...]) -> list[tuple]:
+    return [option for kind in classes for option in static_options(kind())]
+
+
+def _parse(stage: str, arguments: list[str], options: list[tuple]) -> Any:
+    return parse(f"multitask {stage}", STAGES[stage], arguments, options)
+
+
+def _run_option() -> tuple:
+    kind = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Run directory of `jaxrl multitask train`.")]
+    return ("run", kind, MISSING)
+
+
+def _seed_option() -> tuple:
+    return ("seed", Annotated[int, tyro.conf.arg(help="Of all that is drawn.")], field(default=1))
+
+
+def _chosen(parsed: Any, classes: tuple[type, ...]) -> dict[str, Any]:
+    """Settings that differ from the defaults."""
+    found = {}
+    for kind in classes:
+        defaults = asdict(kind())
+        found |= {item.name: getattr(parsed, item.name) for item in fields(kind)}
+        found = {name: value for name, value in found.items() if name not in defaults or value != defaults[name]}
+    return found
+
+
+def _show(table: Any, directory: Path, *names: str) -> None:
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(f"\nWritten to {directory}: {', '.join(names)}")
+
+
+def _affinity(arguments: list[str]) -> None:
+    from jaxrl.multitask import directory
+
+    parsed = _parse("affinity", arguments, [_run_option(), _seed_option(), *_stage_options(_ESTIMATE)])
+    table = directory.affinity(parsed.run, parsed.seed, **_chosen(parsed, _ESTIMATE))
+    names = ("grouping/affinity.csv", "figures/affinity.png", "figures/dendrogram.png")
+    _show(table.reset_index(names="task"), parsed.run, *names)
+
+
+def _group(arguments: list[str]) -> None:
+    from jaxrl.multitask import directory
+
+    parsed = _parse("group", arguments, [_run_option(), *_stage_options((ClusteringConfig,))])
+    table = directory.group(parsed.run, **_chosen(parsed, (ClusteringConfig,)))
+    _show(table.sort_values("group"), parsed.run, "grouping/groups.csv", "figures/groups.png")
+
+
+@dataclass
+class _FinetuneArguments:
+    """Go on with one policy per group, all groups in one program, and save each as a run of its own."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory in which `jaxrl multitask group` has been."""
+    total_steps: int | None = None
+    """Environment steps of all groups together. Default: those of the run."""
+    seed: int = 1
+    """Of all that is drawn."""
+
+
+def _finetune(arguments: list[str]) -> None:
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.multitask import directory
+
+    parsed = tyro.cli(_FinetuneArguments, args=arguments, prog="jaxrl multitask finetune")
+    use_cpu_cores()
+    table = directory.finetune(parsed.run, parsed.total_steps, parsed.seed)
+    _show(table, parsed.run, "grouping/returns.csv", "figures/returns.png", "groups/")
+
+
+def _study(arguments: list[str]) -> None:
+    from jaxrl.devices import use_cpu_cores
+    from jaxrl.environments.registry import make
+    from jaxrl.multitask.comparison import compare_groupings
+    from jaxrl.multitask.directory import write_comparison
+    from jaxrl.training import trainer
+
+    classes = (*_ESTIMATE, ClusteringConfig)
+    seeds = Annotated[int, tyro.conf.arg(help="Seeds of whole studies (0, 1, ...).")]
+    budget = Annotated[
+        int | None, tyro.conf.arg(help="Environment steps after the common training, of each grouping together.")
+    ]
+    names = Annotated[tuple[str, ...], tyro.conf.arg(help="What is compared: estimated, cosine, random, all, each.")]
+    own = [
+        ("seeds", seeds, field(default=3)),
+        ("fine_tune_steps", budget, field(default=None)),
+        ("groupings", names, field(default=GROUPINGS)),
+        *_stage_options(classes),
+    ]
+    parsed, settings = parse_settings("multitask study", arguments, own)
+    use_cpu_cores()
+    environment = make(parsed.environment, **pairs(parsed.environment_option))
+    comparison = compare_groupings(
+        trainer(parsed.agent, environment, **settings), tuple(range(parsed.seeds)), parsed.fine_tune_steps,
+        parsed.groupings, lambda text: print(text, file=sys.stderr), **_chosen(parsed, classes),
+    )  # fmt: skip
+    directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
+    write_comparison(comparison, environment.spec.objective_names, directory)
+    means = comparison.table.groupby(["grouping", "seed"], sort=False)["return"].mean().unstack()
+    print(means.to_string(float_format=lambda value: f"{value:.4g}"))
+    print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
