@@ -15,6 +15,7 @@ from jaxrl.multitask.clustering import Clustering, ClusteringConfig, make_cluste
 from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
 from jaxrl.multitask.experience import gather, parts_of, policy_parameters, policy_samples, with_policy
 from jaxrl.multitask.projection import Projection, ProjectionConfig, random_projection
+from jaxrl.multitask.samples import TaskSamples
 from jaxrl.multitask.similarity import Evidence, make_affinity
 from jaxrl.multitask.subsets import random_subsets, subsets_for_coverage
 from jaxrl.training import Trainer
@@ -74,7 +75,10 @@ class GroupStudy(NamedTuple):
     """The stages between training on all tasks and training groups of them, as pure functions.
 
     Attributes:
-        estimate: `(key, agent state, hyperparameters) -> TaskAffinity`.
+        estimate: `(key, agent state, hyperparameters) -> TaskAffinity`: `sample`, then `compare`.
+        sample: `(key, agent state, hyperparameters) -> TaskSamples`: transitions of every task, as projected gradients
+            and advantages.
+        compare: `(key, TaskSamples, agent state, hyperparameters) -> TaskAffinity`, under the same key.
         group: `affinity -> Clustering`. Use `jax.lax.map` over several, not vmap.
         trainer: of the merged family.
         config: of the affinity.
@@ -82,6 +86,8 @@ class GroupStudy(NamedTuple):
     """
 
     estimate: Callable[[PRNGKeyArray, OnPolicyState, PyTree], TaskAffinity]
+    sample: Callable[[PRNGKeyArray, OnPolicyState, PyTree], TaskSamples]
+    compare: Callable[[PRNGKeyArray, TaskSamples, OnPolicyState, PyTree], TaskAffinity]
     group: Callable[[Float[Array, "task task"]], Clustering]
     trainer: Trainer
     config: AffinityConfig
@@ -123,14 +129,31 @@ def group_study(trainer: Trainer, **settings: Any) -> GroupStudy:
     state = jax.eval_shape(trainer.init, jax.random.key(0), trainer.hyperparameters)
     project = random_projection(policy_parameters(state.agent.params), projection)
     parts = _Parts(trainer, config, project, make_estimator(estimator), num_subsets)
-    return GroupStudy(partial(_estimate, parts), make_clustering(clustering), trainer, config, clustering)
+    stages = (partial(stage, parts) for stage in (_estimate, _sample, _compare))
+    return GroupStudy(*stages, make_clustering(clustering), trainer, config, clustering)
 
 
 def _estimate(parts: _Parts, key: PRNGKeyArray, agent: OnPolicyState, hyperparameters: PyTree) -> TaskAffinity:
-    config, num_tasks = parts.config, parts.trainer.environment.spec.num_tasks
-    act_key, projection_key, subset_key, evaluate_key, chance_key = jax.random.split(key, 5)
+    return _compare(parts, key, _sample(parts, key, agent, hyperparameters), agent, hyperparameters)
+
+
+def _keys(key: PRNGKeyArray) -> tuple[PRNGKeyArray, ...]:
+    """Of acting, of the projection, of subsets, of evaluating and of chance."""
+    return tuple(jax.random.split(key, 5))
+
+
+def _sample(parts: _Parts, key: PRNGKeyArray, agent: OnPolicyState, hyperparameters: PyTree) -> TaskSamples:
+    act_key, projection_key, *_ = _keys(key)
     experience = gather(parts.trainer, act_key, agent, hyperparameters)
-    samples = policy_samples(parts.trainer, agent, experience, parts.projection, projection_key, config.gradient_chunk)
+    chunk = parts.config.gradient_chunk
+    return policy_samples(parts.trainer, agent, experience, parts.projection, projection_key, chunk)
+
+
+def _compare(
+    parts: _Parts, key: PRNGKeyArray, samples: TaskSamples, agent: OnPolicyState, hyperparameters: PyTree
+) -> TaskAffinity:
+    config, num_tasks = parts.config, parts.trainer.environment.spec.num_tasks
+    _, projection_key, subset_key, evaluate_key, chance_key = _keys(key)
     subsets = random_subsets(subset_key, num_tasks, parts.num_subsets, config.subset_size)
     gradients = jnp.einsum("tsf,ts->tf", samples.features, samples.advantage) / samples.count[:, None]
     if config.affinity == "estimated":
