@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.multitask.samples import TaskSamples, quadratic, residual_of
-from jaxrl.types import Array, Bool, Float, Int
+from jaxrl.types import Array, Float, Int
 
 __all__ = ["preconditioner", "solve_logistic"]
 
@@ -105,14 +105,14 @@ def _step(problem: _Problem, share: Array, inverse: Array, reference: Array, tol
 def solve_logistic(
     samples: TaskSamples,
     inverse: Float[Array, "feature feature"],
-    subsets: Bool[Array, "subset task"],
+    subsets: Float[Array, "subset task"],
     l2_weight: Float[Array, ""],
     iterations: int,
     tolerance: float,
 ) -> tuple[Float[Array, "subset feature"], Float[Array, " subset"], Int[Array, " subset"]]:
     """x of every subset, ‖∇‖ there over ‖∇‖ at 0, and steps taken; preconditioned by `inverse` for all subsets alike.
 
-    Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or `iterations` steps are taken.
+    `subsets` holds 1 for members, else 0. Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or `iterations` steps are taken.
     """
     dimension = samples.features.shape[-1]
     flat = lambda leaf: leaf.reshape(-1)  # noqa: E731
