@@ -15,6 +15,7 @@ from jaxrl.multitask.adaptation import (
     adapted,
     evaluated_performance,
     first_order_performance,
+    linearised_performance,
     rescaled,
     surrogate_performance,
 )
@@ -133,6 +134,9 @@ def test_performance_from_the_surrogate_and_by_evaluation():
         rows = mask[i]
         ratio = 1 + samples.offset[i][rows] + samples.features[i][rows] @ x[2]
         np.testing.assert_allclose(found[2, i], np.mean(samples.advantage[i][rows] * ratio), rtol=1e-4)
+    wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), samples)
+    loss = linearised_performance(samples, x)
+    np.testing.assert_allclose(loss[3, 1], -objective(wide, mask, [1], 0.0, np.asarray(x[3])), rtol=1e-4)
 
 
 def test_subsets_and_their_coverage():

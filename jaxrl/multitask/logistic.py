@@ -112,7 +112,7 @@ def solve_logistic(
 ) -> tuple[Float[Array, "subset feature"], Float[Array, " subset"], Int[Array, " subset"]]:
     """x of every subset, ‖∇‖ there over ‖∇‖ at 0, and steps taken; preconditioned by `inverse` for all subsets alike.
 
-    `subsets` holds 1 for members, else 0. Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or `iterations` steps are taken.
+    `subsets` holds 1 for members, else 0. Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or after `iterations` steps.
     """
     dimension = samples.features.shape[-1]
     flat = lambda leaf: leaf.reshape(-1)  # noqa: E731
