@@ -38,8 +38,8 @@ from jaxrl.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 GROUPS = jnp.asarray([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
-TASKS, SIZE, INPUTS, WIDTH, SAMPLES, DIMENSION = 10, 3, 16, 32, 128, 200
-META_STEPS, SUBSET_STEPS, GROUP_STEPS, LEARNING_RATE, L2_WEIGHT = 300, 60, 200, 3e-3, 1e-2
+TASKS, SIZE, INPUTS, WIDTH, SAMPLES, DIMENSION = 10, 3, 16, 32, 192, 200
+META_STEPS, SUBSET_STEPS, GROUP_STEPS, LEARNING_RATE, L2_WEIGHT = 300, 50, 100, 3e-3, 1e-2
 KINDS, SEEDS = ("planted", "own teachers", "coin flips"), 10
 DISTANCES = jnp.asarray([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1])
 SUBSETS = all_subsets(TASKS, SIZE)
@@ -200,7 +200,7 @@ def study(kind: str) -> dict[str, Any]:
             }
             fixed = three(matrix).labels
             row["groups"][name]["ari_at_3"] = float(adjusted_rand_index(fixed, GROUPS))
-            if kind == "planted":
+            if kind == "planted" and name in ("logistic, linearised", "cosine", "random"):
                 row["accuracy"][name] = float(groups(params, train_data, test, fixed, 3))
         if kind == "planted":
             row["accuracy"]["one for all"] = float(groups(params, train_data, test, jnp.zeros(TASKS, jnp.int32), 1))
