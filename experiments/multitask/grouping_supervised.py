@@ -253,7 +253,7 @@ def generalisation(loss: Any) -> list[dict[str, float]]:
     rows = []
     for samples in (64, 128, 256, 512):
         keys = jax.random.split(jax.random.key(samples), 5)
-        gap, trace, error, moved = jax.jit(jax.vmap(partial(one, samples=samples)))(keys)
+        gap, trace, error, moved = jax.jit(partial(jax.lax.map, partial(one, samples=samples)))(keys)
         measure = jnp.sqrt(jnp.maximum(trace, 0.0) * moved**2 / samples)
         columns = {"gap": gap, "trace": trace, "standard_error": error, "distance": moved, "measure": measure}
         rows += [{"samples": samples, **{n: float(v[i]) for n, v in columns.items()}} for i in range(5)]
@@ -325,7 +325,7 @@ def draw(record: dict[str, Any]) -> None:
     for i, name in enumerate(("logistic", "squared")):
         points = [(row["measure"], row["gap"]) for row in record[f"generalisation, {name}"]]
         panels[3].loglog(*zip(*points), label=f"{name} loss", **{**series_style(i), "linestyle": "none"})
-    panels[3].axline((1, 1), slope=1, color="#8A8A8A", linewidth=0.8)
+    panels[3].plot((0.4, 4), (0.4, 4), color="#8A8A8A", linewidth=0.8)
     style_axes(panels[3], "√(tr H ‖θ − θ₀‖²/N)", "held-out − training loss (line: equal)")
     panels[3].legend(frameon=False, fontsize=9)
     plotting.save(figure, RESULTS / "grouping_supervised.png")
