@@ -34,7 +34,7 @@ from jaxrl.multitask.subsets import random_subsets
 RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 SIZES = (39, 256, 256, 96, 8)
 TASKS, SAMPLES, SUBSETS, SUBSET_SIZE, DIMENSION, L2_WEIGHT = 50, 200, 1000, 5, 400, 1e-2
-GRID = {"n": (5, 10, 20, 50), "m": (100, 300, 1000, 3000), "d": (50, 100, 200, 400)}
+GRID = {"n": (5, 10, 20, 50), "m": (100, 300, 1000), "d": (50, 100, 200, 400)}
 BASE = {"n": 20, "m": 300, "d": 100}
 KEY = jax.random.key(0)
 

@@ -1,6 +1,6 @@
 """Grouping supervised tasks by estimated affinity, beside the affinity of subsets that were really trained.
 
-    python experiments/multitask/grouping_supervised.py
+    python experiments/multitask/grouping_supervised.py [part ...]
 
 Ten binary classification tasks of one small network without task input. Planted: tasks of a group share a random
 teacher, 5 % of their labels flipped. Controls: every task has a teacher of its own, or its labels are coin flips. From
@@ -10,6 +10,7 @@ results/multitask/grouping_supervised.{json,png}.
 """
 
 import json
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from scipy.stats import spearmanr
 
 from jaxrl import plotting
 from jaxrl._figure import new_figure, series_style, style_axes
+from jaxrl.errors import require_name
 from jaxrl.multitask.adaptation import adapted, evaluated_performance, linearised_performance
 from jaxrl.multitask.affinity import estimated_affinity
 from jaxrl.multitask.clustering import ClusteringConfig, make_clustering
@@ -38,7 +40,7 @@ from jaxrl.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 GROUPS = jnp.asarray([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
-TASKS, SIZE, INPUTS, WIDTH, SAMPLES, DIMENSION = 10, 3, 16, 32, 192, 200
+TASKS, SIZE, INPUTS, WIDTH, SAMPLES, DIMENSION = 10, 3, 16, 32, 256, 200
 META_STEPS, SUBSET_STEPS, GROUP_STEPS, LEARNING_RATE, L2_WEIGHT = 300, 50, 100, 3e-3, 1e-2
 KINDS, SEEDS = ("planted", "own teachers", "coin flips"), 10
 DISTANCES = jnp.asarray([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1])
@@ -331,19 +333,26 @@ def draw(record: dict[str, Any]) -> None:
     plotting.save(figure, RESULTS / "grouping_supervised.png")
 
 
+PARTS = {
+    **{kind: partial(study, kind) for kind in KINDS},
+    "expansion": expansion,
+    "generalisation, logistic": partial(generalisation, losses),
+    "generalisation, squared": partial(generalisation, squared_losses),
+}
+
+
 def main() -> None:
-    """Runs, writes."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {kind: study(kind) for kind in KINDS}
-    record |= {
-        "expansion": expansion(),
-        "generalisation, logistic": generalisation(losses),
-        "generalisation, squared": generalisation(squared_losses),
-    }
+    """Runs the parts named on the command line, by default all; writes."""
+    path = RESULTS / "grouping_supervised.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    for part in sys.argv[1:] or PARTS:
+        record[part] = PARTS[require_name("part", part, PARTS)]()
+        path.write_text(json.dumps(record, indent=1) + "\n")
     record["summary"] = summarise(record)
     settings = ("TASKS", "SIZE", "INPUTS", "WIDTH", "SAMPLES", "DIMENSION", "META_STEPS", "SUBSET_STEPS", "GROUP_STEPS")
     record["settings"] = {name.lower(): globals()[name] for name in (*settings, "LEARNING_RATE", "L2_WEIGHT", "SEEDS")}
-    (RESULTS / "grouping_supervised.json").write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n")
     draw(record)
     print(json.dumps(record["summary"], indent=1))
 
