@@ -15,6 +15,7 @@ from jaxrl.multitask.adaptation import (
     adapted,
     evaluated_performance,
     first_order_performance,
+    linearised_performance,
     rescaled,
     surrogate_performance,
 )
@@ -133,6 +134,9 @@ def test_performance_from_the_surrogate_and_by_evaluation():
         rows = mask[i]
         ratio = 1 + samples.offset[i][rows] + samples.features[i][rows] @ x[2]
         np.testing.assert_allclose(found[2, i], np.mean(samples.advantage[i][rows] * ratio), rtol=1e-4)
+    wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), samples)
+    loss = linearised_performance(samples, x)
+    np.testing.assert_allclose(loss[3, 1], -objective(wide, mask, [1], 0.0, np.asarray(x[3])), rtol=1e-4)
 
 
 def test_subsets_and_their_coverage():
@@ -207,10 +211,36 @@ def test_other_affinities_behind_the_same_seam():
     assert lookahead[0, 1] > 0 > lookahead[0, 2]
     chance = np.asarray(make_affinity("random")(KEY, evidence))
     assert np.allclose(chance, chance.T) and len(np.unique(chance)) == 6
-    assert set(AFFINITIES) == {"estimated", "cosine", "lookahead", "random"}
+    assert set(AFFINITIES) == {"estimated", "cosine", "lookahead", "random", "variance"}
     with pytest.raises(ValueError, match="performance and subsets"):
         make_affinity("estimated")(KEY, evidence)
     with pytest.raises(UnknownNameError, match="cosine"):
         make_affinity("cosin")
     with pytest.raises(UnknownNameError, match="standardise"):
         make_affinity("estimated", standardize=True)
+
+
+def test_variance_affinity_beside_three_regressions():
+    features, noise = (np.asarray(jax.random.normal(jax.random.key(s), (40, 4)), np.float64) for s in (0, 1))
+    slopes = np.asarray([[1.0, 1.1, -1.0, 0.0], [0.5, 0.4, 0.7, 0.0], [0.0, 0.1, 2.0, 0.0], [1.0, 1.0, 1.0, 0.1]])
+    targets = features @ slopes + noise
+    evidence = Evidence(features=jnp.asarray(features, jnp.float32), targets=jnp.asarray(targets, jnp.float32))
+    found = np.asarray(make_affinity("variance")(KEY, evidence))
+
+    def parts(y):
+        """Noise's share of the error, and the fit's."""
+        design = np.column_stack([np.ones(40), features])
+        residual = y - design @ np.linalg.lstsq(design, y)[0]
+        spread = residual @ residual / (40 - 4 - 1)
+        explained = 1 - residual @ residual / ((y - y.mean()) ** 2).sum()
+        return spread * 4 / 39, explained * (y.var(ddof=1) - spread)
+
+    for i in range(4):
+        for j in range(4):
+            own, other, joint = parts(targets[:, i]), parts(targets[:, j]), parts((targets[:, i] + targets[:, j]) / 2)
+            bias = joint[1] - (own[1] + other[1]) / 2
+            expected = min(own[0], other[0]) - joint[0] + bias
+            np.testing.assert_allclose(found[i, j], expected, rtol=1e-3, atol=1e-5)
+    assert found[0, 1] > 0 > found[0, 2]
+    with pytest.raises(ValueError, match="more than 5 samples, got 5"):
+        make_affinity("variance")(KEY, Evidence(features=jnp.zeros((5, 4)), targets=jnp.zeros((5, 2))))

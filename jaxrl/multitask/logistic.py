@@ -1,8 +1,7 @@
 """Weighted logistic regressions of many subsets of tasks at once, by conjugate gradients with exact line searches.
 
 Scores are linear in x: along a direction p they are z + t F p, so that a line search costs no product with the
-features F. A step of all subsets is two matrix products with all samples, those outside a subset weighted by 0; no
-subset has a matrix of its own.
+features F. A step of all subsets is two matrix products with all samples, those outside a subset weighted by 0.
 """
 
 from typing import NamedTuple
@@ -10,10 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.multitask.samples import TaskSamples, quadratic, residual_of
-from jaxrl.types import Array, Bool, Float, Int
+from jaxrl.multitask.samples import Quadratic, TaskSamples, quadratic, residual_of
+from jaxrl.types import Array, Float, Int
 
-__all__ = ["preconditioner", "solve_logistic"]
+__all__ = ["curvature_bound", "inverses", "solve_logistic"]
 
 _LINE_STEPS = 3
 
@@ -36,17 +35,29 @@ class _State(NamedTuple):
     iterations: Array
 
 
-def preconditioner(samples: TaskSamples, l2_weight: Float[Array, ""]) -> Float[Array, "feature feature"]:
-    """(Σ_i H_i/ΣN_i + λI)⁻¹ with the bound h = |A|/4 of the logistic curvature (Böhning and Lindsay, 1988)."""
+def curvature_bound(samples: TaskSamples) -> Quadratic:
+    """The quadratic with the bound h = |A|/4 of the logistic curvature (Böhning and Lindsay, 1988) at x = 0."""
     slopes = residual_of(samples, samples.offset)
-    bound = quadratic(samples.features, jnp.abs(samples.advantage) / 4, slopes, samples.count)
-    mean = bound.curvature.sum(axis=0) / jnp.maximum(bound.count.sum(), 1.0)
-    system = mean + l2_weight * jnp.eye(mean.shape[0])
-    return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(system), True), jnp.eye(mean.shape[0]))
+    return quadratic(samples.features, jnp.abs(samples.advantage) / 4, slopes, samples.count)
+
+
+def inverses(systems: Float[Array, "subset feature feature"]) -> Float[Array, "subset feature feature"]:
+    """Of positive definite matrices, by Cholesky factors, one after another.
+
+    As preconditioners only: rounding errors cost steps, not accuracy.
+    """
+    identity = jnp.eye(systems.shape[-1])
+    return jax.lax.map(
+        lambda system: jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(system), True), identity), systems
+    )
 
 
 def _dot(a: Array, b: Array) -> Float[Array, " subset"]:
     return jnp.sum(a * b, axis=-1)
+
+
+def _apply(matrices: Array, rows: Array) -> Float[Array, "subset feature"]:
+    return jnp.einsum("sfg,sg->sf", matrices, rows)
 
 
 def _pull(problem: _Problem, share: Array, scores: Array) -> Float[Array, "subset sample"]:
@@ -90,9 +101,11 @@ def _step(problem: _Problem, share: Array, inverse: Array, reference: Array, tol
     t = _line_search(problem, share, state, pushed)[:, None]
     x, scores = state.x + t * state.direction, state.scores + t * pushed
     gradient = _gradient(problem, share, x, scores)
-    descent = gradient @ inverse
+    descent = _apply(inverse, gradient)
     # Polak and Ribière's β, cut off at 0; steepest descent where the direction would not descend.
-    beta = _dot(descent, gradient - state.gradient) / jnp.maximum(_dot(state.gradient @ inverse, state.gradient), 1e-30)
+    beta = _dot(descent, gradient - state.gradient) / jnp.maximum(
+        _dot(_apply(inverse, state.gradient), state.gradient), 1e-30
+    )
     direction = -descent + jnp.maximum(beta, 0.0)[:, None] * state.direction
     direction = jnp.where((_dot(direction, gradient) < 0)[:, None], direction, -descent)
     norm = jnp.linalg.norm(gradient, axis=-1) / reference
@@ -104,15 +117,15 @@ def _step(problem: _Problem, share: Array, inverse: Array, reference: Array, tol
 
 def solve_logistic(
     samples: TaskSamples,
-    inverse: Float[Array, "feature feature"],
-    subsets: Bool[Array, "subset task"],
+    inverse: Float[Array, "subset feature feature"],
+    subsets: Float[Array, "subset task"],
     l2_weight: Float[Array, ""],
     iterations: int,
     tolerance: float,
 ) -> tuple[Float[Array, "subset feature"], Float[Array, " subset"], Int[Array, " subset"]]:
-    """x of every subset, ‖∇‖ there over ‖∇‖ at 0, and steps taken; preconditioned by `inverse` for all subsets alike.
+    """x of every subset, ‖∇‖ there over ‖∇‖ at 0, and steps taken; preconditioned by `inverse`.
 
-    Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or `iterations` steps are taken.
+    `subsets` holds 1 for members, else 0. Until every ‖∇‖ is at most tolerance × ‖∇‖ at 0, or after `iterations` steps.
     """
     dimension = samples.features.shape[-1]
     flat = lambda leaf: leaf.reshape(-1)  # noqa: E731
@@ -129,7 +142,7 @@ def solve_logistic(
     gradient = _gradient(problem, share, x, scores)
     reference = jnp.maximum(jnp.linalg.norm(gradient, axis=-1), 1e-30)
     count = jnp.zeros(len(subsets), jnp.int32)
-    start = _State(x, scores, gradient, -gradient @ inverse, jnp.ones(len(subsets)), count)
+    start = _State(x, scores, gradient, -_apply(inverse, gradient), jnp.ones(len(subsets)), count)
     final = jax.lax.while_loop(
         lambda state: jnp.any(state.norm > tolerance) & (jnp.max(state.iterations) < iterations),
         lambda state: _step(problem, share, inverse, reference, tolerance, state),

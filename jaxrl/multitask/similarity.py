@@ -1,4 +1,4 @@
-"""Other affinities of tasks behind the seam of the estimated one: gradient cosine, lookahead loss, chance."""
+"""Affinities of tasks behind one seam: estimated, gradient cosine, lookahead loss, bias and variance, chance."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxrl.errors import require_name
 from jaxrl.multitask.affinity import estimated_affinity
+from jaxrl.multitask.variance import variance_affinity
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -31,6 +32,8 @@ class Evidence(NamedTuple):
         gradients: mean loss gradient of every task, projected or whole, for `cosine`.
         losses: L_j(θ), positive, and
         lookahead: L_j(θ − η∇L_i(θ)) by [i, j], for `lookahead`; see `lookahead_losses`.
+        features: of samples that all tasks share, and
+        targets: every task's on them, for `variance`.
         num_tasks: for `random`; static.
     """
 
@@ -39,6 +42,8 @@ class Evidence(NamedTuple):
     gradients: Float[Array, "task feature"] | None = None
     losses: Float[Array, " task"] | None = None
     lookahead: Float[Array, "task task"] | None = None
+    features: Float[Array, "sample feature"] | None = None
+    targets: Float[Array, "sample task"] | None = None
     num_tasks: int | None = None
 
 
@@ -105,11 +110,16 @@ def _random(key: PRNGKeyArray, evidence: Evidence) -> Array:
     return random_affinity(key, evidence.num_tasks)
 
 
+def _variance(key: PRNGKeyArray, evidence: Evidence) -> Array:
+    return variance_affinity(evidence.features, evidence.targets)
+
+
 _METHODS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
     "estimated": (_estimated, ("performance", "subsets")),
     "cosine": (_cosine, ("gradients",)),
     "lookahead": (_lookahead, ("losses", "lookahead")),
     "random": (_random, ("num_tasks",)),
+    "variance": (_variance, ("features", "targets")),
 }
 AFFINITIES = tuple(_METHODS)
 
@@ -118,7 +128,7 @@ def make_affinity(name: str = "estimated", **settings: bool) -> Callable[[PRNGKe
     """Builds `(key, evidence) -> affinity [task, task]`; only `random` uses the key.
 
     Args:
-        name: estimated, cosine, lookahead or random.
+        name: estimated, cosine, lookahead, variance or random.
         settings: of `estimated_affinity`, for `estimated` alone.
 
     Raises:
