@@ -1,15 +1,15 @@
 """Training on groups of tasks, all groups in one program."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxrl.rollouts import RunState
 from jaxrl.training import Result, Trainer
-from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["FineTuned", "fine_tune", "group_masks", "own_returns"]
 
@@ -28,7 +28,7 @@ class FineTuned(NamedTuple):
     success: Float[Array, " task"]
 
 
-def group_masks(labels: Int[Array, " task"] | Sequence[int]) -> Bool[Array, "group task"]:
+def group_masks(labels: ArrayLike) -> Bool[Array, "group task"]:
     """Which tasks each group holds; groups need not be of one size."""
     labels = np.asarray(labels)
     return jnp.asarray(labels[None] == np.unique(labels)[:, None])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxrl import statistics
 from jaxrl._figure import GREY, add_legend, new_figure, series_style, style_axes
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["affinity_map", "dendrogram", "task_bars"]
 
 
-def _order(labels: Sequence[int] | None, size: int) -> np.ndarray:
+def _order(labels: ArrayLike | None, size: int) -> np.ndarray:
     return np.arange(size) if labels is None else np.argsort(np.asarray(labels), kind="stable")
 
 
 def affinity_map(
-    affinity: np.ndarray, names: Sequence[str], labels: Sequence[int] | None = None, title: str | None = None
+    affinity: np.ndarray, names: Sequence[str], labels: ArrayLike | None = None, title: str | None = None
 ) -> "matplotlib.figure.Figure":
     """Affinities of all pairs of tasks; with `labels`, tasks of a group side by side and each group framed.
 
