@@ -117,10 +117,9 @@ def make_estimator(config: EstimatorConfig = EstimatorConfig()) -> Estimator:
     `ridge` takes `TaskSamples` or a `Quadratic` (such as that of squared errors), and solves
     (Σ_{i∈S} H_i / N_S + λI) x = Σ_{i∈S} b_i / N_S: the curvatures are summed once per task, a subset costs d³/3.
 
-    `logistic` is solved by L-BFGS on each subset's own samples, one subset after another: on a CPU several times as
-    quick as all subsets in one vmap, where every line search lasts as long as the longest, and as preconditioned
-    conjugate gradients that share the products with all samples (results/benchmarks/subset_estimation.json). State
-    `largest_subset`, or every regression reads the samples of all tasks.
+    `logistic` is solved by L-BFGS on each subset's own samples, one subset after another: on a CPU many times as quick
+    as all subsets in one vmap, where every line search lasts as long as the longest
+    (results/benchmarks/subset_estimation.json). State `largest_subset`, or every regression reads all tasks' samples.
 
     Raises:
         UnknownNameError: by `EstimatorConfig`, for an unknown estimator.
