@@ -54,17 +54,17 @@ def objective(samples, mask, members, l2_weight, x):
 SUBSETS = jnp.asarray([[1, 1, 0, 0, 0], [0, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 1, 0, 0, 0]], bool)
 
 
-@pytest.mark.parametrize("l2_weight", [0.1, 1e-3])
-def test_logistic_solutions_minimise_the_loss(l2_weight):
+@pytest.mark.parametrize(("l2_weight", "at_once"), [(0.1, 1), (1e-3, 3)])
+def test_logistic_solutions_minimise_the_loss(l2_weight, at_once):
     samples, mask = ragged()
-    estimate = jax.jit(make_estimator(EstimatorConfig(tolerance=1e-5, subsets_at_once=3)))
+    estimate = jax.jit(make_estimator(EstimatorConfig(tolerance=3e-5, subsets_at_once=at_once)))
     found = estimate(samples, SUBSETS, l2_weight)
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), samples)
     for members, x in zip(np.asarray(SUBSETS), np.asarray(found.x)):
         loss = partial(objective, wide, mask, np.flatnonzero(members), l2_weight)
         best = minimize(loss, np.zeros(DIMENSION), method="BFGS", options={"gtol": 1e-7})
-        np.testing.assert_allclose(x, best.x, rtol=2e-3, atol=2e-3)
-    assert np.all(np.asarray(found.gradient_norm) <= 1e-5) and np.all(np.asarray(found.iterations) > 1)
+        np.testing.assert_allclose(x, best.x, rtol=5e-3, atol=5e-3)
+    assert np.all(np.asarray(found.gradient_norm) <= 3e-5) and np.all(np.asarray(found.iterations) > 1)
 
 
 def test_ridge_is_one_newton_step_and_meets_the_logistic_one():
@@ -97,9 +97,12 @@ def test_squared_errors_are_least_squares():
 
 def test_estimators_vmap_and_refuse():
     samples, _ = ragged()
-    estimate = make_estimator(EstimatorConfig(subsets_at_once=2))
+    estimate = make_estimator(EstimatorConfig(largest_subset=2))
     many = jax.jit(jax.vmap(lambda l2: estimate(samples, SUBSETS, l2).x))(jnp.asarray([0.05, 0.5]))
-    np.testing.assert_allclose(many[1], jax.jit(estimate)(samples, SUBSETS, 0.5).x, rtol=1e-2, atol=1e-3)
+    whole = jax.jit(make_estimator())(samples, SUBSETS, 0.5).x
+    small = np.asarray(SUBSETS.sum(axis=1)) <= 2
+    np.testing.assert_allclose(many[1][small], whole[small], rtol=1e-2, atol=1e-3)
+    assert np.all(np.isnan(many[1][~small])) and np.all(np.isfinite(whole))
     with pytest.raises(UnknownNameError, match="logistic"):
         EstimatorConfig(estimator="logistics")
     with pytest.raises(ValueError, match="subsets of 4 tasks, samples of 5"):

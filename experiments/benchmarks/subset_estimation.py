@@ -1,30 +1,31 @@
 """Time and memory of estimating many subsets of tasks: 1,000 subsets, 50 tasks, a policy of 100k parameters.
 
-    python experiments/benchmarks/subset_estimation.py
+    python experiments/benchmarks/subset_estimation.py [part ...]
 
 Stage by stage on made-up trajectories: projected gradients of log π(a|o) in bounded memory, the adapted solutions of
 1,000 random subsets, their affinity and groups. Then how solving scales with tasks n, subsets m and projection
-dimension d, and what was not chosen: L-BFGS for the regressions, forward mode for the projected gradients. Wall-clock
+dimension d, and what was not chosen: all regressions in one vmap, forward mode for the projected gradients. Wall-clock
 seconds, and processor seconds, which other load on the machine disturbs less; compilation apart. Writes
 results/benchmarks/subset_estimation.{json,png}.
 """
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from _protocol import compile_then_run
 from contenders import machine
 
 from jaxrl import plotting
 from jaxrl._figure import new_figure, series_style, style_axes
+from jaxrl.errors import require_name
 from jaxrl.multitask.adaptation import surrogate_performance
 from jaxrl.multitask.affinity import estimated_affinity
-from jaxrl.multitask.clustering import make_clustering
+from jaxrl.multitask.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
 from jaxrl.multitask.gradients import projected_gradients
 from jaxrl.multitask.projection import ProjectionConfig, random_projection
@@ -88,16 +89,26 @@ def made_up(n: int, d: int, samples: int = SAMPLES) -> TaskSamples:
     return task_samples(features, advantage)
 
 
-def solve(estimator: str, samples: TaskSamples, subsets: jax.Array) -> dict[str, float]:
+def solve(
+    estimator: str,
+    samples: TaskSamples,
+    subsets: jax.Array,
+    l2_weight: float = L2_WEIGHT,
+    tolerance: float = 1e-3,
+    at_once: int = 1,
+) -> dict[str, float]:
     """Seconds of one estimator."""
-    run = make_estimator(EstimatorConfig(estimator=estimator))
-    found, seconds = compile_then_run(lambda s, m: run(s, m, L2_WEIGHT), samples, subsets, budget_seconds=1.0)
+    config = EstimatorConfig(
+        estimator=estimator, tolerance=tolerance, largest_subset=int(subsets[0].sum()), subsets_at_once=at_once
+    )
+    run = make_estimator(config)
+    found, seconds = compile_then_run(lambda s, m: run(s, m, l2_weight), samples, subsets, budget_seconds=1.0)
     return {**seconds, "worst_gradient": float(found.gradient_norm.max()), "most_steps": int(found.iterations.max())}
 
 
-def scaling() -> dict[str, list[dict[str, Any]]]:
+def scaling(record: dict[str, Any]) -> None:
     """Seconds along each axis, the others at their base."""
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows = record["scaling"] = {}
     for axis, values in GRID.items():
         rows[axis] = []
         for value in values:
@@ -105,44 +116,6 @@ def scaling() -> dict[str, list[dict[str, Any]]]:
             samples = made_up(at["n"], at["d"])
             subsets = random_subsets(KEY, at["n"], at["m"], min(SUBSET_SIZE, at["n"]))
             rows[axis].append({axis: value, **{e: solve(e, samples, subsets) for e in ("logistic", "ridge")}})
-    return rows
-
-
-def with_lbfgs(vmapped: bool, num: int) -> dict[str, float]:
-    """optax's L-BFGS on the samples of each subset alone, for `num` subsets of 3 of 10 tasks, to the same tolerance."""
-    samples, subsets = made_up(10, DIMENSION), random_subsets(KEY, 10, num, 3)
-    optimiser = optax.lbfgs()
-
-    def one(members: jax.Array) -> jax.Array:
-        chosen = jnp.nonzero(members, size=3)[0]
-        features = samples.features[chosen].reshape(-1, DIMENSION)
-        advantage = samples.advantage[chosen].reshape(-1)
-
-        def loss(x: jax.Array) -> jax.Array:
-            scores = jnp.sign(advantage) * (features @ x)
-            return jnp.mean(jnp.abs(advantage) * jax.nn.softplus(-scores)) + L2_WEIGHT * x @ x / 2
-
-        start = jnp.zeros(DIMENSION)
-        value_and_gradient = optax.value_and_grad_from_state(loss)
-        enough = 1e-3 * jnp.linalg.norm(jax.grad(loss)(start))
-
-        def body(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
-            x, state = carry
-            value, gradient = value_and_gradient(x, state=state)
-            step, state = optimiser.update(gradient, state, x, value=value, grad=gradient, value_fn=loss)
-            return x + step, state
-
-        def going(carry: tuple[jax.Array, Any]) -> jax.Array:
-            count = optax.tree.get(carry[1], "count")
-            unfinished = jnp.linalg.norm(optax.tree.get(carry[1], "grad")) > enough
-            return (count == 0) | (unfinished & (count < 200))
-
-        return jax.lax.while_loop(going, body, (start, optimiser.init(start)))[0]
-
-    run = jax.vmap(one) if vmapped else partial(jax.lax.map, one)
-    _, seconds = compile_then_run(run, subsets, budget_seconds=1.0)
-    ours = solve("logistic", samples, subsets)
-    return {**seconds, "subsets": num, "ours_cpu_seconds": ours["cpu_seconds"]}
 
 
 def forward_mode(num: int, params: Any) -> dict[str, float]:
@@ -161,23 +134,31 @@ def forward_mode(num: int, params: Any) -> dict[str, float]:
     return {**seconds, "samples": num, "reverse_cpu_seconds": reverse["cpu_seconds"]}
 
 
-def study(record: dict[str, Any], params: Any) -> None:
-    """The stages, one after another."""
-    for entries in ("rademacher", "gaussian"):
-        features, record[f"gradients, {entries}"] = gradients(entries, TASKS * SAMPLES, params)
-        print(entries, record[f"gradients, {entries}"], flush=True)
+def all_gradients(record: dict[str, Any]) -> None:
+    """Of all tasks, with both kinds of projection."""
+    for entries in ("gaussian", "rademacher"):
+        record[f"gradients, {entries}"] = gradients(entries, TASKS * SAMPLES, init(KEY))[1]
+
+
+def solutions(record: dict[str, Any]) -> None:
+    """Of all subsets on these gradients, with advantages that are mostly noise; affinity and groups."""
+    features, _ = gradients("rademacher", TASKS * SAMPLES, init(KEY))
     features = features.reshape(TASKS, SAMPLES, DIMENSION)
     truth = jax.random.normal(jax.random.key(3), (TASKS, DIMENSION)) / jnp.linalg.norm(features, axis=-1).mean()
     noise = jax.random.normal(jax.random.key(4), (TASKS, SAMPLES))
     samples = task_samples(features / features.std(), jnp.einsum("tsf,tf->ts", features, truth) + noise)
     subsets = random_subsets(KEY, TASKS, SUBSETS, SUBSET_SIZE)
-    for estimator in ("logistic", "ridge"):
-        record[f"solutions, {estimator}"] = solve(estimator, samples, subsets)
-        print(estimator, record[f"solutions, {estimator}"], flush=True)
-    x = make_estimator(EstimatorConfig(estimator="ridge"))(samples, subsets, L2_WEIGHT).x
+    record["solutions, ridge"] = solve("ridge", samples, subsets)
+    for l2_weight, tolerance in ((0.01, 1e-3), (0.01, 1e-2), (0.1, 1e-2)):
+        name = f"solutions, logistic, l2 {l2_weight:g}, tolerance {tolerance:g}"
+        record[name] = solve("logistic", samples, subsets, l2_weight, tolerance)
+        print(name, record[name], flush=True)
+    x = jax.jit(make_estimator(EstimatorConfig(estimator="ridge")))(samples, subsets, L2_WEIGHT).x
     estimate = lambda s, x: estimated_affinity(surrogate_performance(s, x), subsets)  # noqa: E731
     affinity, record["affinity"] = compile_then_run(estimate, samples, x, budget_seconds=1.0)
-    _, record["groups"] = compile_then_run(make_clustering(), affinity, budget_seconds=1.0)
+    _, record["groups, spectral"] = compile_then_run(
+        make_clustering(ClusteringConfig(clustering="spectral")), affinity, budget_seconds=1.0
+    )
 
 
 def draw(record: dict[str, Any]) -> None:
@@ -196,16 +177,26 @@ def draw(record: dict[str, Any]) -> None:
     plotting.save(figure, RESULTS / "subset_estimation.png")
 
 
+def alternatives(record: dict[str, Any]) -> None:
+    """What was not chosen."""
+    record["forward mode"] = forward_mode(1000, init(KEY))
+    samples, subsets = made_up(10, DIMENSION), random_subsets(KEY, 10, 100, 3)
+    for at_once in (1, 100):
+        record[f"100 regressions, {at_once} at once"] = solve("logistic", samples, subsets, at_once=at_once)
+
+
+PARTS = {"gradients": all_gradients, "solutions": solutions, "scaling": scaling, "alternatives": alternatives}
+
+
 def main() -> None:
-    """Measures, writes."""
-    params = init(KEY)
+    """Measures the parts named on the command line, by default all; writes."""
+    path = RESULTS / "subset_estimation.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     settings = {"tasks": TASKS, "samples": SAMPLES, "subsets": SUBSETS, "subset_size": SUBSET_SIZE, "d": DIMENSION}
-    record: dict[str, Any] = {"machine": machine(), "settings": {**settings, "l2_weight": L2_WEIGHT, "base": BASE}}
-    study(record, params)
-    record["scaling"] = scaling()
-    record["forward mode"] = forward_mode(1000, params)
-    record["L-BFGS, mapped"], record["L-BFGS, vmapped"] = with_lbfgs(False, 100), with_lbfgs(True, 100)
-    (RESULTS / "subset_estimation.json").write_text(json.dumps(record, indent=1) + "\n")
+    record |= {"machine": machine(), "settings": {**settings, "l2_weight": L2_WEIGHT, "base": BASE}}
+    for part in sys.argv[1:] or PARTS:
+        PARTS[require_name("part", part, PARTS)](record)
+        path.write_text(json.dumps(record, indent=1) + "\n")
     draw(record)
     print(json.dumps(record, indent=1))
 

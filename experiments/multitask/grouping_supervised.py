@@ -116,7 +116,7 @@ def make_samples(key: jax.Array, params: Any, data: Data) -> TaskSamples:
 
 def estimate(estimator: str, evaluated: bool, key: jax.Array, params: Any, train_data: Data, test: Data) -> jax.Array:
     """f_i(S) of all subsets."""
-    x = make_estimator(EstimatorConfig(estimator=estimator))(
+    x = make_estimator(EstimatorConfig(estimator=estimator, largest_subset=SIZE))(
         make_samples(key, params, train_data), SUBSETS, L2_WEIGHT
     ).x
     if evaluated:

@@ -18,13 +18,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
-from jaxrl.multitask.logistic import curvature_bound, inverses, solve_logistic
+from jaxrl.multitask.logistic import solve_logistic
 from jaxrl.multitask.samples import Quadratic, TaskSamples, logistic_quadratic
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["Estimator", "EstimatorConfig", "Solutions", "make_estimator"]
 
 Estimator = Callable[..., "Solutions"]
+# Subsets whose systems of d × d numbers exist at a time.
+_SYSTEMS = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +38,16 @@ class EstimatorConfig:
     iterations: int = 200
     """Of the logistic one, at most."""
     tolerance: float = 1e-3
-    """Of the logistic one: it stops where ‖gradient‖ ≤ tolerance × ‖gradient at 0‖ for every subset of a batch."""
-    subsets_at_once: int = 128
-    """Subsets whose systems of d × d numbers exist at a time."""
+    """Of the logistic one: it stops where ‖gradient‖ ≤ tolerance × ‖gradient at 0‖."""
+    largest_subset: int | None = None
+    """Tasks in the largest subset, so that logistic reads no other samples; by default all. NaN for larger ones."""
+    subsets_at_once: int = 1
+    """Subsets that logistic solves side by side: 1 is quickest on CPUs, accelerators want dozens."""
 
     def __post_init__(self) -> None:
         require_name("estimator", self.estimator, ESTIMATORS)
-        for name in ("iterations", "subsets_at_once"):
-            if getattr(self, name) < 1:
+        for name in ("iterations", "subsets_at_once", "largest_subset"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.tolerance >= 0.0:
             raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
@@ -71,7 +75,7 @@ def _systems(quadratic: Quadratic, subsets: Array, l2_weight: Array) -> tuple[Ar
     return curvature + l2_weight * jnp.eye(dimension), share @ quadratic.slope
 
 
-def _ridge(config: EstimatorConfig, samples: TaskSamples | Quadratic, l2_weight: Array) -> Callable[[Array], Solutions]:
+def _ridge(config: EstimatorConfig, samples: TaskSamples | Quadratic, subsets: Array, l2_weight: Array) -> Solutions:
     quadratic = samples if isinstance(samples, Quadratic) else logistic_quadratic(samples)
 
     def one(system: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -80,25 +84,31 @@ def _ridge(config: EstimatorConfig, samples: TaskSamples | Quadratic, l2_weight:
         residual = jnp.linalg.norm(matrix @ x - slope)
         return x, residual / jnp.maximum(jnp.linalg.norm(slope), 1e-30)
 
-    def solve(subsets: Array) -> Solutions:
+    def batch(subsets: Array) -> Solutions:
         # Mapped: as quick as batched on CPUs, where batched LAPACK calls can wait for one another for ever.
         x, norm = jax.lax.map(one, _systems(quadratic, subsets, l2_weight))
         return Solutions(x, norm, jnp.zeros(len(subsets), jnp.int32))
 
-    return solve
+    num = subsets.shape[0]
+    together = -(-num // -(-num // _SYSTEMS))
+    # Padded with subsets of all tasks, so that one program serves all batches.
+    padded = jnp.pad(subsets, ((0, -num % together), (0, 0)), constant_values=True).astype(jnp.float32)
+    solved = jax.lax.map(batch, padded.reshape(-1, together, subsets.shape[1]))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num], solved)
 
 
-def _logistic(config: EstimatorConfig, samples: TaskSamples, l2_weight: Array) -> Callable[[Array], Solutions]:
-    bound = curvature_bound(samples)
+def _logistic(config: EstimatorConfig, samples: TaskSamples | Quadratic, subsets: Array, l2_weight: Array) -> Solutions:
+    if isinstance(samples, Quadratic):
+        raise ValueError("the estimator 'logistic' takes TaskSamples, got a Quadratic: use 'ridge'")
+    size = min(config.largest_subset or subsets.shape[1], subsets.shape[1])
 
-    def solve(subsets: Array) -> Solutions:
-        inverse = inverses(_systems(bound, subsets, l2_weight)[0])
-        return Solutions(*solve_logistic(samples, inverse, subsets, l2_weight, config.iterations, config.tolerance))
+    def one(members: Array) -> Solutions:
+        return Solutions(*solve_logistic(samples, members, l2_weight, size, config.iterations, config.tolerance))
 
-    return solve
+    return jax.lax.map(one, subsets, batch_size=None if config.subsets_at_once == 1 else config.subsets_at_once)
 
 
-ESTIMATORS: dict[str, Callable[..., Callable[[Array], Solutions]]] = {"logistic": _logistic, "ridge": _ridge}
+ESTIMATORS: dict[str, Callable[..., Solutions]] = {"logistic": _logistic, "ridge": _ridge}
 
 
 def make_estimator(config: EstimatorConfig = EstimatorConfig()) -> Estimator:
@@ -107,10 +117,9 @@ def make_estimator(config: EstimatorConfig = EstimatorConfig()) -> Estimator:
     `ridge` takes `TaskSamples` or a `Quadratic` (such as that of squared errors), and solves
     (Σ_{i∈S} H_i / N_S + λI) x = Σ_{i∈S} b_i / N_S: the curvatures are summed once per task, a subset costs d³/3.
 
-    `logistic` is solved by conjugate gradients (see `logistic`), preconditioned for each subset by the inverse of such
-    a system with the upper bound of the curvature: two matrix products a step for all subsets together, in about ten
-    steps. One preconditioner for all subsets took up to ninety steps where subsets are a tenth of the tasks. Beside
-    L-BFGS, mapped or vmapped, see results/benchmarks/subset_estimation.json.
+    `logistic` is solved by L-BFGS on each subset's own samples, one subset after another: on a CPU many times as quick
+    as all subsets in one vmap, where every line search lasts as long as the longest
+    (results/benchmarks/subset_estimation.json). State `largest_subset`, or every regression reads all tasks' samples.
 
     Raises:
         UnknownNameError: by `EstimatorConfig`, for an unknown estimator.
@@ -127,12 +136,4 @@ def _estimate(
 ) -> Solutions:
     if subsets.shape[1] != samples.count.shape[0]:
         raise ValueError(f"subsets of {subsets.shape[1]} tasks, samples of {samples.count.shape[0]}")
-    if config.estimator == "logistic" and isinstance(samples, Quadratic):
-        raise ValueError("the estimator 'logistic' takes TaskSamples, got a Quadratic: use 'ridge'")
-    solve = ESTIMATORS[config.estimator](config, samples, jnp.asarray(l2_weight, jnp.float32))
-    num = subsets.shape[0]
-    at_once = -(-num // -(-num // config.subsets_at_once))
-    # Padded with subsets of all tasks, so that one program serves all batches.
-    padded = jnp.pad(jnp.asarray(subsets), ((0, -num % at_once), (0, 0)), constant_values=True)
-    solved = jax.lax.map(solve, padded.astype(jnp.float32).reshape(-1, at_once, subsets.shape[1]))
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num], solved)
+    return ESTIMATORS[config.estimator](config, samples, jnp.asarray(subsets), jnp.asarray(l2_weight, jnp.float32))
