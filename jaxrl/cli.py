@@ -28,9 +28,9 @@ from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.meta.curriculum import SCORES
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.multitask.clustering import CLUSTERINGS
 from jaxrl.multitask.families import FAMILIES
-from jaxrl.multitask.similarity import AFFINITIES
+from jaxrl.multitask.grouping.clustering import CLUSTERINGS
+from jaxrl.multitask.grouping.similarity import AFFINITIES
 from jaxrl.objectives.preference import PREFERENCE_LOSSES
 from jaxrl.objectives.surrogate import SURROGATES
 from jaxrl.optimisers import OPTIMISERS

@@ -10,10 +10,10 @@ import tyro
 
 from jaxrl.cli_options import pairs, parse, parse_settings, static_options
 from jaxrl.errors import require_name
-from jaxrl.multitask.clustering import ClusteringConfig
 from jaxrl.multitask.comparison import GROUPINGS
-from jaxrl.multitask.estimation import EstimatorConfig
-from jaxrl.multitask.projection import ProjectionConfig
+from jaxrl.multitask.grouping.clustering import ClusteringConfig
+from jaxrl.multitask.grouping.estimation import EstimatorConfig
+from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.study import AffinityConfig
 
 __all__ = ["multitask"]

@@ -7,15 +7,15 @@ import pytest
 from grids import quick_compilation  # noqa: F401
 
 from jaxrl.errors import UnknownNameError
-from jaxrl.multitask.clustering import ClusteringConfig, description_length, make_clustering
-from jaxrl.multitask.partitions import (
+from jaxrl.multitask.grouping.clustering import ClusteringConfig, description_length, make_clustering
+from jaxrl.multitask.grouping.partitions import (
     adjusted_rand_index,
     all_partitions,
     canonical,
     normalised_mutual_information,
     partition_value,
 )
-from jaxrl.multitask.semidefinite import relaxed_partition
+from jaxrl.multitask.grouping.semidefinite import relaxed_partition
 
 METHODS = ("exhaustive", "sdp", "spectral")
 PLANTED = jnp.asarray([0, 1, 2, 0, 1, 2, 0, 1])

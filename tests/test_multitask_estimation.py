@@ -11,7 +11,7 @@ from grids import quick_compilation  # noqa: F401
 from scipy.optimize import minimize
 
 from jaxrl.errors import UnknownNameError
-from jaxrl.multitask.adaptation import (
+from jaxrl.multitask.grouping.adaptation import (
     adapted,
     evaluated_performance,
     first_order_performance,
@@ -19,12 +19,18 @@ from jaxrl.multitask.adaptation import (
     rescaled,
     surrogate_performance,
 )
-from jaxrl.multitask.affinity import estimated_affinity, standardise_tasks
-from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
-from jaxrl.multitask.projection import ProjectionConfig, random_projection
-from jaxrl.multitask.samples import squared_quadratic, task_samples
-from jaxrl.multitask.similarity import AFFINITIES, Evidence, lookahead_losses, make_affinity
-from jaxrl.multitask.subsets import all_subsets, pair_counts, random_subsets, require_coverage, subsets_for_coverage
+from jaxrl.multitask.grouping.affinity import estimated_affinity, standardise_tasks
+from jaxrl.multitask.grouping.estimation import EstimatorConfig, make_estimator
+from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.samples import squared_quadratic, task_samples
+from jaxrl.multitask.grouping.similarity import AFFINITIES, Evidence, lookahead_losses, make_affinity
+from jaxrl.multitask.grouping.subsets import (
+    all_subsets,
+    pair_counts,
+    random_subsets,
+    require_coverage,
+    subsets_for_coverage,
+)
 
 KEY = jax.random.key(0)
 TASKS, SAMPLES, DIMENSION = 5, 23, 7
@@ -57,7 +63,7 @@ SUBSETS = jnp.asarray([[1, 1, 0, 0, 0], [0, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 1,
 @pytest.mark.parametrize(("l2_weight", "at_once"), [(0.1, 1), (1e-3, 3)])
 def test_logistic_solutions_minimise_the_loss(l2_weight, at_once):
     samples, mask = ragged()
-    estimate = jax.jit(make_estimator(EstimatorConfig(tolerance=3e-5, subsets_at_once=at_once)))
+    estimate = jax.jit(make_estimator(EstimatorConfig(solver_tolerance=3e-5, subsets_at_once=at_once)))
     found = estimate(samples, SUBSETS, l2_weight)
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), samples)
     for members, x in zip(np.asarray(SUBSETS), np.asarray(found.x)):
@@ -113,7 +119,7 @@ def test_estimators_vmap_and_refuse():
 
 def test_performance_from_the_surrogate_and_by_evaluation():
     params = {"a": jnp.linspace(-1, 1, 12), "b": jnp.ones((2, 3))}
-    projection = random_projection(params, ProjectionConfig(dimension=DIMENSION, rows_per_chunk=5))
+    projection = random_projection(params, ProjectionConfig(projection_dimension=DIMENSION, projection_rows=5))
     x = jax.random.normal(KEY, (4, DIMENSION))
     scaled = jax.jit(lambda x: rescaled(x, params, projection, KEY, 0.02))(x)
     move = jax.jit(lambda x: adapted(params, projection, KEY, x))

@@ -8,14 +8,17 @@ from grids import pick, quick_compilation  # noqa: F401
 from jax.sharding import Mesh
 
 from jaxrl.errors import UnknownNameError
-from jaxrl.multitask.curvature import first_order_error, hessian_trace
-from jaxrl.multitask.gradients import projected_gradients
-from jaxrl.multitask.projection import ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.curvature import first_order_error, hessian_trace
+from jaxrl.multitask.grouping.gradients import projected_gradients
+from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
 
 KEY = jax.random.key(3)
 PARAMS = {"bias": jnp.linspace(-1.0, 1.0, 7), "weight": jnp.linspace(0.5, 2.0, 30).reshape(5, 6)}
 # 37 parameters in chunks of 8: the last chunk is part padding.
-CONFIGS = [ProjectionConfig(dimension=11, entries=entries, rows_per_chunk=8) for entries in ("gaussian", "rademacher")]
+CONFIGS = [
+    ProjectionConfig(projection_dimension=11, projection_entries=entries, projection_rows=8)
+    for entries in ("gaussian", "rademacher")
+]
 
 
 def flatten(tree):
@@ -32,7 +35,7 @@ def scalar(params, sample):
     return jnp.sum(jnp.tanh(sample @ params["weight"]) * params["weight"][0]) + jnp.sum(params["bias"] ** 2) * sample[0]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.entries)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.projection_entries)
 def test_projection_lift_and_gram_are_one_matrix(config):
     projection = random_projection(PARAMS, config)
     matrix = whole(projection)
@@ -45,7 +48,9 @@ def test_projection_lift_and_gram_are_one_matrix(config):
 
 @pytest.mark.parametrize("entries", ["gaussian", "rademacher"])
 def test_entries_have_variance_one_over_d(entries):
-    wide = random_projection(jnp.zeros(3000), ProjectionConfig(dimension=40, entries=entries, rows_per_chunk=128))
+    wide = random_projection(
+        jnp.zeros(3000), ProjectionConfig(projection_dimension=40, projection_entries=entries, projection_rows=128)
+    )
     matrix = whole(wide)
     error = 5 / np.sqrt(matrix.size)
     assert abs(matrix.mean() * 40**0.5) < error and abs(matrix.var() * 40 - 1) < 2 * error
@@ -80,9 +85,9 @@ def test_devices_share_the_rows():
 
 def test_clear_errors():
     with pytest.raises(UnknownNameError, match="Did you mean 'gaussian'"):
-        ProjectionConfig(entries="gausian")
+        ProjectionConfig(projection_entries="gausian")
     with pytest.raises(ValueError, match="dimension must be at least 1, got 0"):
-        ProjectionConfig(dimension=0)
+        ProjectionConfig(projection_dimension=0)
     with pytest.raises(ValueError, match="floats, got int32"):
         random_projection({"count": jnp.arange(3)})
     with pytest.raises(ValueError, match="11 features, got shape"):

@@ -14,7 +14,7 @@ from jaxrl.multitask.comparison import compare_groupings
 from jaxrl.multitask.experience import gather, log_probability, policy_parameters, policy_samples, with_policy
 from jaxrl.multitask.families import family
 from jaxrl.multitask.fine_tuning import fine_tune, group_masks, own_returns
-from jaxrl.multitask.projection import ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
 from jaxrl.multitask.study import group_study
 from tests.grids import quick_compilation  # noqa: F401
 
@@ -28,7 +28,7 @@ AGENT = {
     "num_evaluations": 1,
     "evaluation_episodes": 4,
 }
-SETTINGS = {"dimension": 64, "num_subsets": 60}
+SETTINGS = {"projection_dimension": 64, "num_subsets": 60}
 
 
 def trainer(**settings):
@@ -58,7 +58,7 @@ def test_features_are_projected_gradients_of_log_probabilities(trained):
     assert not any(name.startswith("critic") for name in policy)
     experience = gather(built, jax.random.key(1), state.agent, built.hyperparameters)
     few = jax.tree.map(lambda leaf: leaf[:, :5], experience)
-    projection, key = random_projection(policy, ProjectionConfig(dimension=7)), jax.random.key(2)
+    projection, key = random_projection(policy, ProjectionConfig(projection_dimension=7)), jax.random.key(2)
     samples = policy_samples(built, state.agent, few, projection, key)
     taken = (few.observation[2, 3], few.raw_action[2, 3])
     gradient = jax.grad(lambda policy: log_probability(parts, state.agent.params, policy, taken))(policy)
@@ -132,7 +132,7 @@ def test_stages_on_a_run_directory(tmp_path, capsys):
     assert cli.main([*train, *options, *tasks, "--num-evaluations", "1"]) == 0
     assert cli.main(["multitask", "group", str(run)]) == 2
     assert "jaxrl multitask affinity" in capsys.readouterr().err
-    assert cli.main(["multitask", "affinity", str(run), "--dimension", "32", "--subset-size", "2"]) == 0
+    assert cli.main(["multitask", "affinity", str(run), "--projection-dimension", "32", "--subset-size", "2"]) == 0
     assert cli.main(["multitask", "group", str(run), "--num-groups", "2"]) == 0
     assert cli.main(["multitask", "finetune", str(run), "--total-steps", "4096"]) == 0
     groups = pandas.read_csv(run / "grouping" / "groups.csv")

@@ -23,14 +23,14 @@ from contenders import machine
 from jaxrl import plotting
 from jaxrl._figure import new_figure, series_style, style_axes
 from jaxrl.errors import require_name
-from jaxrl.multitask.adaptation import surrogate_performance
-from jaxrl.multitask.affinity import estimated_affinity
-from jaxrl.multitask.clustering import ClusteringConfig, make_clustering
-from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
-from jaxrl.multitask.gradients import projected_gradients
-from jaxrl.multitask.projection import ProjectionConfig, random_projection
-from jaxrl.multitask.samples import TaskSamples, task_samples
-from jaxrl.multitask.subsets import random_subsets
+from jaxrl.multitask.grouping.adaptation import surrogate_performance
+from jaxrl.multitask.grouping.affinity import estimated_affinity
+from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
+from jaxrl.multitask.grouping.estimation import EstimatorConfig, make_estimator
+from jaxrl.multitask.grouping.gradients import projected_gradients
+from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
+from jaxrl.multitask.grouping.subsets import random_subsets
 
 RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 SIZES = (39, 256, 256, 96, 8)
@@ -65,7 +65,7 @@ def trajectories(num: int) -> tuple[jax.Array, jax.Array]:
 
 def gradients(entries: str, num: int, params: Any) -> tuple[jax.Array, dict[str, float]]:
     """Projected gradients of `num` samples, their seconds and the memory the program asks for."""
-    config = ProjectionConfig(dimension=DIMENSION, entries=entries)
+    config = ProjectionConfig(projection_dimension=DIMENSION, projection_entries=entries)
     projection = random_projection(params, config)
     run = lambda samples: projected_gradients(log_probability, params, samples, projection, KEY, 200).features  # noqa: E731
     samples = trajectories(num)
@@ -99,7 +99,7 @@ def solve(
 ) -> dict[str, float]:
     """Seconds of one estimator."""
     config = EstimatorConfig(
-        estimator=estimator, tolerance=tolerance, largest_subset=int(subsets[0].sum()), subsets_at_once=at_once
+        estimator=estimator, solver_tolerance=tolerance, largest_subset=int(subsets[0].sum()), subsets_at_once=at_once
     )
     run = make_estimator(config)
     found, seconds = compile_then_run(lambda s, m: run(s, m, l2_weight), samples, subsets, budget_seconds=1.0)
@@ -120,7 +120,9 @@ def scaling(record: dict[str, Any]) -> None:
 
 def forward_mode(num: int, params: Any) -> dict[str, float]:
     """The same projected gradients as directional derivatives along the columns of P, sixteen at a time."""
-    projection = random_projection(params, ProjectionConfig(dimension=DIMENSION, entries="rademacher"))
+    projection = random_projection(
+        params, ProjectionConfig(projection_dimension=DIMENSION, projection_entries="rademacher")
+    )
 
     def block(samples: Any, first: jax.Array) -> jax.Array:
         columns = jax.nn.one_hot(first + jnp.arange(16), DIMENSION)

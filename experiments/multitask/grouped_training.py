@@ -25,9 +25,17 @@ RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = tuple(range(5))
 AGENT: dict[str, Any] = {"num_envs": 32, "num_steps": 64, "learning_rate": 1e-3, "num_evaluations": 1}
 CASES: dict[str, dict[str, Any]] = {
-    "point-mass": {"options": {"spread": 0.8}, "steps": 200_000, "study": {"dimension": 200}},
-    "cart-pole": {"options": {"num_held_out": 0}, "steps": 300_000, "study": {"dimension": 200, "num_groups": 3}},
-    "pendulum": {"options": {"num_held_out": 0}, "steps": 600_000, "study": {"dimension": 200, "num_groups": 3}},
+    "point-mass": {"options": {"spread": 0.8}, "steps": 200_000, "study": {"projection_dimension": 200}},
+    "cart-pole": {
+        "options": {"num_held_out": 0},
+        "steps": 300_000,
+        "study": {"projection_dimension": 200, "num_groups": 3},
+    },
+    "pendulum": {
+        "options": {"num_held_out": 0},
+        "steps": 600_000,
+        "study": {"projection_dimension": 200, "num_groups": 3},
+    },
 }
 
 

@@ -25,17 +25,17 @@ from scipy.stats import spearmanr
 from jaxrl import plotting
 from jaxrl._figure import new_figure, series_style, style_axes
 from jaxrl.errors import require_name
-from jaxrl.multitask.adaptation import adapted, evaluated_performance, linearised_performance
-from jaxrl.multitask.affinity import estimated_affinity
-from jaxrl.multitask.clustering import ClusteringConfig, make_clustering
-from jaxrl.multitask.curvature import first_order_error, hessian_trace
-from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
-from jaxrl.multitask.gradients import projected_gradients
-from jaxrl.multitask.partitions import adjusted_rand_index, normalised_mutual_information
-from jaxrl.multitask.projection import ProjectionConfig, random_projection
-from jaxrl.multitask.samples import TaskSamples, task_samples
-from jaxrl.multitask.similarity import Evidence, lookahead_losses, make_affinity
-from jaxrl.multitask.subsets import all_subsets
+from jaxrl.multitask.grouping.adaptation import adapted, evaluated_performance, linearised_performance
+from jaxrl.multitask.grouping.affinity import estimated_affinity
+from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
+from jaxrl.multitask.grouping.curvature import first_order_error, hessian_trace
+from jaxrl.multitask.grouping.estimation import EstimatorConfig, make_estimator
+from jaxrl.multitask.grouping.gradients import projected_gradients
+from jaxrl.multitask.grouping.partitions import adjusted_rand_index, normalised_mutual_information
+from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
+from jaxrl.multitask.grouping.similarity import Evidence, lookahead_losses, make_affinity
+from jaxrl.multitask.grouping.subsets import all_subsets
 from jaxrl.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
@@ -103,7 +103,9 @@ def train(params: Any, data: Data, members: jax.Array, steps: int, loss: Any = l
     return jax.lax.scan(body, (params, optimiser.init(params)), None, steps)[0][0]
 
 
-PROJECTION = random_projection(jax.eval_shape(init, jax.random.key(0)), ProjectionConfig(dimension=DIMENSION))
+PROJECTION = random_projection(
+    jax.eval_shape(init, jax.random.key(0)), ProjectionConfig(projection_dimension=DIMENSION)
+)
 
 
 def make_samples(key: jax.Array, params: Any, data: Data) -> TaskSamples:

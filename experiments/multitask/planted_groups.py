@@ -22,7 +22,7 @@ import numpy as np
 import jaxrl
 from jaxrl.multitask import merge
 from jaxrl.multitask.families import family
-from jaxrl.multitask.partitions import adjusted_rand_index, normalised_mutual_information
+from jaxrl.multitask.grouping.partitions import adjusted_rand_index, normalised_mutual_information
 from jaxrl.multitask.pictures import affinity_map
 from jaxrl.multitask.study import GroupStudy, group_study
 from jaxrl.plotting import save
@@ -37,7 +37,7 @@ AGENT: dict[str, Any] = {
     "num_evaluations": 1,
     "observe_task": False,
 }
-SETTINGS: dict[str, Any] = {"dimension": 200}
+SETTINGS: dict[str, Any] = {"projection_dimension": 200}
 FAMILIES = {
     "three groups of four": {"num_groups": 3, "group_size": 4},
     "five groups of two": {"num_groups": 5, "group_size": 2},

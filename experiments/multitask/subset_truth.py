@@ -22,13 +22,13 @@ from scipy.stats import spearmanr
 
 import jaxrl
 from jaxrl.multitask import merge
-from jaxrl.multitask.affinity import estimated_affinity
-from jaxrl.multitask.curvature import first_order_error
 from jaxrl.multitask.experience import gather, log_probability, parts_of, policy_parameters
 from jaxrl.multitask.families import family
 from jaxrl.multitask.fine_tuning import fine_tune
+from jaxrl.multitask.grouping.affinity import estimated_affinity
+from jaxrl.multitask.grouping.curvature import first_order_error
+from jaxrl.multitask.grouping.subsets import all_subsets
 from jaxrl.multitask.study import group_study
-from jaxrl.multitask.subsets import all_subsets
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 5
@@ -74,7 +74,7 @@ def measure(name: str) -> dict[str, Any]:
         "cosine": {"affinity": "cosine"},
     }
     studies = {
-        choice: jax.jit(group_study(trainer, dimension=200, num_subsets=60, **given).estimate)
+        choice: jax.jit(group_study(trainer, projection_dimension=200, num_subsets=60, **given).estimate)
         for choice, given in choices.items()
     }
     run, record = jax.jit(trainer.run), {"tasks": environment.spec.num_tasks, "subsets": len(subsets), "seeds": []}

@@ -100,8 +100,8 @@ def _others(
     """Labels of the other groupings, with as many groups."""
     from dataclasses import replace
 
-    from jaxrl.multitask.clustering import make_clustering
-    from jaxrl.multitask.similarity import cosine_affinity
+    from jaxrl.multitask.grouping.clustering import make_clustering
+    from jaxrl.multitask.grouping.similarity import cosine_affinity
 
     count, size = int(estimated.max()) + 1, len(estimated)
     labels = {"all": np.zeros(size, int), "each": np.arange(size)}

@@ -18,9 +18,9 @@ from jaxrl import plotting
 from jaxrl.configuration import read_configuration, write_atomically
 from jaxrl.experiment import build
 from jaxrl.multitask import pictures
-from jaxrl.multitask.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.comparison import Comparison
 from jaxrl.multitask.fine_tuning import fine_tune, group_masks, on_subset, own_returns
+from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.study import group_study
 from jaxrl.report import write_table
 from jaxrl.saved import load, save_run

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxrl.agents.acting import see
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.on_policy_update import prepare
-from jaxrl.multitask.gradients import projected_gradients
-from jaxrl.multitask.projection import Projection
-from jaxrl.multitask.samples import TaskSamples, task_samples
+from jaxrl.multitask.grouping.gradients import projected_gradients
+from jaxrl.multitask.grouping.projection import Projection
+from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 

@@ -1,7 +1,7 @@
 """PolicyGradEx (arXiv 2511.12779) stage by stage: train on all tasks, estimate, group, train the groups."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jaxrl.agents.on_policy_parts import OnPolicyState
 from jaxrl.errors import require_name
 from jaxrl.multitask import adaptation
-from jaxrl.multitask.clustering import Clustering, ClusteringConfig, make_clustering
-from jaxrl.multitask.estimation import EstimatorConfig, make_estimator
 from jaxrl.multitask.experience import gather, parts_of, policy_parameters, policy_samples, with_policy
-from jaxrl.multitask.projection import Projection, ProjectionConfig, random_projection
-from jaxrl.multitask.samples import TaskSamples
-from jaxrl.multitask.similarity import Evidence, make_affinity
-from jaxrl.multitask.subsets import random_subsets, subsets_for_coverage
+from jaxrl.multitask.grouping.clustering import Clustering, ClusteringConfig, make_clustering
+from jaxrl.multitask.grouping.estimation import EstimatorConfig, make_estimator
+from jaxrl.multitask.grouping.projection import Projection, ProjectionConfig, random_projection
+from jaxrl.multitask.grouping.samples import TaskSamples
+from jaxrl.multitask.grouping.similarity import Evidence, make_affinity
+from jaxrl.multitask.grouping.subsets import random_subsets, subsets_for_coverage
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -122,6 +122,7 @@ def group_study(trainer: Trainer, **settings: Any) -> GroupStudy:
         kind(**{field.name: settings[field.name] for field in fields(kind) if field.name in settings})
         for kind in classes
     )
+    estimator = replace(estimator, largest_subset=estimator.largest_subset or config.subset_size)
     num_tasks = trainer.environment.spec.num_tasks
     if not 2 <= config.subset_size <= num_tasks:
         raise ValueError(f"subset_size must lie between 2 and the {num_tasks} tasks, got {config.subset_size}")

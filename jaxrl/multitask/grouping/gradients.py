@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxrl.multitask.projection import Projection
+from jaxrl.multitask.grouping.projection import Projection
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["ProjectedGradients", "projected_gradients"]

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
-from jaxrl.multitask.partitions import LARGEST, all_partitions, canonical, partition_value
-from jaxrl.multitask.rounding import improve, nearest_means
-from jaxrl.multitask.semidefinite import relaxed_partition
+from jaxrl.multitask.grouping.partitions import LARGEST, all_partitions, canonical, partition_value
+from jaxrl.multitask.grouping.rounding import improve, nearest_means
+from jaxrl.multitask.grouping.semidefinite import relaxed_partition
 from jaxrl.types import Array, Float, Int
 
 __all__ = ["CLUSTERINGS", "Clustering", "ClusteringConfig", "description_length", "make_clustering"]
@@ -31,14 +31,14 @@ class ClusteringConfig:
     """λ of the paper's ⟨U, X⟩ − λ tr X, in units of U, for sdp: k is then the rounded trace of the solution."""
     improve: bool = True
     """Whether sdp and spectral groups are improved by moving single tasks while that raises the objective."""
-    iterations: int = 2000
+    relaxation_iterations: int = 2000
     """Of the semidefinite programme, at most."""
 
     def __post_init__(self) -> None:
         require_name("clustering", self.clustering, ("exhaustive", "sdp", "spectral"))
         if self.trace_penalty is not None and (self.clustering != "sdp" or self.num_groups is not None):
             raise ValueError("trace_penalty chooses k in the clustering 'sdp': leave num_groups out, or leave it out")
-        for name in ("num_groups", "max_groups", "iterations"):
+        for name in ("num_groups", "max_groups", "relaxation_iterations"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -138,7 +138,7 @@ def _considered(config: ClusteringConfig, affinity: Array) -> Int[Array, " candi
     if config.num_groups is not None:
         return jnp.asarray([config.num_groups], jnp.int32)
     if config.trace_penalty is not None:
-        relaxed = relaxed_partition(affinity, None, config.trace_penalty, config.iterations).x
+        relaxed = relaxed_partition(affinity, None, config.trace_penalty, config.relaxation_iterations).x
         return jnp.clip(jnp.round(jnp.trace(relaxed)), 1, affinity.shape[0]).astype(jnp.int32)[None]
     return jnp.arange(1, max(min(config.max_groups, affinity.shape[0] - 1), 1) + 1, dtype=jnp.int32)
 
@@ -150,7 +150,7 @@ def _rounded(config: ClusteringConfig, affinity: Array, points: Array, count: Ar
 
 def _sdp(config: ClusteringConfig, affinity: Array, groups: Array, largest: int) -> Int[Array, "candidate task"]:
     def one(count: Array) -> Array:
-        relaxed = relaxed_partition(affinity, count, iterations=config.iterations)
+        relaxed = relaxed_partition(affinity, count, iterations=config.relaxation_iterations)
         return _rounded(config, affinity, relaxed.x, count, largest)
 
     return jax.lax.map(one, groups)

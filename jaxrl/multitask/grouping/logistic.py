@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl.multitask.samples import TaskSamples
+from jaxrl.multitask.grouping.samples import TaskSamples
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["solve_logistic"]

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrl.multitask.partitions import memberships
+from jaxrl.multitask.grouping.partitions import memberships
 from jaxrl.types import Array, Float, Int
 
 __all__ = ["improve", "nearest_means"]

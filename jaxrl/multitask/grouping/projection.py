@@ -21,16 +21,16 @@ __all__ = ["Projection", "ProjectionConfig", "random_projection"]
 class ProjectionConfig:
     """Static settings. With the key they fix P: another chunk size draws another P."""
 
-    dimension: int = 400
+    projection_dimension: int = 400
     """d, columns of P."""
-    entries: str = "gaussian"
+    projection_entries: str = "gaussian"
     """gaussian (normal with variance 1/d) or rademacher (a fair choice of ±1/√d; 32 entries per random word)."""
-    rows_per_chunk: int = 2048
+    projection_rows: int = 2048
     """Rows of P that exist at a time."""
 
     def __post_init__(self) -> None:
-        require_name("entries of a projection", self.entries, ENTRIES)
-        for name in ("dimension", "rows_per_chunk"):
+        require_name("entries of a projection", self.projection_entries, ENTRIES)
+        for name in ("projection_dimension", "projection_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -115,13 +115,13 @@ def random_projection(
     if mesh is not None and len(mesh.axis_names) != 1:
         raise ValueError(f"the mesh of a projection has one axis, got {mesh.axis_names}")
     devices = 1 if mesh is None else mesh.size
-    chunks = -(-sum(shape.sizes) // (config.rows_per_chunk * devices)) * devices
+    chunks = -(-sum(shape.sizes) // (config.projection_rows * devices)) * devices
     parts = (shape, config, chunks, mesh)
     return Projection(
         partial(_project, *parts),
         partial(_lift, *parts),
         partial(_gram, *parts),
-        config.dimension,
+        config.projection_dimension,
         sum(shape.sizes),
     )
 
@@ -130,8 +130,8 @@ def _chunk(
     config: ProjectionConfig, num_parameters: int, key: PRNGKeyArray, index: Int[Array, ""]
 ) -> Float[Array, "row feature"]:
     """The rows of P in one chunk; those beyond the parameters are zero."""
-    rows = config.rows_per_chunk
-    drawn = ENTRIES[config.entries](jax.random.fold_in(key, index), rows, config.dimension)
+    rows = config.projection_rows
+    drawn = ENTRIES[config.projection_entries](jax.random.fold_in(key, index), rows, config.projection_dimension)
     return jnp.where((index * rows + jnp.arange(rows) < num_parameters)[:, None], drawn, 0.0)
 
 
@@ -157,14 +157,14 @@ def _project(
     num_parameters = sum(shape.sizes)
     if flat.shape != (num_parameters,):
         raise ValueError(f"this projection takes {num_parameters} parameters, got {flat.size}")
-    blocks = jnp.pad(flat, (0, chunks * config.rows_per_chunk - num_parameters)).reshape(chunks, -1)
+    blocks = jnp.pad(flat, (0, chunks * config.projection_rows - num_parameters)).reshape(chunks, -1)
 
     def body(total: Array, entry: tuple[Array, Array], key: PRNGKeyArray) -> tuple[Array, None]:
         index, block = entry
         return total + block @ _chunk(config, num_parameters, key, index), None
 
     def add(key: PRNGKeyArray, indices: Array, blocks: Array) -> Array:
-        return jax.lax.scan(partial(body, key=key), jnp.zeros(config.dimension), (indices, blocks))[0]
+        return jax.lax.scan(partial(body, key=key), jnp.zeros(config.projection_dimension), (indices, blocks))[0]
 
     return _over_devices(add, mesh, (False, True, True), summed=True)(key, jnp.arange(chunks), blocks)
 
@@ -172,8 +172,10 @@ def _project(
 def _lift(
     shape: _Shape, config: ProjectionConfig, chunks: int, mesh: Mesh | None, key: PRNGKeyArray, x: Array
 ) -> PyTree:
-    if x.shape != (config.dimension,):
-        raise ValueError(f"this projection lifts vectors of {config.dimension} features, got shape {x.shape}")
+    if x.shape != (config.projection_dimension,):
+        raise ValueError(
+            f"this projection lifts vectors of {config.projection_dimension} features, got shape {x.shape}"
+        )
     num_parameters = sum(shape.sizes)
 
     def rows(key: PRNGKeyArray, indices: Array, x: Array) -> Array:
@@ -193,6 +195,6 @@ def _gram(
         return total + rows.T @ rows, None
 
     def add(key: PRNGKeyArray, indices: Array) -> Array:
-        return jax.lax.scan(partial(body, key=key), jnp.zeros((config.dimension,) * 2), indices)[0]
+        return jax.lax.scan(partial(body, key=key), jnp.zeros((config.projection_dimension,) * 2), indices)[0]
 
     return _over_devices(add, mesh, (False, True), summed=True)(key, jnp.arange(chunks))

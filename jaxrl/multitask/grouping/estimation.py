@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
-from jaxrl.multitask.logistic import solve_logistic
-from jaxrl.multitask.samples import Quadratic, TaskSamples, logistic_quadratic
+from jaxrl.multitask.grouping.logistic import solve_logistic
+from jaxrl.multitask.grouping.samples import Quadratic, TaskSamples, logistic_quadratic
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["Estimator", "EstimatorConfig", "Solutions", "make_estimator"]
@@ -35,9 +35,9 @@ class EstimatorConfig:
 
     estimator: str = "logistic"
     """logistic (weighted logistic regression) or ridge (its closed second-order form)."""
-    iterations: int = 200
+    solver_iterations: int = 200
     """Of the logistic one, at most."""
-    tolerance: float = 1e-3
+    solver_tolerance: float = 1e-3
     """Of the logistic one: it stops where ‖gradient‖ ≤ tolerance × ‖gradient at 0‖."""
     largest_subset: int | None = None
     """Tasks in the largest subset, so that logistic reads no other samples; by default all. NaN for larger ones."""
@@ -46,11 +46,11 @@ class EstimatorConfig:
 
     def __post_init__(self) -> None:
         require_name("estimator", self.estimator, ESTIMATORS)
-        for name in ("iterations", "subsets_at_once", "largest_subset"):
+        for name in ("solver_iterations", "subsets_at_once", "largest_subset"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.tolerance >= 0.0:
-            raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
+        if not self.solver_tolerance >= 0.0:
+            raise ValueError(f"solver_tolerance must not be negative, got {self.solver_tolerance}")
 
 
 class Solutions(NamedTuple):
@@ -103,7 +103,9 @@ def _logistic(config: EstimatorConfig, samples: TaskSamples | Quadratic, subsets
     size = min(config.largest_subset or subsets.shape[1], subsets.shape[1])
 
     def one(members: Array) -> Solutions:
-        return Solutions(*solve_logistic(samples, members, l2_weight, size, config.iterations, config.tolerance))
+        return Solutions(
+            *solve_logistic(samples, members, l2_weight, size, config.solver_iterations, config.solver_tolerance)
+        )
 
     return jax.lax.map(one, subsets, batch_size=None if config.subsets_at_once == 1 else config.subsets_at_once)
 

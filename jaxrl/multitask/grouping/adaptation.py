@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl.multitask.projection import Projection
-from jaxrl.multitask.samples import TaskSamples
+from jaxrl.multitask.grouping.projection import Projection
+from jaxrl.multitask.grouping.samples import TaskSamples
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = [

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
-from jaxrl.multitask.affinity import estimated_affinity
-from jaxrl.multitask.variance import variance_affinity
+from jaxrl.multitask.grouping.affinity import estimated_affinity
+from jaxrl.multitask.grouping.variance import variance_affinity
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Which tasks belong together, for any `loss(params, task)`: projected gradients, subsets, affinities, partitions."""
