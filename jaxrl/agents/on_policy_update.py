@@ -126,7 +126,7 @@ def descend(
     optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
     minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
 
-    def body(carry: tuple[PyTree, PyTree], inputs: tuple[Array, PyTree]) -> tuple:
+    def body(carry: tuple[PyTree, PyTree], inputs: tuple) -> tuple:
         (params, optimiser_state), (indices, step, key) = carry, inputs
         minibatch, memory = minibatches.take(indices)
         gradient, metrics = combined_gradient(parts, key, params, minibatch, memory, state, hp, progress)
