@@ -1,6 +1,7 @@
 """Many tasks at once: families of tasks as one environment, and which tasks belong together."""
 
 from jaxrl.multitask.family import MergedParams, TaskFamily, make_family, merge, objectives_as_tasks, select
+from jaxrl.multitask.maml import maml
 from jaxrl.multitask.trials import adaptation_curve, trials
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "TaskFamily",
     "adaptation_curve",
     "make_family",
+    "maml",
     "merge",
     "objectives_as_tasks",
     "select",
