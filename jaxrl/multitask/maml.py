@@ -173,12 +173,17 @@ def _init(parts: _Parts, key: PRNGKeyArray, hp: MamlHyperparameters) -> MamlStat
     return MamlState(params, _optimiser(hp).init(params), run_key)
 
 
+def _agent_state(parts: _Parts) -> PyTree:
+    """What losses read besides parameters; the parameters in it are never used."""
+    return parts.adaptation.agent.init(jax.random.key(0), parts.adaptation.agent.hyperparameters)
+
+
 def _explore(
     parts: _Parts, key: PRNGKeyArray, params: PyTree, task: PyTree, hp: MamlHyperparameters, count: int
 ) -> tuple[list[Experience], PyTree, Float[Array, " adaptation"]]:
     """`count` inner steps and the rollout after them: all that was seen, the adapted policy, the returns."""
     own, rates = _of_task(parts, hp, task), _rates(hp, count)
-    plain, state = own._replace(entropy_coefficient=jnp.zeros(())), parts.adaptation.agent.init(key, own)
+    plain, state = own._replace(entropy_coefficient=jnp.zeros(())), _agent_state(parts)
     seen, found = [], []
     for i, step_key in enumerate(jax.random.split(key, count + 1)):
         batch, value = experience(parts.adaptation, step_key, params, own)
@@ -214,7 +219,7 @@ def _descend(
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
     """Outer steps on the same experience."""
     rates = _rates(hp, parts.config.adaptation_steps)
-    agent_state = parts.adaptation.agent.init(state.key, parts.adaptation.agent.hyperparameters)
+    agent_state = _agent_state(parts)
 
     def mean_loss(params: PyTree) -> Float[Array, ""]:
         def one(task: PyTree, seen: list[Experience]) -> Float[Array, ""]:
