@@ -10,12 +10,14 @@ the same rates. Writes results/multitask/adaptation.{json,png}.
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 
 import jaxrl
 from jaxrl.multitask import adaptation_curve, maml, trials
@@ -24,7 +26,7 @@ from jaxrl.multitask.family import MergedParams
 from jaxrl.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
-SEEDS, EPISODES, STEPS = 5, 4, 2_000_000
+SEEDS, EPISODES, STEPS = 5, 4, 1_000_000
 GOALS = {"num_groups": 4, "group_size": 4, "spread": 1.2, "num_held_out": 4, "time_limit": 32}
 # Rates that fine-tuning the multi-task policy is tried with; the best one is reported for it.
 RATES = (0.1, 0.3, 1.0)
@@ -55,6 +57,17 @@ RECURRENT: dict[str, Any] = {
     "num_evaluations": 1,
     "total_steps": STEPS,
 }
+
+
+ALL = ("RL²", "RL², untrained", *METHODS)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to run."""
+
+    methods: tuple[str, ...] = ALL
+    """Methods; curves of others stay."""
 
 
 def keys() -> jax.Array:
@@ -97,34 +110,31 @@ def gradient(settings: dict[str, Any]) -> dict[float, np.ndarray]:
     return {rate: found[:, i] for i, rate in enumerate(RATES)}
 
 
-def main() -> None:
-    """Runs, prints, writes."""
+def learn(name: str) -> tuple[np.ndarray, int, float | None]:
+    """A method's curve in held-out tasks, episodes from one point of it to the next, and the rate of its steps."""
+    if name in ("RL²", "RL², untrained"):
+        return recurrent(trained=name == "RL²"), 1, None
+    found, rate = gradient(METHODS[name]), GRADIENT["inner_learning_rate"]
+    if METHODS[name]["adaptation_steps"] == 0:
+        rate = max(found, key=lambda rate: found[rate][:, -1].mean())
+    return found[rate], GRADIENT["num_envs"], rate
+
+
+def main(arguments: Arguments) -> None:
+    """Runs, prints, and writes after every method."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"goals": GOALS, "steps": STEPS, "seeds": SEEDS, "gradient": GRADIENT}
-    record |= {"recurrent": RECURRENT, "curves": {}}
-
-    def keep(name: str, curve: np.ndarray, episodes: int, rate: float | None, began: float) -> None:
-        record["curves"][name] = {
-            "returns": np.round(curve, 3).tolist(),
-            "episodes_each": episodes,
-            "rate": rate,
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-        print(name, curve.mean(axis=0).round(2), rate, record["curves"][name]["seconds"], flush=True)
-        (RESULTS / "adaptation.json").write_text(json.dumps(record) + "\n")
-
-    began = time.perf_counter()
-    keep("RL², untrained", recurrent(trained=False), 1, None, began)
-    began = time.perf_counter()
-    keep("RL²", recurrent(), 1, None, began)
-    for name, settings in METHODS.items():
+    path = RESULTS / "adaptation.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"curves": {}}
+    record |= {"goals": GOALS, "steps": STEPS, "seeds": SEEDS, "gradient": GRADIENT, "recurrent": RECURRENT}
+    for name in arguments.methods:
         began = time.perf_counter()
-        found = gradient(settings)
-        rate = GRADIENT["inner_learning_rate"]
-        if settings["adaptation_steps"] == 0:
-            rate = max(found, key=lambda rate: found[rate][:, -1].mean())
-        keep(name, found[rate], GRADIENT["num_envs"], rate, began)
-    draw(record)
+        curve, episodes, rate = learn(name)
+        seconds = round(time.perf_counter() - began, 1)
+        found = {"returns": np.round(curve, 3).tolist(), "episodes_each": episodes, "rate": rate, "seconds": seconds}
+        record["curves"][name] = found
+        print(name, curve.mean(axis=0).round(2), rate, seconds, flush=True)
+        path.write_text(json.dumps(record) + "\n")
+        draw(record)
 
 
 def draw(record: dict[str, Any]) -> None:
@@ -133,7 +143,9 @@ def draw(record: dict[str, Any]) -> None:
 
     figure = Figure(figsize=(10.0, 3.0), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    for place, (name, found) in enumerate(record["curves"].items()):
+    names = [name for name in ALL if name in record["curves"]]
+    for place, name in enumerate(names):
+        found = record["curves"][name]
         axes = panels[0] if found["episodes_each"] == 1 else panels[1]
         returns = np.asarray(found["returns"])
         seen = found["episodes_each"] * np.arange(returns.shape[1])
@@ -151,4 +163,4 @@ def draw(record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Arguments, description=__doc__))

@@ -27,15 +27,15 @@ RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 6
 NUM_TASKS = 6
 FAMILIES: dict[str, dict[str, Any]] = {
-    "cart-pole": {"total_steps": 300_000, "learning_rate": 1e-3, "options": {"num_tasks": NUM_TASKS}},
+    "cart-pole": {"total_steps": 50_000, "learning_rate": 1e-3, "options": {"num_tasks": NUM_TASKS}},
     "pendulum": {
-        "total_steps": 400_000,
+        "total_steps": 250_000,
         "learning_rate": 1e-3,
         "gae_lambda": 0.9,
         "discount": 0.95,
         "options": {"num_tasks": NUM_TASKS},
     },
-    "acrobot": {"total_steps": 300_000, "learning_rate": 1e-3, "options": {"num_tasks": NUM_TASKS}},
+    "acrobot": {"total_steps": 100_000, "learning_rate": 1e-3, "options": {"num_tasks": NUM_TASKS}},
 }
 # Returns that score 1: the most there is of cart-pole, what a trained policy for a single task reaches of the others.
 GOOD = {"cart-pole": 500.0, "pendulum": -150.0, "acrobot": -80.0}
@@ -102,20 +102,23 @@ def scores(name: str, found: dict[str, Any]) -> np.ndarray:
     return (np.asarray(found["returns"]) - low) / (GOOD[name] - low)
 
 
+def measures(each: np.ndarray) -> dict[str, np.ndarray]:
+    """`[seed, task]`: the score at the end, and its mean over evaluations, which says how fast it was reached."""
+    return {"final": each[:, -1], "area": each.mean(axis=1)}
+
+
 def summarise(record: dict[str, Any]) -> None:
-    """Interquartile means of final scores with intervals, and how often each method beats the average."""
+    """Interquartile means with intervals, and how often a run of each method beats one of the average."""
     for name, runs in record["runs"].items():
         table = {}
         for method, found in runs.items():
-            final = scores(name, found)[:, -1]
-            low, high = interval(final)
-            table[method] = {
-                "iqm": round(float(interquartile_mean(final)), 3),
-                "interval": [round(low, 3), round(high, 3)],
-            }
-            if method != "average" and "average" in runs:
-                better = probability_of_improvement(final, scores(name, runs["average"])[:, -1])
-                table[method]["better_than_average"] = [round(value, 2) for value in better]
+            table[method] = {}
+            for kind, each in measures(scores(name, found)).items():
+                middle = round(float(interquartile_mean(each)), 3)
+                table[method][kind] = {"iqm": middle, "interval": np.round(interval(each), 3).tolist()}
+                if method != "average" and "average" in runs:
+                    better = probability_of_improvement(each, measures(scores(name, runs["average"]))[kind])
+                    table[method][kind]["better_than_average"] = [round(value, 2) for value in better]
         record["summary"][name] = table
 
 
@@ -146,16 +149,18 @@ def draw(record: dict[str, Any]) -> None:
         for place, (method, found) in enumerate(runs.items()):
             each = scores(name, found)
             row[0].plot(found["steps"], interquartile_mean(np.moveaxis(each, 1, 0)), color=f"C{place}", label=method)
-            low, high = interval(each[:, -1])
-            middle = float(interquartile_mean(each[:, -1]))
-            row[1].errorbar(middle, place, xerr=[[middle - low], [high - middle]], fmt="o", color=f"C{place}")
+            for offset, (kind, measure) in enumerate(measures(each).items()):
+                low, high = interval(measure)
+                middle = float(interquartile_mean(measure))
+                ends, mark = [[middle - low], [high - middle]], "o" if kind == "final" else "|"
+                row[1].errorbar(middle, place + 0.25 * offset, xerr=ends, fmt=mark, color=f"C{place}")
         row[0].set_title(f"{name}: score over training", fontsize=10)
         row[0].set_xlabel("environment steps")
         row[0].locator_params(axis="x", nbins=4)
         row[0].legend(fontsize=6, frameon=False)
         row[1].set_yticks(range(len(runs)), list(runs), fontsize=8)
         row[1].invert_yaxis()
-        row[1].set_title("at the end, 95 % intervals", fontsize=10)
+        row[1].set_title("at the end (o) and on average (|), 95 % intervals", fontsize=10)
         for axes in row:
             axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(RESULTS / "multitask_ppo.png", dpi=110)
