@@ -36,6 +36,34 @@ def test_multipliers_follow_dual_ascent():
     np.testing.assert_array_equal(aggregator.coefficients(state, WEIGHTS, parameters), WEIGHTS)
 
 
+def test_upper_bounds_push_down():
+    aggregator, state, parameters = constrained(
+        thresholds=jnp.full(3, -jnp.inf), upper=jnp.asarray([4.0, jnp.inf, 1.0])
+    )
+    state = aggregator.update(state, summary([6.0, 99.0, 0.0]), WEIGHTS, parameters)
+    np.testing.assert_allclose(state.upper, [1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(state.values, 0.0)
+    expected = (WEIGHTS - jnp.asarray([1.0, 0.0, 0.0])) / 2.0
+    np.testing.assert_allclose(aggregator.coefficients(state, WEIGHTS, parameters), expected, rtol=1e-6)
+    state = aggregator.update(state, summary([3.0, 99.0, 2.0]), WEIGHTS, parameters)
+    np.testing.assert_allclose(state.upper, [0.5, 0.0, 0.5])
+
+
+def test_both_bounds_hold_at_the_fixed_point():
+    # As below, but J must not exceed 0.6, where the weight alone would make it 1.
+    bounds = {"thresholds": jnp.asarray([-jnp.inf, 0.2, -jnp.inf]), "upper": jnp.asarray([jnp.inf, 0.6, jnp.inf])}
+    aggregator, state, parameters = constrained(**bounds, multiplier_rate=0.1)
+
+    def body(state, _):
+        returns = 2.0 * aggregator.coefficients(state, WEIGHTS, parameters)
+        return aggregator.update(state, summary(returns), WEIGHTS, parameters), returns
+
+    state, path = jax.lax.scan(body, state, None, length=600)
+    np.testing.assert_allclose(path[-1][1], 0.6, atol=1e-3)
+    # (0.5 - ν)/(1 + ν) = 0.3 at ν = 2/13.
+    np.testing.assert_allclose(state.upper, [0.0, 2.0 / 13.0, 0.0], atol=1e-3)
+
+
 def test_constraints_read_undiscounted_returns():
     aggregator, state, parameters = constrained()
     state = aggregator.update(state, summary([0.0, 5.0, -2.0], discounted=[0.0, 0.0, -9.0]), WEIGHTS, parameters)

@@ -12,12 +12,12 @@ from jaxrl.bilevel import HypergradientConfig, barfi, goal_grid, hypergradient, 
 from jaxrl.bilevel.barfi_study import MODES
 from jaxrl.bilevel.episodes import centred, policy_surrogate, returns_to_go
 from jaxrl.bilevel.goal_grid import auxiliary_table
-from jaxrl.bilevel.linear_solve import SOLVERS
 from jaxrl.bilevel.preferences import label_log_likelihood, preference_labels
 from jaxrl.bilevel.reward import align_reward, potential_shaping
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS, expected_return, lower_field, soft_optimum
 from jaxrl.environments import check
 from jaxrl.errors import UnknownNameError
+from jaxrl.linear_solve import SOLVERS
 from jaxrl.morl.tabular.model import Model, tabulate
 from tests.grids import quick_compilation  # noqa: F401
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, ppo, reinforce, stac
+from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, npg, ppo, reinforce, stac
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.trajectory import TrajectoryHyperparameters
@@ -42,6 +42,7 @@ AGENTS: dict[str, AgentEntry] = {
     "a2c": AgentEntry(a2c.a2c, a2c.CONFIG, a2c.DEFAULTS),
     "reinforce": AgentEntry(reinforce.reinforce, reinforce.CONFIG, reinforce.DEFAULTS),
     "mdpo": AgentEntry(mdpo.mdpo, mdpo.CONFIG, mdpo.DEFAULTS),
+    "npg": AgentEntry(npg.npg, npg.CONFIG, npg.DEFAULTS),
     "grpo": AgentEntry(grpo.grpo, grpo.CONFIG, grpo.DEFAULTS),
     "gdpo": AgentEntry(grpo.gdpo, grpo.GDPO_CONFIG, grpo.DEFAULTS),
     "lpg": AgentEntry(lpg.lpg, lpg.CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),

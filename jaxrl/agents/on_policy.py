@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent
+from jaxrl.agents.natural_gradient import NATURAL
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
@@ -65,14 +66,16 @@ def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
 
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
     """Traced defaults as float32 arrays; a learned optimiser brings its own learning rate."""
+    optimiser: PyTree = dict(NATURAL) if parts.config.optimiser == "natural" else ()
     if parts.optimiser is not None:
         defaults = {**defaults, "learning_rate": parts.optimiser.learning_rate}
+        optimiser = parts.optimiser.init(None)
     hyperparameters = OnPolicyHyperparameters(
         weights=default_weights(parts.spec),
         objective=parts.surrogate.init(None),
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
         combination=parts.combination.parameters(),
-        optimiser=() if parts.optimiser is None else parts.optimiser.init(None),
+        optimiser=optimiser,
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 

@@ -72,10 +72,10 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
     optimiser = OPTIMISERS[config.optimiser]() if config.optimiser in OPTIMISERS else None
-    if optimiser is not None and acting.network.activity is None:
+    if (optimiser is not None or config.optimiser == "natural") and acting.network.activity is None:
         conditioning = f" and conditioning={config.conditioning!r}" if config.condition_on_weights else ""
         raise ValueError(
-            f"optimiser={config.optimiser!r} tells actor from critic and reads activations of their layers: it needs "
+            f"optimiser={config.optimiser!r} tells actor from critic: it needs "
             f"network='mlp', 'cnn' or 'table', shared_torso=False and no hypernetwork, got network={config.network!r}, "
             f"shared_torso={config.shared_torso}{conditioning}"
         )

@@ -1,6 +1,7 @@
 """Optimisers of on-policy agents: hand-written ones, and learned ones with what they read besides the gradient."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +10,9 @@ import optax
 
 from jaxrl.agents.base import Progress
 from jaxrl.agents.minibatches import Batch
+from jaxrl.agents.natural_gradient import fisher_product, split_optimiser
 from jaxrl.agents.on_policy_parts import Parts
-from jaxrl.agents.settings import OnPolicyHyperparameters
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.networks.activity import Place, layer_places
 from jaxrl.optimisers import Signals
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -34,11 +36,22 @@ def optimiser_of(
     parts: Parts, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
 ) -> optax.GradientTransformationExtraArgs:
     """The agent's optimiser at one point of its training, for a network with such parameters."""
+    if parts.config.optimiser == "natural":
+        return _natural(parts.config, hp, fraction, params)
     if parts.optimiser is None:
         return optax.with_extra_args_support(make_optimiser(parts.config, hp, fraction))
     places = layer_places(params)
     learned = parts.optimiser.transformation(hp.optimiser, places, _rate(parts.config, hp, fraction))
     return optax.chain(_clip_apart(hp.max_gradient_norm, places), learned)
+
+
+def _natural(
+    config: OnPolicyConfig, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
+) -> optax.GradientTransformationExtraArgs:
+    """The trust region of an iteration is shared out among its steps, and annealed as learning rates are."""
+    share = (1.0 - fraction if config.anneal_learning_rate else 1.0) / (config.num_epochs * config.num_minibatches)
+    critic = make_optimiser(replace(config, optimiser="adam"), hp, fraction)
+    return split_optimiser(critic, config.conjugate_gradient_steps, hp.optimiser, share, params)
 
 
 def learned_steps(parts: Parts, key: PRNGKeyArray) -> Step | tuple[()]:
@@ -53,8 +66,10 @@ def learned_steps(parts: Parts, key: PRNGKeyArray) -> Step | tuple[()]:
 
 def signals(
     parts: Parts, step: Any, params: PyTree, batch: Batch, memory: PyTree, progress: Progress
-) -> dict[str, Signals]:
-    """What a learned optimiser reads at one of its steps; nothing for others."""
+) -> dict[str, Any]:
+    """What a learned optimiser reads at one of its steps, or the natural one's matrix; nothing for others."""
+    if parts.config.optimiser == "natural":
+        return {"product": fisher_product(parts, params, batch, memory)}
     if parts.optimiser is None:
         return {}
     activity = parts.network.activity(params, batch.observation, batch.weights, memory, batch.start)

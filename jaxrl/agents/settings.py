@@ -89,8 +89,11 @@ class OnPolicyConfig:
     anneal_learning_rate: bool = True
     """Anneal the learning rate linearly to zero over the run."""
     optimiser: str = "adam"
-    """adam, rmsprop or sgd, after clipping by global norm; or a learned one, open or open_large, which clips actor and
-    critic apart and needs them to share no layers."""
+    """adam, rmsprop or sgd, after clipping by global norm; natural, which moves the actor along the natural gradient
+    and the critic by Adam; or a learned one, open or open_large, which clips actor and critic apart. Natural and
+    learned ones need actor and critic to share no layers."""
+    conjugate_gradient_steps: int = 10
+    """Iterations of the solver of optimiser="natural"."""
 
 
 class OnPolicyHyperparameters(NamedTuple):
@@ -106,7 +109,7 @@ class OnPolicyHyperparameters(NamedTuple):
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives, non-negative.
         objective: parameters of the surrogate.
-        optimiser: parameters of a learned optimiser; others have none.
+        optimiser: parameters of a learned or the natural optimiser; others have none.
         aggregator: parameters of the aggregator.
         combination: parameters of the combination of gradients.
         environment: parameters of the environment.
@@ -133,11 +136,11 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     Raises:
         ValueError: naming the setting, its value and what is allowed.
     """
-    for name in ("num_envs", "num_steps", "num_epochs", "num_minibatches"):
+    for name in ("num_envs", "num_steps", "num_epochs", "num_minibatches", "conjugate_gradient_steps"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
-    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", *OPTIMISERS))
+    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
     recurrent = config.network == "gru"
     samples, what = config.num_envs * config.num_steps, "num_envs * num_steps"
     if recurrent:

@@ -1,4 +1,4 @@
-"""Maximisation of some objectives subject to bounds J ≥ b on others.
+"""Maximisation of some objectives subject to bounds J ≥ b on others, or b ≤ J ≤ u.
 
 Both aggregators have the traced leaves `thresholds` (b, one entry per objective; -inf leaves an
 objective free), `scale` (what one unit of each objective's return is worth; returns, thresholds and
@@ -30,49 +30,64 @@ _VECTORS = {"thresholds": -jnp.inf, "scale": 1.0}
 
 
 class Multipliers(NamedTuple):
-    """Dual variables, one per objective.
+    """Dual variables, one per objective and bound.
 
     Attributes:
-        values: λ ≥ 0.
+        values: λ ≥ 0 of J ≥ b.
         shortfall: (b - J)/s of the last iteration in which an episode ended, 0 for free objectives.
+        upper: ν ≥ 0 of J ≤ u.
+        excess: (J - u)/s, likewise.
     """
 
     values: Float[Array, " objective"]
     shortfall: Float[Array, " objective"]
+    upper: Float[Array, " objective"]
+    excess: Float[Array, " objective"]
 
 
 def lagrangian() -> Aggregator:
-    """Maximise w·J subject to Jᵢ ≥ bᵢ, by gradient ascent on A and dual ascent on λ.
+    """Maximise w·J subject to bᵢ ≤ Jᵢ ≤ uᵢ, by gradient ascent on A and dual ascent on λ and ν.
 
-    c = (w + μ)/(1 + Σμ)/s, μ = [λ + k (b - J)/s]₊ and λ ← [λ + η (b - J)/s]₊ with J the mean return of
-    the episodes that ended in this iteration (Altman, 1999; Tessler et al., 2019, section 4); s is
-    `scale`, η `multiplier_rate`. k, `proportional_gain` (0 by default), damps the oscillation of λ
+    c = (w + μ - ρ)/(1 + Σμ + Σρ)/s, μ = [λ + k (b - J)/s]₊ and λ ← [λ + η (b - J)/s]₊ with J the mean return of
+    the episodes that ended in this iteration (Altman, 1999; Tessler et al., 2019, section 4), and ρ, ν so from
+    (J - u)/s (arXiv 2405.02456, where each task has both bounds); s is `scale`, η `multiplier_rate`, u `upper`, +inf
+    for objectives without such a bound. k, `proportional_gain` (0 by default), damps the oscillation of λ
     around its solution, which on a linear part of the front never dies out by itself (Stooke et
     al., 2020). Plain returns by default, as budgets are usually stated in them: `discounted`
     is 0.
     """
     scalars = {"multiplier_rate": 0.01, "proportional_gain": 0.0, "initial_multiplier": 0.0, "discounted": 0.0}
-    parameters = partial(make_parameters, scalars, _VECTORS)
+    parameters = partial(make_parameters, scalars, {**_VECTORS, "upper": jnp.inf})
     return Aggregator(parameters, _init_multipliers, _dual_coefficients, _dual_ascent, needs_estimate=True)
 
 
 def _init_multipliers(num_objectives: int, parameters: Mapping[str, Array]) -> Multipliers:
-    bound, zeros = parameters["thresholds"] > -jnp.inf, jnp.zeros(num_objectives)
-    return Multipliers(jnp.where(bound, parameters["initial_multiplier"], zeros), zeros)
+    initial, zeros = parameters["initial_multiplier"], jnp.zeros(num_objectives)
+    below, above = parameters["thresholds"] > -jnp.inf, parameters["upper"] < jnp.inf
+    return Multipliers(jnp.where(below, initial, zeros), zeros, jnp.where(above, initial, zeros), zeros)
 
 
 def _dual_coefficients(state: Multipliers, weights: Array, parameters: Mapping[str, Array]) -> Array:
-    multipliers = jnp.maximum(0.0, state.values + parameters["proportional_gain"] * state.shortfall)
-    return (weights + multipliers) / (1.0 + multipliers.sum()) / parameters["scale"]
+    gain = parameters["proportional_gain"]
+    raising = jnp.maximum(0.0, state.values + gain * state.shortfall)
+    lowering = jnp.maximum(0.0, state.upper + gain * state.excess)
+    total = 1.0 + raising.sum() + lowering.sum()
+    return (weights + raising - lowering) / total / parameters["scale"]
 
 
 def _dual_ascent(
     state: Multipliers, summary: ReturnSummary, weights: Array, parameters: Mapping[str, Array]
 ) -> Multipliers:
-    slack = _slack(chosen_returns(summary, parameters), parameters)
+    returns, rate = chosen_returns(summary, parameters), parameters["multiplier_rate"]
+    slack = _slack(returns, parameters)
     shortfall = jnp.where(slack < jnp.inf, -slack, 0.0)
-    values = jnp.maximum(0.0, state.values + parameters["multiplier_rate"] * shortfall)
-    fresh = Multipliers(values, shortfall)
+    above = parameters["upper"] < jnp.inf
+    excess = jnp.where(above, (returns - parameters["upper"]) / parameters["scale"], 0.0)
+    values, upper = (
+        jnp.maximum(0.0, old + rate * violation)
+        for old, violation in ((state.values, shortfall), (state.upper, excess))
+    )
+    fresh = Multipliers(values, shortfall, upper, excess)
     return jax.tree.map(lambda new, old: jnp.where(summary.count > 0, new, old), fresh, state)
 
 

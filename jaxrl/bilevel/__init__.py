@@ -5,9 +5,9 @@ from jaxrl.bilevel.barfi import barfi
 from jaxrl.bilevel.barfi_study import BarfiConfig, BarfiHyperparameters, BarfiStudy
 from jaxrl.bilevel.goal_grid import goal_grid
 from jaxrl.bilevel.hypergradient import Hypergradient, HypergradientConfig, hypergradient, implicit, unrolled
-from jaxrl.bilevel.linear_solve import solve
 from jaxrl.bilevel.parl import parl
 from jaxrl.bilevel.parl_study import ParlConfig, ParlHyperparameters, ParlStudy
+from jaxrl.linear_solve import solve
 
 __all__ = [
     "BarfiConfig",

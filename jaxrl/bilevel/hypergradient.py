@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl.bilevel.linear_solve import SOLVERS, solve
 from jaxrl.errors import require_name
+from jaxrl.linear_solve import SOLVERS, solve
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["Hypergradient", "HypergradientConfig", "ascend", "hypergradient", "implicit", "unrolled"]

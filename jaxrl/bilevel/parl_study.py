@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jaxrl.bilevel.linear_solve import SOLVERS
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS
 from jaxrl.errors import require_name
+from jaxrl.linear_solve import SOLVERS
 from jaxrl.morl.tabular.model import Model, require_sizes
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 

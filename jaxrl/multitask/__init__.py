@@ -1,5 +1,17 @@
 """Many tasks at once: families of tasks as one environment, and which tasks belong together."""
 
 from jaxrl.multitask.family import MergedParams, TaskFamily, make_family, merge, objectives_as_tasks, select
+from jaxrl.multitask.maml import maml
+from jaxrl.multitask.trials import adaptation_curve, trials
 
-__all__ = ["MergedParams", "TaskFamily", "make_family", "merge", "objectives_as_tasks", "select"]
+__all__ = [
+    "MergedParams",
+    "TaskFamily",
+    "adaptation_curve",
+    "make_family",
+    "maml",
+    "merge",
+    "objectives_as_tasks",
+    "select",
+    "trials",
+]

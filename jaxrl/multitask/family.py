@@ -13,7 +13,16 @@ from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["MergedParams", "MergedState", "TaskFamily", "make_family", "merge", "objectives_as_tasks", "select"]
+__all__ = [
+    "MergedParams",
+    "MergedState",
+    "TaskFamily",
+    "draw_task",
+    "make_family",
+    "merge",
+    "objectives_as_tasks",
+    "select",
+]
 
 
 class TaskFamily(NamedTuple):
@@ -170,6 +179,12 @@ def _observe(space: Space, count: int, task: Int[Array, ""], observation: Array)
     return jnp.concatenate([observation, jax.nn.one_hot(task, count, dtype=observation.dtype)])
 
 
+def draw_task(key: PRNGKeyArray, params: MergedParams) -> tuple[Int[Array, ""], PyTree]:
+    """A task by its probability, and its parameters."""
+    task = jax.random.categorical(key, jnp.log(params.probabilities)).astype(jnp.int32)
+    return task, _of(params, task)
+
+
 def _of(params: MergedParams, task: Int[Array, ""]) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[task], params.tasks)
 
@@ -178,8 +193,8 @@ def _reset(
     environment: Environment, observe: Callable[..., Array], key: PRNGKeyArray, params: MergedParams
 ) -> tuple[MergedState, Array]:
     task_key, reset_key = jax.random.split(key)
-    task = jax.random.categorical(task_key, jnp.log(params.probabilities)).astype(jnp.int32)
-    inner, observation = environment.reset(reset_key, _of(params, task))
+    task, own = draw_task(task_key, params)
+    inner, observation = environment.reset(reset_key, own)
     return MergedState(task, inner), observe(task, observation)
 
 

@@ -1,14 +1,17 @@
 """Tasks drawn at random, the same ones for the same seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 
 from jaxrl.environments.base import Environment
 from jaxrl.multitask.family import TaskFamily, make_family
-from jaxrl.types import PRNGKeyArray, PyTree
+from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["draw_family"]
+__all__ = ["Bounds", "draw_family", "uniform", "uniform_family"]
+
+Bounds = Mapping[str, tuple[float, float]]
 
 
 def draw_family(
@@ -17,7 +20,6 @@ def draw_family(
     num_tasks: int,
     num_held_out: int,
     seed: int,
-    names: Callable[[PyTree], str] | None = None,
 ) -> TaskFamily:
     """A family of drawn tasks.
 
@@ -27,7 +29,6 @@ def draw_family(
         num_tasks: tasks to train on, at least 1.
         num_held_out: further ones for evaluation.
         seed: of the draws.
-        names: `params -> name`; default their numbers.
 
     Raises:
         ValueError: for counts out of range.
@@ -38,5 +39,47 @@ def draw_family(
         )
     count = num_tasks + num_held_out
     params = jax.jit(jax.vmap(sample))(jax.random.split(jax.random.key(seed), count))
-    each = [jax.tree.map(lambda leaf: leaf[i], params) for i in range(count)]  # noqa: B023
-    return make_family(environment, params, [names(one) for one in each] if names else (), num_held_out)
+    return make_family(environment, params, num_held_out=num_held_out)
+
+
+def uniform_family(
+    environment: Environment,
+    bounds: Bounds,
+    apply: Callable[[dict[str, Array]], PyTree],
+    num_tasks: int,
+    num_held_out: int,
+    seed: int,
+    least: float = 0.0,
+) -> TaskFamily:
+    """A family whose tasks differ in some quantities, each uniform and independent.
+
+    Args:
+        environment: of a single task.
+        bounds: of each quantity by name.
+        apply: `drawn quantities -> params`.
+        num_tasks: tasks to train on, at least 1.
+        num_held_out: further ones for evaluation.
+        seed: of the draws.
+        least: no lower bound may lie below it.
+
+    Raises:
+        ValueError: for bounds out of order or below `least`, or counts out of range.
+    """
+    for name, (low, high) in bounds.items():
+        if not least <= low <= high:
+            raise ValueError(f"bounds of {name} must satisfy {least:g} <= low <= high, got ({low}, {high})")
+    family = draw_family(environment, lambda key: apply(uniform(bounds, key)), num_tasks, num_held_out, seed)
+    keys = jax.random.split(jax.random.key(seed), family.num_tasks)
+    drawn = jax.jit(jax.vmap(partial(uniform, bounds)))(keys)
+    varied = {name: drawn[name].tolist() for name, (low, high) in bounds.items() if low < high}
+    names = ["_".join(f"{name}_{values[i]:.3g}" for name, values in varied.items()) for i in range(family.num_tasks)]
+    return family._replace(names=tuple(names)) if varied else family
+
+
+def uniform(bounds: Bounds, key: PRNGKeyArray) -> dict[str, Array]:
+    """One draw of every quantity between its bounds."""
+    keys = jax.random.split(key, len(bounds))
+    return {
+        name: jax.random.uniform(key, (), minval=low, maxval=high)
+        for key, (name, (low, high)) in zip(keys, bounds.items(), strict=True)
+    }

@@ -1,0 +1,170 @@
+"""Adapting to goals never trained on: RL², MAML, and one policy for all tasks that is then fine-tuned.
+
+    python experiments/multitask/adaptation.py
+
+A point mass is paid for walking to a goal that it cannot see; 12 goals to train on, 4 held out between them, equal
+environment steps. RL² (a recurrent PPO over trials of 4 episodes) adapts within its memory, one episode at a time; MAML
+and the plain multi-task policy (PPO over all tasks, not told which) take gradient steps on 8 episodes each, both with
+the same rates. Writes results/multitask/adaptation.{json,png}.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+import jaxrl
+from jaxrl.multitask import adaptation_curve, maml, trials
+from jaxrl.multitask.families import family
+from jaxrl.multitask.family import MergedParams
+from jaxrl.statistics import interval
+
+RESULTS = Path(__file__).parents[2] / "results" / "multitask"
+SEEDS, EPISODES, STEPS = 4, 4, 1_000_000
+GOALS = {"num_groups": 4, "group_size": 4, "spread": 1.2, "num_held_out": 4, "time_limit": 32}
+# Rates that fine-tuning the multi-task policy is tried with; the best one is reported for it.
+RATES = (0.1, 0.3, 1.0)
+GRADIENT: dict[str, Any] = {
+    "num_envs": 8,
+    "num_epochs": 2,
+    "num_evaluations": 1,
+    "evaluation_adaptations": 3,
+    "learning_rate": 2e-3,
+    "inner_learning_rate": 0.3,
+    "hidden_sizes": (32, 32),
+    "initial_log_std": -0.5,
+}
+METHODS: dict[str, dict[str, Any]] = {
+    "MAML, second order": {"adaptation_steps": 1},
+    "MAML, first order": {"adaptation_steps": 1, "order": "first"},
+    "multi-task PPO, fine-tuned": {"adaptation_steps": 0},
+}
+RECURRENT: dict[str, Any] = {
+    "network": "gru",
+    "num_envs": 64,
+    "num_steps": 64,
+    "num_epochs": 4,
+    "num_minibatches": 4,
+    "learning_rate": 1e-3,
+    "entropy_coefficient": 0.001,
+    "hidden_sizes": (64,),
+    # Policy and value share all layers but their heads: large returns would drown the policy's gradient.
+    "normalise_rewards": True,
+    "initial_log_std": -0.5,
+    "num_evaluations": 1,
+    "total_steps": STEPS,
+}
+
+
+ALL = ("RL²", "RL², untrained", *METHODS)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to run."""
+
+    methods: tuple[str, ...] = ALL
+    """Methods; curves of others stay."""
+
+
+def keys() -> jax.Array:
+    """One per seed."""
+    return jax.vmap(jax.random.key)(jnp.arange(SEEDS))
+
+
+def recurrent(trained: bool = True) -> np.ndarray:
+    """Return of every episode of a trial in held-out tasks, `[seed, episode]`."""
+    tasks = family("point-mass", **GOALS)
+    environment = trials(tasks.train, EPISODES)
+    trainer = jaxrl.trainer("ppo", environment, **RECURRENT)
+    hp, count = trainer.hyperparameters, tasks.num_held_out
+    curve = adaptation_curve(environment, trainer.agent, 32)
+
+    def one(key: jax.Array) -> jax.Array:
+        state = trainer.run(key, hp).state if trained else trainer.init(key, hp)
+        held_out = MergedParams(tasks.held_out.params, jnp.full(count, 1.0 / count))
+        return curve(jax.random.fold_in(key, 1), state.agent, hp._replace(environment=held_out)).mean(axis=0)
+
+    return np.asarray(jax.jit(jax.vmap(one))(keys()), float)
+
+
+def gradient(settings: dict[str, Any]) -> dict[float, np.ndarray]:
+    """Returns before and after each inner step in held-out tasks, `[seed, adaptation]`, by rate."""
+    tasks = family("point-mass", **GOALS)
+    steps = maml(tasks, **GRADIENT, **settings).steps_per_iteration
+    built = maml(tasks, **GRADIENT, **settings, num_iterations=STEPS // steps)
+    hp = built.hyperparameters
+
+    def one(key: jax.Array) -> jax.Array:
+        params = built.run(key, hp).state.params
+
+        def at(rate: jax.Array) -> jax.Array:
+            return built.evaluate(jax.random.fold_in(key, 1), params, hp._replace(inner_learning_rate=rate)).returns
+
+        return jax.lax.map(at, jnp.asarray(RATES)).mean(axis=-1)
+
+    found = np.asarray(jax.jit(jax.vmap(one))(keys()), float)
+    return {rate: found[:, i] for i, rate in enumerate(RATES)}
+
+
+def learn(name: str) -> tuple[np.ndarray, int, float | None]:
+    """A method's curve in held-out tasks, episodes from one point of it to the next, and the rate of its steps."""
+    if name in ("RL²", "RL², untrained"):
+        return recurrent(trained=name == "RL²"), 1, None
+    found, rate = gradient(METHODS[name]), GRADIENT["inner_learning_rate"]
+    if METHODS[name]["adaptation_steps"] == 0:
+        rate = max(found, key=lambda rate: found[rate][:, -1].mean())
+    return found[rate], GRADIENT["num_envs"], rate
+
+
+def main(arguments: Arguments) -> None:
+    """Runs, prints, and writes after every method."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "adaptation.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"curves": {}}
+    record |= {"goals": GOALS, "steps": STEPS, "seeds": SEEDS, "gradient": GRADIENT, "recurrent": RECURRENT}
+    for name in arguments.methods:
+        began = time.perf_counter()
+        curve, episodes, rate = learn(name)
+        seconds = round(time.perf_counter() - began, 1)
+        found = {"returns": np.round(curve, 3).tolist(), "episodes_each": episodes, "rate": rate, "seconds": seconds}
+        record["curves"][name] = found
+        print(name, curve.mean(axis=0).round(2), rate, seconds, flush=True)
+        path.write_text(json.dumps(record) + "\n")
+        draw(record)
+
+
+def draw(record: dict[str, Any]) -> None:
+    """Return in held-out tasks over the episodes that were seen of them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 3.0), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    names = [name for name in ALL if name in record["curves"]]
+    for place, name in enumerate(names):
+        found = record["curves"][name]
+        axes = panels[0] if found["episodes_each"] == 1 else panels[1]
+        returns = np.asarray(found["returns"])
+        seen = found["episodes_each"] * np.arange(returns.shape[1])
+        ends = np.asarray([interval(column) for column in returns.T])
+        label = name if found["rate"] is None else f"{name} (rate {found['rate']})"
+        axes.plot(seen, returns.mean(axis=0), "o-", color=f"C{place}", label=label)
+        axes.fill_between(seen, ends[:, 0], ends[:, 1], color=f"C{place}", alpha=0.2, linewidth=0)
+    for axes, title in zip(panels, ("by memory", "by gradient steps on 8 episodes each"), strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("episodes seen of a held-out task")
+        if axes.lines:
+            axes.legend(fontsize=7, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("return of an episode")
+    figure.savefig(RESULTS / "adaptation.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,257 @@
+"""MAML: a policy from which a few gradient steps on a task lead far (Finn et al., 2017, arXiv 1703.03400)."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl.agents.on_policy import on_policy
+from jaxrl.agents.on_policy_parts import make_parts
+from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.environments.batching import vectorise
+from jaxrl.errors import require_name
+from jaxrl.multitask.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
+from jaxrl.multitask.family import TaskFamily
+from jaxrl.multitask.maml_settings import MamlConfig, MamlHyperparameters, validate
+from jaxrl.objectives.surrogate import make_surrogate
+from jaxrl.training import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["Maml", "MamlConfig", "MamlEvaluation", "MamlHyperparameters", "MamlState", "maml"]
+
+
+class MamlState(NamedTuple):
+    """The complete state of a run.
+
+    Attributes:
+        params: of the meta-policy.
+        optimiser: optax state.
+        key: base key; iteration i uses fold_in(key, i).
+    """
+
+    params: PyTree
+    optimiser: PyTree
+    key: PRNGKeyArray
+
+
+class MamlEvaluation(NamedTuple):
+    """How a meta-policy adapts.
+
+    Attributes:
+        returns: mean return of each task before the first inner step and after each.
+        steps: environment steps of training before this evaluation.
+    """
+
+    returns: Float[Array, "*batch adaptation task"]
+    steps: Float[Array, "*batch"]
+
+
+class Maml(NamedTuple):
+    """One meta-training program.
+
+    Attributes:
+        init: `(key, hyperparameters) -> MamlState`.
+        step: `(MamlState, hyperparameters, index) -> (MamlState, (metrics, MamlEvaluation))`.
+        run: `(key, hyperparameters) -> Result`, a scan of `step`.
+        adapt: `(key, params, task, hyperparameters) -> params` after the inner steps on one task's parameters.
+        evaluate: `(key, params, hyperparameters) -> MamlEvaluation`.
+        hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
+        family: the tasks.
+        config: what is static.
+        steps_per_iteration: environment steps of one iteration.
+    """
+
+    init: Callable[[PRNGKeyArray, MamlHyperparameters], MamlState]
+    step: Callable[[MamlState, MamlHyperparameters, Int[Array, ""]], tuple[MamlState, tuple]]
+    run: Callable[[PRNGKeyArray, MamlHyperparameters], Result]
+    adapt: Callable[[PRNGKeyArray, PyTree, PyTree, MamlHyperparameters], PyTree]
+    evaluate: Callable[[PRNGKeyArray, PyTree, MamlHyperparameters], MamlEvaluation]
+    hyperparameters: MamlHyperparameters
+    family: TaskFamily
+    config: MamlConfig
+    steps_per_iteration: int
+
+
+class _Parts(NamedTuple):
+    adaptation: Adaptation
+    config: MamlConfig
+    steps_per_iteration: int
+
+
+def maml(family: TaskFamily, **settings: Any) -> Maml:
+    """Builds MAML for policies (section 3.2, algorithm 3).
+
+    θ descends Σᵢ Lᵢ(Uᵢ(θ)) with Uᵢ(θ) = θ − α ∇Lᵢ(θ), taken `adaptation_steps` times; Lᵢ before and after are policy
+    losses on rollouts of task i under the policy of that moment, with advantages from a baseline that is fitted to
+    each rollout (`linear_baseline`). The outer loss is PPO's, so that rollouts serve several steps.
+
+    Args:
+        family: the tasks; its held-out ones are kept for evaluation.
+        settings: of `MamlConfig` and `MamlHyperparameters`, by name.
+
+    Raises:
+        UnknownNameError: for an unknown setting, with the nearest match.
+        ValueError: for counts out of range, or no number of steps where there is no time limit.
+    """
+    static = {field.name for field in fields(MamlConfig)}
+    traced = set(MamlHyperparameters._fields)
+    for name in settings:
+        require_name("setting", name, static | traced)
+    config = MamlConfig(**{name: value for name, value in settings.items() if name in static})
+    train = family.train.params
+    evaluated = family.held_out.params if family.num_held_out else train
+    hyperparameters = MamlHyperparameters(tasks=train, evaluation_tasks=evaluated)
+    hyperparameters = hyperparameters._replace(**{name: settings[name] for name in settings if name in traced})
+    hyperparameters = jax.tree.map(jnp.asarray, hyperparameters)
+    parts = _make_parts(family, config)
+    return Maml(
+        init=partial(_init, parts),
+        step=partial(_step, parts),
+        run=partial(_run, parts),
+        adapt=partial(_adapt, parts),
+        evaluate=partial(_evaluate, parts),
+        hyperparameters=hyperparameters,
+        family=family,
+        config=config,
+        steps_per_iteration=parts.steps_per_iteration,
+    )
+
+
+def _make_parts(family: TaskFamily, config: MamlConfig) -> _Parts:
+    validate(family, config)
+    spec = family.environment.spec
+    agent_config = OnPolicyConfig(
+        num_envs=config.num_envs,
+        num_steps=config.num_steps or spec.time_limit,
+        num_minibatches=1,
+        standardise_advantages="none",
+        network=config.network,
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        initial_log_std=config.initial_log_std,
+    )
+    environment = vectorise(family.environment, config.num_envs, "pool" if spec.costly_reset else "fresh")
+    adaptation = Adaptation(
+        parts=make_parts(spec, agent_config),
+        inner=make_surrogate(config.inner_surrogate),
+        agent=on_policy(spec, agent_config),
+        environment=environment,
+        second_order=config.order == "second",
+    )
+    tasks = config.tasks_per_iteration or family.train.num_tasks
+    return _Parts(adaptation, config, tasks * (config.adaptation_steps + 1) * config.num_envs * agent_config.num_steps)
+
+
+def _optimiser(hp: MamlHyperparameters) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(hp.max_gradient_norm), optax.adam(hp.learning_rate))
+
+
+def _of_task(parts: _Parts, hp: MamlHyperparameters, task: PyTree) -> Any:
+    """The agent's hyperparameters in one task."""
+    return parts.adaptation.agent.hyperparameters._replace(
+        discount=hp.discount,
+        gae_lambda=hp.gae_lambda,
+        entropy_coefficient=hp.entropy_coefficient,
+        value_coefficient=jnp.zeros(()),
+        objective={"clip_epsilon": hp.clip_epsilon},
+        environment=task,
+    )
+
+
+def _rates(hp: MamlHyperparameters, count: int) -> Float[Array, " step"]:
+    rates = jnp.atleast_1d(hp.inner_learning_rate)
+    return rates[jnp.minimum(jnp.arange(count), rates.shape[0] - 1)]
+
+
+def _init(parts: _Parts, key: PRNGKeyArray, hp: MamlHyperparameters) -> MamlState:
+    init_key, run_key = jax.random.split(key)
+    params = parts.adaptation.parts.network.init(init_key)
+    return MamlState(params, _optimiser(hp).init(params), run_key)
+
+
+def _agent_state(parts: _Parts) -> PyTree:
+    """What losses read besides parameters; the parameters in it are never used."""
+    return parts.adaptation.agent.init(jax.random.key(0), parts.adaptation.agent.hyperparameters)
+
+
+def _explore(
+    parts: _Parts, key: PRNGKeyArray, params: PyTree, task: PyTree, hp: MamlHyperparameters, count: int
+) -> tuple[list[Experience], PyTree, Float[Array, " adaptation"]]:
+    """`count` inner steps and the rollout after them: all that was seen, the adapted policy, the returns."""
+    own, rates = _of_task(parts, hp, task), _rates(hp, count)
+    plain, state = own._replace(entropy_coefficient=jnp.zeros(())), _agent_state(parts)
+    seen, found = [], []
+    for i, step_key in enumerate(jax.random.split(key, count + 1)):
+        batch, value = experience(parts.adaptation, step_key, params, own)
+        seen.append(batch)
+        found.append(value)
+        if i < count:
+            params = adapt_on(parts.adaptation, params, batch, rates[i], state, plain)
+    return seen, params, jnp.stack(found)
+
+
+def _step(
+    parts: _Parts, state: MamlState, hp: MamlHyperparameters, index: Int[Array, ""]
+) -> tuple[MamlState, tuple[dict[str, Array], MamlEvaluation]]:
+    config = parts.config
+    draw_key, act_key, evaluation_key = jax.random.split(jax.random.fold_in(state.key, index), 3)
+    tasks, count = hp.tasks, jax.tree.leaves(hp.tasks)[0].shape[0]
+    if config.tasks_per_iteration:
+        count = config.tasks_per_iteration
+        chosen = jax.random.permutation(draw_key, jax.tree.leaves(tasks)[0].shape[0])[:count]
+        tasks = jax.tree.map(lambda leaf: leaf[chosen], tasks)
+    collect = lambda key, task: _explore(parts, key, state.params, task, hp, config.adaptation_steps)[::2]  # noqa: E731
+    seen, found = jax.vmap(collect)(jax.random.split(act_key, count), tasks)
+    params, optimiser, metrics = _descend(parts, state, tasks, seen, hp)
+    metrics |= {"episode_return": found[:, -1], "return_before": found[:, 0]}
+    due = evaluation_due(index, config.num_evaluations, config.num_iterations)
+    evaluation = evaluate_where(due, partial(_evaluate, parts), evaluation_key, params, hp)
+    evaluation = evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration)
+    return MamlState(params, optimiser, state.key), (metrics, evaluation)
+
+
+def _descend(
+    parts: _Parts, state: MamlState, tasks: PyTree, seen: list[Experience], hp: MamlHyperparameters
+) -> tuple[PyTree, PyTree, dict[str, Array]]:
+    """Outer steps on the same experience."""
+    rates = _rates(hp, parts.config.adaptation_steps)
+    agent_state = _agent_state(parts)
+
+    def mean_loss(params: PyTree) -> Float[Array, ""]:
+        def one(task: PyTree, seen: list[Experience]) -> Float[Array, ""]:
+            own = _of_task(parts, hp, task)
+            return outer_loss(parts.adaptation, params, seen[:-1], seen[-1], rates, agent_state, own)
+
+        return jax.vmap(one)(tasks, seen).mean()
+
+    def body(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
+        params, optimiser = carry
+        value, gradient = jax.value_and_grad(mean_loss)(params)
+        changes, optimiser = _optimiser(hp).update(gradient, optimiser)
+        norm = optax.global_norm(gradient)
+        metrics = {"outer_loss": value, "gradient_norm": norm, "non_finite": (~jnp.isfinite(norm)).astype(jnp.float32)}
+        return (optax.apply_updates(params, changes), optimiser), metrics
+
+    (params, optimiser), metrics = jax.lax.scan(body, (state.params, state.optimiser), None, parts.config.num_epochs)
+    return params, optimiser, jax.tree.map(jnp.mean, metrics)
+
+
+def _adapt(parts: _Parts, key: PRNGKeyArray, params: PyTree, task: PyTree, hp: MamlHyperparameters) -> PyTree:
+    return _explore(parts, key, params, task, hp, parts.config.adaptation_steps)[1]
+
+
+def _evaluate(parts: _Parts, key: PRNGKeyArray, params: PyTree, hp: MamlHyperparameters) -> MamlEvaluation:
+    tasks, count = hp.evaluation_tasks, parts.config.evaluation_adaptations
+    keys = jax.random.split(key, jax.tree.leaves(tasks)[0].shape[0])
+    found = jax.vmap(lambda key, task: _explore(parts, key, params, task, hp, count)[2])(keys, tasks)
+    return MamlEvaluation(found.T, jnp.zeros(()))
+
+
+def _run(parts: _Parts, key: PRNGKeyArray, hp: MamlHyperparameters) -> Result:
+    config = parts.config
+    rows = evaluation_iterations(config.num_evaluations, config.num_iterations)
+    return scan_steps(partial(_step, parts), _init(parts, key, hp), hp, config.num_iterations, rows)
