@@ -1,0 +1,20 @@
+"""Meta-World's robotic manipulation on MJX, ids `metaworld/...`."""
+
+from typing import Any
+
+from jaxrl.environments.base import Environment
+from jaxrl.environments.metaworld.environment import MetaWorldState, metaworld
+from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
+from jaxrl.environments.metaworld.tasks import TASKS
+
+__all__ = ["TASKS", "Evaluation", "MetaWorldParams", "MetaWorldState", "make", "metaworld", "names"]
+
+
+def names() -> tuple[str, ...]:
+    """Every task, whether or not MuJoCo is installed."""
+    return tuple(TASKS)
+
+
+def make(name: str, **options: Any) -> Environment:
+    """Builds `metaworld/{name}`; `options` are those of `metaworld`."""
+    return metaworld(name, **options)
