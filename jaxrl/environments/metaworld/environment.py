@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
-from jaxrl.environments.metaworld.models import HAND_OFFSET, NUM_SUBSTEPS, load_model
+from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
 from jaxrl.environments.metaworld.scene import MetaWorldParams, Scene
 from jaxrl.environments.metaworld.tasks import TASKS, Task
 from jaxrl.environments.multi_objective.locomotion.integration import advance
@@ -191,7 +191,7 @@ def _step(
     del key  # deterministic
     model, action = _placed(simulator, params), jnp.asarray(action, jnp.float32)
     target = jnp.clip(state.target + _STRIDE * jnp.clip(action[:3], -1.0, 1.0), _TARGET_LOW, _TARGET_HIGH)
-    control = jnp.concatenate([target + jnp.array(HAND_OFFSET), jnp.stack([action[3], -action[3]])])
+    control = jnp.concatenate([aim(target), jnp.stack([action[3], -action[3]])])
     data = simulator.data.replace(
         qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.acceleration, ctrl=control
     )

@@ -8,13 +8,15 @@ from jaxrl.types import Array, Float
 
 __all__ = ["cage", "distance", "gaussian", "hamacher", "inside", "long_tail"]
 
+Vector = Array | np.ndarray
+
 # The plane in which the fingers do not close.
 _PLANE = np.array([0, 2])
 # How far from the object the tip may be in that plane, m.
 _ACROSS = 0.005
 
 
-def distance(a: Float[Array, "axis"], b: Float[Array, "axis"]) -> Float[Array, ""]:
+def distance(a: Float[Vector, "axis"], b: Float[Vector, "axis"]) -> Float[Array, ""]:
     """‖a − b‖."""
     return jnp.sqrt(jnp.sum((a - b) ** 2))
 
@@ -57,7 +59,7 @@ def cage(
     scene: Scene,
     effort: Float[Array, ""],
     start: Float[Array, "3"],
-    start_tip: Float[Array, "3"],
+    start_tip: Float[Vector, "3"],
     radius: float,
     reach: float,
     follows: bool = False,
