@@ -83,6 +83,7 @@ def scene(environment: Any, observation: np.ndarray) -> dict[str, Any]:
 
 
 def joints(environment: Any) -> list[str]:
+    """Names of the model's joints."""
     return [environment.model.joint(i).name for i in range(environment.model.njnt)]
 
 
@@ -125,6 +126,7 @@ def flight(environment: Any, policy: Any, generator: np.random.Generator) -> dic
 
 
 def main() -> None:
+    """Records every task."""
     record: dict[str, Any] = {"versions": {name: version(name) for name in ("metaworld", "mujoco")}, "every": EVERY}
     for name in TASKS:
         environment, policy = build(name)

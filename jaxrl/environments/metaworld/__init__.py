@@ -4,10 +4,29 @@ from typing import Any
 
 from jaxrl.environments.base import Environment
 from jaxrl.environments.metaworld.environment import MetaWorldState, metaworld
+from jaxrl.environments.metaworld.experts import expert
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
+from jaxrl.environments.metaworld.splits import ML10_TEST, ML10_TRAIN, MT10, Protocol, ml1, ml10, mt1, mt10
 from jaxrl.environments.metaworld.tasks import TASKS
 
-__all__ = ["TASKS", "Evaluation", "MetaWorldParams", "MetaWorldState", "make", "metaworld", "names"]
+__all__ = [
+    "ML10_TEST",
+    "ML10_TRAIN",
+    "MT10",
+    "TASKS",
+    "Evaluation",
+    "MetaWorldParams",
+    "MetaWorldState",
+    "Protocol",
+    "expert",
+    "make",
+    "metaworld",
+    "ml1",
+    "ml10",
+    "mt1",
+    "mt10",
+    "names",
+]
 
 
 def names() -> tuple[str, ...]:

@@ -192,9 +192,7 @@ def _step(
     model, action = _placed(simulator, params), jnp.asarray(action, jnp.float32)
     target = jnp.clip(state.target + _STRIDE * jnp.clip(action[:3], -1.0, 1.0), _TARGET_LOW, _TARGET_HIGH)
     control = jnp.concatenate([aim(target), jnp.stack([action[3], -action[3]])])
-    data = simulator.data.replace(
-        qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.acceleration, ctrl=control
-    )
+    data = simulator.data.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.acceleration, ctrl=control)
     data = advance(model, data, NUM_SUBSTEPS, False, False)
     # Positions of bodies as of the last substep's end; contacts stay those of its beginning.
     scene, current = _look(simulator, mjx.kinematics(model, data))

@@ -1,4 +1,4 @@
-"""Scripted policies that solve the tasks, closed loop on the observation: oracles for the physics, teachers for others."""
+"""Scripted policies that solve the tasks, closed loop on the observation."""
 
 from collections.abc import Callable
 from functools import partial

@@ -172,7 +172,9 @@ def _grasped(scene: Scene, params: MetaWorldParams, height: float) -> Array:
     return scene.touching & (scene.opening > 0.0) & _lifted(scene, params, height)
 
 
-def _evaluation(reward: Any, success: Any, near: Any, grasped: Any, reaching: Any, in_place: Any, far: Any) -> Evaluation:
+def _evaluation(
+    reward: Any, success: Any, near: Any, grasped: Any, reaching: Any, in_place: Any, far: Any
+) -> Evaluation:
     """Every entry as an array: reward and metrics float32, `success` and `grasp_success` Boolean."""
     number, flag = (lambda value: jnp.asarray(value, jnp.float32)), (lambda value: jnp.asarray(value, bool))
     return Evaluation(

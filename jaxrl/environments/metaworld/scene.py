@@ -69,5 +69,3 @@ class Evaluation(NamedTuple):
     grasp_reward: Float[Array, ""]
     in_place_reward: Float[Array, ""]
     obj_to_target: Float[Array, ""]
-
-
