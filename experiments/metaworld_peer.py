@@ -2,8 +2,8 @@
 
     python experiments/metaworld_peer.py
 
-Runs in an environment of its own, with `pip install metaworld==3.1.1 packaging` and without jaxrl: the package asks for
-an older MuJoCo than MJX. Records, for each task of MT10: first observations; states along noisy runs of the package's
+Runs in an environment of its own, with `pip install metaworld==3.1.1 packaging` and without jaxrl: the package asks
+for an older MuJoCo than MJX. Records, for each task: first observations; states along noisy runs of the package's
 scripted policies, with what the reward reads of them, the reward and the metrics; and one run of the scripted policy
 with its actions and every `EVERY`th position of hand and object.
 """
@@ -27,6 +27,7 @@ TASKS = (
     "peg-insert-side",
     "window-open",
     "window-close",
+    "door-close",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 

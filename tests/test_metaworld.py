@@ -16,7 +16,7 @@ import pytest
 
 from jaxrl.environments import list_environments, make
 from jaxrl.environments.check import check_structure
-from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, ml1, ml10
+from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
 from jaxrl.environments.metaworld.scene import Scene
 from jaxrl.errors import UnknownNameError
@@ -27,6 +27,8 @@ NAMES = tuple(name for name in RECORD if name not in ("versions", "every"))
 EVERY_TASK = pytest.mark.parametrize("name", NAMES)
 # Largest distance in metres from the original's hand and object while its actions are replayed.
 HAND, OBJECT = 0.021, 0.016
+# The hand meets the swinging door a little earlier.
+LOOSE = {"door-close": (0.035, 0.04)}
 
 
 @cache
@@ -116,15 +118,16 @@ def test_variations_fill_the_originals_ranges(name):
 
 
 def test_protocols():
-    assert set(MT10) == set(list_environments("metaworld"))
+    assert set(MT10) < set(list_environments("metaworld"))
     key = jax.random.key(0)
     protocol = ml1("metaworld/push", key, 3)
     train, test = protocol.train["metaworld/push"], protocol.test["metaworld/push"]
     assert train.goal.shape == test.goal.shape == (3, 3)
     assert not np.intersect1d(train.goal, test.goal).size - 1  # they share their height alone
-    assert dict(protocol.environments["metaworld/push"].spec.options) == {}
+    _, observation = protocol.environments["metaworld/push"].reset(key, jax.tree.map(lambda leaf: leaf[0], test))
+    np.testing.assert_array_equal(observation[36:], 0.0)
     protocol = ml10(key, 2)
-    assert set(protocol.test) == {"metaworld/drawer-open"} and len(protocol.train) == 8
+    assert set(protocol.test) == {"metaworld/drawer-open", "metaworld/door-close"} and len(protocol.train) == 8
     assert not set(protocol.test) & set(protocol.train)
     with pytest.raises(ValueError, match="num_variations"):
         ml10(key, 0)
@@ -176,8 +179,9 @@ def replay_in_mjx(name):
 def assert_near_the_original(name, hand, place):
     flight, every = RECORD[name]["flight"], RECORD["every"]
     expected = np.array(flight["positions"])
-    assert np.linalg.norm(hand[every - 1 :: every] - expected[:, :3], axis=1).max() < HAND
-    assert np.linalg.norm(place[every - 1 :: every] - expected[:, 4:], axis=1).max() < OBJECT
+    of_hand, of_object = LOOSE.get(name, (HAND, OBJECT))
+    assert np.linalg.norm(hand[every - 1 :: every] - expected[:, :3], axis=1).max() < of_hand
+    assert np.linalg.norm(place[every - 1 :: every] - expected[:, 4:], axis=1).max() < of_object
 
 
 @EVERY_TASK

@@ -81,6 +81,14 @@ def _door_open(hand: Point, opening: Number, handle: Point, goal: Point) -> Move
     return point, 25.0, 1.0
 
 
+def _door_close(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Pushes the open door from its outer side."""
+    level = handle[2] + 0.06
+    beside = jnp.array([handle[0] - 0.12, handle[1] + 0.12, level])
+    ready = (jnp.abs(hand[2] - level) < 0.03) & (hand[0] > handle[0] - 0.17)
+    return jnp.where(ready, jnp.append(goal[:2] + jnp.array([0.02, 0.06]), level), beside), 25.0, 1.0
+
+
 def _drawer_open(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Brings the handle between the open fingers and draws it."""
     at = _shift(handle, z=-0.02)
@@ -123,6 +131,7 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "push": _push,
     "pick-place": _pick_place,
     "door-open": _door_open,
+    "door-close": _door_close,
     "drawer-open": _drawer_open,
     "drawer-close": _drawer_close,
     "button-press-topdown": _button_press_topdown,

@@ -15,6 +15,7 @@ from jaxrl.types import Array, Float
 
 __all__ = [
     "button_press_topdown",
+    "door_close",
     "door_open",
     "drawer_close",
     "drawer_open",
@@ -29,7 +30,7 @@ __all__ = [
 Action = Float[Array, "4"]
 
 # Where the original's hand starts, and where its tip has come to rest by then.
-_HAND = np.array([0.0, 0.6, 0.2], np.float32)
+_HAND, _SIDE_HAND = np.array([0.0, 0.6, 0.2], np.float32), np.array([-0.5, 0.6, 0.2], np.float32)
 _TIP = np.array([0.004285731, 0.601488704, 0.150189277], np.float32)
 _NEAR_TIP = np.array([0.004407496, 0.400270538, 0.150740492], np.float32)
 # The peg's head, at the place where every peg lies before it is moved to its own.
@@ -104,6 +105,16 @@ def door_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluati
     success = jnp.abs(scene.object[0] - params.goal[0]) <= 0.08
     reward = jnp.where(success, 10.0, 2.0 * hamacher(ready, effort) + 8.0 * opened)
     return _evaluation(reward, success, ready, effort >= 0.5, effort, opened, 0.0)
+
+
+def door_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 8 cm of the goal; pays for the tip's being there, too."""
+    del action
+    far = distance(scene.object, params.goal)
+    in_place = gaussian(far, 0.0, 0.05, distance(params.object, params.goal))
+    arrived = gaussian(distance(scene.tip, params.goal), 0.0, 0.0125, distance(scene.object, _SIDE_HAND) + 0.1)
+    reward = jnp.where(far < 0.05, 10.0, 3.0 * arrived + 6.0 * in_place)
+    return _evaluation(reward, far <= 0.08, 0.0, True, 1.0, arrived, far)
 
 
 def drawer_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:

@@ -7,6 +7,7 @@ import jax
 from jaxrl.environments.base import Environment
 from jaxrl.environments.metaworld.environment import metaworld
 from jaxrl.environments.metaworld.scene import MetaWorldParams
+from jaxrl.environments.metaworld.tasks import TASKS
 from jaxrl.errors import require_name
 from jaxrl.types import PRNGKeyArray
 
@@ -24,7 +25,8 @@ MT10 = (
     "metaworld/window-open",
     "metaworld/window-close",
 )
-# Missing of ML10: sweep and basketball to train on; door-close, shelf-place, sweep-into and lever-pull to test on.
+_ALL = tuple(f"metaworld/{name}" for name in TASKS)
+# Missing of ML10: sweep and basketball to train on; shelf-place, sweep-into and lever-pull to test on.
 ML10_TRAIN = (
     "metaworld/reach",
     "metaworld/push",
@@ -35,7 +37,7 @@ ML10_TRAIN = (
     "metaworld/peg-insert-side",
     "metaworld/window-open",
 )
-ML10_TEST = ("metaworld/drawer-open",)
+ML10_TEST = ("metaworld/drawer-open", "metaworld/door-close")
 
 
 class Protocol(NamedTuple):
@@ -53,14 +55,14 @@ class Protocol(NamedTuple):
 
 
 def mt1(name: str, key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
-    """One task of `MT10`, whose goal is seen, trained and tested on the same `num_variations`.
+    """One task, whose goal is seen, trained and tested on the same `num_variations`.
 
     Raises:
         UnknownNameError: for an unknown id.
         ValueError: for no variations.
         ImportError: if the extra `metaworld` is not installed.
     """
-    require_name("Meta-World id", name, MT10)
+    require_name("Meta-World id", name, _ALL)
     return _same((name,), key, num_variations, options)
 
 
@@ -87,12 +89,12 @@ def ml1(name: str, key: PRNGKeyArray, num_variations: int = 50, **options: Any) 
         ValueError: for no variations.
         ImportError: if the extra `metaworld` is not installed.
     """
-    require_name("Meta-World id", name, MT10)
+    require_name("Meta-World id", name, _ALL)
     return _apart((name,), (name,), key, num_variations, options)
 
 
 def ml10(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
-    """Eight of the ten training tasks of ML10 and one of its five test tasks, goals not seen.
+    """Eight of the ten training tasks of ML10 and two of its five test tasks, goals not seen.
 
     Raises:
         ValueError: for no variations.

@@ -24,7 +24,7 @@ class Task(NamedTuple):
         goal: the default goal, or the goal's offset from the object.
         relative: whether the goal stands at a fixed offset from the object.
         apart: how far apart object and goal are at least, in the plane.
-        near: whether the hand starts 40 cm from the arm's foot instead of 60 cm.
+        hand: where the hand starts: `middle`, `near` the arm's foot, or on its left `side`.
         joint: where the mechanism starts, m or rad.
         first_joint: where the first observation shows it.
         tracked: what is observed: a point in the frame of the moving body ...
@@ -42,7 +42,7 @@ class Task(NamedTuple):
     goal: Vector
     relative: bool = True
     apart: float = 0.0
-    near: bool = False
+    hand: str = "middle"
     joint: float = 0.0
     first_joint: float = 0.0
     tracked: Vector = _ORIGIN
@@ -92,7 +92,7 @@ _WINDOW = Task(
     goals=(_ORIGIN, _ORIGIN),
     object=(-0.1, 0.785, 0.16),
     goal=(0.2, 0.0, 0.0),
-    near=True,
+    hand="near",
     tracked=(-0.04, -0.095, 0.0),
 )
 
@@ -107,6 +107,9 @@ TASKS: dict[str, Task] = {
     ),
     "pick-place": _PUCK._replace(reward=rewards.pick_place, goal=(0.1, 0.8, 0.2)),
     "door-open": _DOOR,
+    "door-close": _DOOR._replace(
+        reward=rewards.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
+    ),
     "drawer-open": _DRAWER,
     "drawer-close": _DRAWER._replace(
         reward=rewards.drawer_close,
@@ -123,7 +126,7 @@ TASKS: dict[str, Task] = {
         goals=(_ORIGIN, _ORIGIN),
         object=(0.0, 0.8, 0.115),
         goal=(0.0, -0.000079633, 0.099999968),
-        near=True,
+        hand="near",
         joint=0.000462,
         first_joint=0.000462,
         lifted=(0.0, 0.0, 0.193),
