@@ -5,6 +5,7 @@ objects stay within the stated distances. The model is checked in MuJoCo for eve
 """
 
 import json
+import sys
 from functools import cache
 from pathlib import Path
 
