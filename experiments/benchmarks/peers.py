@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Stable-Baselines3 accepts any torch from 2 on; a build for CPUs is enough and much smaller.
 PEERS: dict[str, tuple[str, ...]] = {
+    # gymnasium imports packaging without declaring it.
+    "metaworld": ("metaworld==3.1.1", "packaging"),
     "pymoo": ("pymoo>=0.6.1",),
     "rejax": ("rejax==0.1.3", "gymnax<1"),
     "morl-baselines": (

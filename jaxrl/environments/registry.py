@@ -16,6 +16,7 @@ _SUITES: dict[str, str] = {
     "brax": "jaxrl.environments.brax",
     "grid": "jaxrl.environments.grid",
     "gymnax": "jaxrl.environments.gymnax",
+    "metaworld": "jaxrl.environments.metaworld",
     "mo": "jaxrl.environments.multi_objective",
     "multitask": "jaxrl.multitask.families",
     "playground": "jaxrl.environments.playground",

@@ -1,0 +1,142 @@
+"""What Meta-World does, for our own to be compared with: tests/metaworld_peer.json.
+
+    python experiments/metaworld_peer.py
+
+Runs in an environment of its own, with `pip install metaworld==3.1.1 packaging` and without jaxrl: the package asks
+for an older MuJoCo than MJX. Records, for each task: first observations; states along noisy runs of the package's
+scripted policies, with what the reward reads of them, the reward and the metrics; and one run of the scripted policy
+with its actions and every `EVERY`th position of hand and object.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TARGET = Path(__file__).parents[1] / "tests" / "metaworld_peer.json"
+TASKS = (
+    "reach",
+    "push",
+    "pick-place",
+    "door-open",
+    "drawer-open",
+    "drawer-close",
+    "button-press-topdown",
+    "peg-insert-side",
+    "window-open",
+    "window-close",
+    "door-close",
+)
+NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
+
+
+def build(name: str) -> tuple[Any, Any]:
+    """The original's environment, its goal observed, and its scripted policy."""
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+    from metaworld.policies import ENV_POLICY_MAP
+
+    environment = ALL_V3_ENVIRONMENTS[f"{name}-v3"]()
+    environment._partially_observable = False
+    environment.__dict__.pop("sawyer_observation_space", None)
+    environment._freeze_rand_vec = environment._set_task_called = True
+    return environment, ENV_POLICY_MAP[f"{name}-v3"]()
+
+
+def draw(environment: Any, generator: np.random.Generator) -> np.ndarray:
+    """One of the task's variations, by the original's rule, to six decimals."""
+    space = environment._random_reset_space
+    while True:
+        vector = np.round(generator.uniform(space.low, space.high), 6)
+        if vector.size == 3 or np.linalg.norm(vector[:2] - vector[3:5]) >= 0.15:
+            return vector
+
+
+def start(environment: Any, vector: np.ndarray) -> tuple[np.ndarray, dict[str, list[float]]]:
+    """The first observation under a variation, and the variation as jaxrl names it."""
+    environment._last_rand_vec = vector
+    observation, _ = environment.reset()
+    free = vector.size == 6
+    place = environment.obj_init_pos if free else vector
+    return observation, {"object": numbers(place), "goal": numbers(environment._target_pos)}
+
+
+def numbers(values: Any, decimals: int = 7) -> list[float]:
+    """Rounded, without negative zeros."""
+    return (np.round(np.asarray(values, float), decimals) + 0.0).tolist()
+
+
+def scene(environment: Any, observation: np.ndarray) -> dict[str, Any]:
+    """What a reward reads."""
+    sites = [environment.model.site(i).name for i in range(environment.model.nsite)]
+    return {
+        "hand": numbers(observation[:3]),
+        "opening": numbers(observation[3]),
+        "tip": numbers(environment.tcp_center),
+        "left": numbers(environment.get_body_com("leftpad")[1]),
+        "right": numbers(environment.get_body_com("rightpad")[1]),
+        "object": numbers(observation[4:7]),
+        "head": numbers(environment._get_site_pos("pegHead") if "pegHead" in sites else observation[4:7]),
+        "joint": numbers(environment.data.qpos[9] if environment.model.nq == 10 else 0.0),
+        "touching": bool("objjoint" in joints(environment) and environment.touching_main_object),
+    }
+
+
+def joints(environment: Any) -> list[str]:
+    """Names of the model's joints."""
+    return [environment.model.joint(i).name for i in range(environment.model.njnt)]
+
+
+def states(environment: Any, policy: Any, generator: np.random.Generator) -> list[dict[str, Any]]:
+    """Scenes along one noisy run, spread from its start to `AFTER` steps after success."""
+    observation, variation = start(environment, draw(environment, generator))
+    first, recorded, left = numbers(observation, 6), [], AFTER
+    for _ in range(500):
+        action = np.clip(policy.get_action(observation.copy()), -1.0, 1.0)
+        if generator.uniform() < 0.3:
+            action = generator.uniform(-1.0, 1.0, 4)
+        action = np.round(action, 3).astype(np.float32)
+        observation, reward, _, _, info = environment.step(action)
+        info = {name: float(value) for name, value in info.items() if name != "unscaled_reward"}
+        recorded.append(
+            {"scene": scene(environment, observation), "action": numbers(action, 3), "reward": round(float(reward), 6)}
+            | {"info": {name: round(value, 6) for name, value in info.items()}}
+        )
+        left -= bool(info["success"]) or left < AFTER
+        if left <= 0:
+            break
+    chosen = np.sort(generator.choice(len(recorded), NUM_STATES, replace=False))
+    return {"variation": variation, "first": first, "states": [recorded[i] for i in chosen]}
+
+
+def flight(environment: Any, policy: Any, generator: np.random.Generator) -> dict[str, Any]:
+    """One run of the scripted policy."""
+    observation, variation = start(environment, draw(environment, generator))
+    actions, positions, solved, left = [], [], None, AFTER
+    for step in range(500):
+        action = np.round(np.clip(policy.get_action(observation.copy()), -1.0, 1.0), 3).astype(np.float32)
+        observation, _, _, _, info = environment.step(action)
+        actions.append(numbers(action, 3))
+        positions.append(numbers(observation[:7], 5))
+        solved = step if solved is None and info["success"] else solved
+        left -= solved is not None
+        if left <= 0:
+            break
+    return {"variation": variation, "actions": actions, "positions": positions[EVERY - 1 :: EVERY], "solved": solved}
+
+
+def main() -> None:
+    """Records every task."""
+    record: dict[str, Any] = {"versions": {name: version(name) for name in ("metaworld", "mujoco")}, "every": EVERY}
+    for name in TASKS:
+        environment, policy = build(name)
+        generator = np.random.default_rng(0)
+        episodes = [states(environment, policy, generator) for _ in range(NUM_EPISODES)]
+        record[name] = {"episodes": episodes, "flight": flight(environment, policy, generator)}
+        print(name, record[name]["flight"]["solved"], [state["reward"] for state in episodes[0]["states"]])
+    TARGET.write_text(json.dumps(record, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Scripted policies that solve the tasks, closed loop on the observation."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+
+from jaxrl.environments.metaworld.tasks import TASKS
+from jaxrl.errors import require_name
+from jaxrl.types import Array, Bool, Float
+
+__all__ = ["expert"]
+
+Point = Float[Array, "3"]
+Number = Float[Array, ""]
+Move = tuple[Point, Number | float, Number | float]
+
+
+def expert(name: str) -> Callable[[Float[Array, "39"]], Float[Array, "4"]]:
+    """The scripted policy `observation -> action` of one task; the observation must show the goal.
+
+    The hand is sent to a point by a = gain (point − hand), clipped to [−1, 1]. Which point depends on where hand and
+    object are, so a disturbed or dropped object is approached again.
+
+    Raises:
+        UnknownNameError: for an unknown task.
+    """
+    require_name("Meta-World task", name, TASKS)
+    return partial(_act, _EXPERTS[name])
+
+
+def _act(move: Callable[[Point, Number, Point, Point], Move], observation: Float[Array, "39"]) -> Float[Array, "4"]:
+    hand, opening, handle, goal = observation[:3], observation[3], observation[4:7], observation[36:]
+    point, gain, effort = move(hand, opening, handle, goal)
+    return jnp.append(jnp.clip(gain * (point - hand), -1.0, 1.0), jnp.asarray(effort, jnp.float32))
+
+
+def _beside(hand: Point, point: Point, tolerance: float) -> Bool[Array, ""]:
+    """Whether the hand is off the vertical through `point` by more than `tolerance`."""
+    return jnp.sum((hand - point)[:2] ** 2) > tolerance**2
+
+
+def _off(hand: Point, point: Point, tolerance: float) -> Bool[Array, ""]:
+    """Whether the hand is above or below `point` by more than `tolerance`."""
+    return jnp.abs(hand[2] - point[2]) > tolerance
+
+
+def _shift(point: Point, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Point:
+    return point + jnp.array([x, y, z])
+
+
+def _approach(hand: Point, above: Point, at: Point, then: Point, aligned: float, lowered: float) -> Point:
+    """Over the object, down to it, and on."""
+    return jnp.where(_beside(hand, at, aligned), above, jnp.where(_off(hand, at, lowered), at, then))
+
+
+def _reach(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    return _shift(goal, z=0.045), 10.0, 0.0
+
+
+def _push(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the puck and drags it over the table."""
+    at = _shift(handle, x=-0.005, z=0.03)
+    point = _approach(hand, _shift(at, z=0.1), at, _shift(goal, z=0.03), 0.02, 0.015)
+    return point, 10.0, jnp.where(_beside(hand, at, 0.02) | _off(hand, at, 0.07), 0.0, 0.6)
+
+
+def _pick_place(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the puck, waits until they hold it, and carries it."""
+    at = _shift(handle, x=-0.005, z=0.03)
+    carry = jnp.where(opening > 0.73, hand, goal + hand - handle)
+    point = _approach(hand, _shift(at, z=0.07), at, carry, 0.02, 0.02)
+    return point, 10.0, jnp.where(_beside(hand, at, 0.03) | _off(hand, at, 0.04), 0.0, 1.0)
+
+
+def _door_open(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Hooks the fingers behind the handle and pulls it around the hinge."""
+    hook = _shift(handle, x=0.01, y=0.02)
+    pull = _shift(handle, x=-0.05)
+    point = jnp.where(_beside(hand, pull, 0.12), _shift(hook, z=0.2), jnp.where(_off(hand, hook, 0.04), hook, pull))
+    return point, 25.0, 1.0
+
+
+def _door_close(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Pushes the open door from its outer side."""
+    level = handle[2] + 0.06
+    beside = jnp.array([handle[0] - 0.12, handle[1] + 0.12, level])
+    ready = (jnp.abs(hand[2] - level) < 0.03) & (hand[0] > handle[0] - 0.17)
+    return jnp.where(ready, jnp.append(goal[:2] + jnp.array([0.02, 0.06]), level), beside), 25.0, 1.0
+
+
+def _drawer_open(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Brings the handle between the open fingers and draws it."""
+    at = _shift(handle, z=-0.02)
+    point = _approach(hand, _shift(at, z=0.2), at, _shift(at, y=-0.06), 0.06, 0.04)
+    arrived = ~(_beside(hand, at, 0.06) | _off(hand, at, 0.04))
+    return point, jnp.where(arrived, 50.0, 6.0), -1.0
+
+
+def _drawer_close(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down in front of the handle and pushes."""
+    front = _shift(handle, y=-0.075, z=-0.02)
+    over = (hand[1] > handle[1] - 0.03) & _off(hand, front, 0.04)
+    point = jnp.where(over, _shift(front, z=0.2), jnp.where(_off(hand, front, 0.04), front, _shift(front, y=0.075)))
+    return point, 25.0, 1.0
+
+
+def _button_press_topdown(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Presses with closed fingers from above."""
+    return jnp.where(_beside(hand, handle, 0.04), _shift(handle, z=0.1), handle), 25.0, 1.0
+
+
+def _peg_insert_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Holds the peg near its end, lifts it to the height of the hole, and drives it in along x."""
+    # The point that is held lies 1 cm above the peg's axis.
+    hole = _shift(goal, z=0.01) + hand - handle
+    aligned = jnp.sum((hole - hand)[1:] ** 2) < 0.02**2
+    carry = jnp.where(aligned, _shift(hole, x=-0.1), hole.at[0].set(goal[0] + 0.32))
+    point = _approach(hand, _shift(handle, z=0.2), handle, carry, 0.04, 0.025)
+    return point, 25.0, jnp.where(_beside(hand, handle, 0.04) | _off(hand, handle, 0.15), -1.0, 0.6)
+
+
+def _window(direction: float, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down beside the handle and pushes it along x."""
+    at = _shift(handle, x=-0.03 * direction, y=-0.03, z=-0.08)
+    return _approach(hand, _shift(at, z=0.25), at, _shift(at, x=0.1 * direction), 0.04, 0.02), 25.0, 1.0
+
+
+_EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
+    "reach": _reach,
+    "push": _push,
+    "pick-place": _pick_place,
+    "door-open": _door_open,
+    "door-close": _door_close,
+    "drawer-open": _drawer_open,
+    "drawer-close": _drawer_close,
+    "button-press-topdown": _button_press_topdown,
+    "peg-insert-side": _peg_insert_side,
+    "window-open": partial(_window, 1.0),
+    "window-close": partial(_window, -1.0),
+}

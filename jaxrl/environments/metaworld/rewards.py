@@ -1,0 +1,193 @@
+"""Rewards and success tests of the tasks, as Meta-World version 3 has them (its `reward_function_version` v2).
+
+Each is `(scene, action, params) -> Evaluation`. Source: the `sawyer_*_v3.py` files of `metaworld` 3.1.1 (MIT licence;
+Yu et al., 2020; McLean et al., 2025), read for their formulas and written anew.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams, Scene
+from jaxrl.environments.metaworld.shaping import cage, distance, gaussian, hamacher, inside, long_tail
+from jaxrl.types import Array, Float
+
+__all__ = [
+    "button_press_topdown",
+    "door_close",
+    "door_open",
+    "drawer_close",
+    "drawer_open",
+    "peg_insert_side",
+    "pick_place",
+    "push",
+    "reach",
+    "window_close",
+    "window_open",
+]
+
+Action = Float[Array, "4"]
+
+# Where the original's hand starts, and where its tip has come to rest by then.
+_HAND, _SIDE_HAND = np.array([0.0, 0.6, 0.2], np.float32), np.array([-0.5, 0.6, 0.2], np.float32)
+_TIP = np.array([0.004285731, 0.601488704, 0.150189277], np.float32)
+_NEAR_TIP = np.array([0.004407496, 0.400270538, 0.150740492], np.float32)
+# The peg's head, at the place where every peg lies before it is moved to its own.
+_PEG_HEAD = np.array([-0.1, 0.6, 0.014784685], np.float32)
+# Corners of two boxes in front of the hole, from the foot of its block: where a head comes too low or too high.
+_TURN = np.array([[np.cos(1.57), -np.sin(1.57), 0.0], [np.sin(1.57), np.cos(1.57), 0.0], [0.0, 0.0, 1.0]])
+_LOWER, _UPPER = (
+    (np.array(corners) @ _TURN.T).astype(np.float32)
+    for corners in ([[0.1, -0.11, 0.01], [-0.1, -0.15, 0.096]], [[0.1, -0.11, 0.16], [-0.1, -0.17, 0.19]])
+)
+
+
+def reach(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The tip within 5 cm of the goal."""
+    del action
+    far = distance(scene.tip, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(_HAND, params.goal))
+    return _evaluation(10.0 * in_place, far <= 0.05, far, True, far, in_place, far)
+
+
+def push(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The puck within 5 cm of the goal."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05)
+    pushing = (near < 0.02) & (scene.opening > 0.0)
+    reward = jnp.where(pushing, 1.0 + 4.0 * caged + 5.0 * in_place, 2.0 * caged)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.05, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def pick_place(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The puck within 7 cm of a goal in the air."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05, follows=True)
+    held = (near < 0.02) & (scene.opening > 0.0) & _lifted(scene, params, 0.01)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def peg_insert_side(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The peg's head within 7 cm of the inner end of the hole; errors in y and z count twice."""
+    scale = jnp.array([1.0, 2.0, 2.0])
+    near, far = distance(scene.object, scene.tip), distance(scene.head * scale, params.goal * scale)
+    foot = params.goal - jnp.array([0.03, 0.0, 0.13])
+    clear = hamacher(inside(scene.head, *(foot + _UPPER)), inside(scene.head, *(foot + _LOWER)))
+    in_place = hamacher(long_tail(far, 0.0, 0.07, distance(_PEG_HEAD * scale, params.goal * scale)), clear)
+    lifted = (scene.opening > 0.0) & _lifted(scene, params, 0.01)
+    held = (near < 0.08) & lifted
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.0075, reach=0.03)
+    caged = jnp.where(held, 1.0, caged)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(far <= 0.07, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, (near < 0.02) & lifted, caged, in_place, far)
+
+
+def door_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 8 cm of the goal along x."""
+    handle = scene.object - jnp.array([0.05, 0.0, 0.0])
+    radius = distance(scene.hand[:2], handle[:2])
+    beyond = radius > 0.12
+    # A funnel around the handle, above which the hand should come to it.
+    floor = jnp.where(beyond, 0.04 * jnp.log(jnp.where(beyond, radius - 0.12, 1.0)) + 0.4, 0.0)
+    above = jnp.where(scene.hand[2] >= floor, 1.0, long_tail(floor - scene.hand[2], 0.0, 0.01, floor / 2.0))
+    behind = long_tail(distance(scene.hand, handle + jnp.array([0.05, 0.03, -0.01])), 0.0, 0.06, 0.5)
+    ready = hamacher(above, behind)
+    shut = jnp.pi * 2.0 / 3.0 + scene.joint
+    opened = 0.2 * (scene.joint < -jnp.pi / 90.0) + 0.8 * long_tail(shut, 0.0, 0.5, jnp.pi / 3.0)
+    effort = (jnp.clip(action[3], -1.0, 1.0) + 1.0) / 2.0
+    success = jnp.abs(scene.object[0] - params.goal[0]) <= 0.08
+    reward = jnp.where(success, 10.0, 2.0 * hamacher(ready, effort) + 8.0 * opened)
+    return _evaluation(reward, success, ready, effort >= 0.5, effort, opened, 0.0)
+
+
+def door_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 8 cm of the goal; pays for the tip's being there, too."""
+    del action
+    far = distance(scene.object, params.goal)
+    in_place = gaussian(far, 0.0, 0.05, distance(params.object, params.goal))
+    arrived = gaussian(distance(scene.tip, params.goal), 0.0, 0.0125, distance(scene.object, _SIDE_HAND) + 0.1)
+    reward = jnp.where(far < 0.05, 10.0, 3.0 * arrived + 6.0 * in_place)
+    return _evaluation(reward, far <= 0.08, 0.0, True, 1.0, arrived, far)
+
+
+def drawer_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 3 cm of the goal."""
+    del action
+    far = distance(scene.object, params.goal)
+    opened = long_tail(far, 0.0, 0.02, 0.2)
+    # The hand should come from above: errors in the plane count three times.
+    scale = jnp.array([3.0, 3.0, 1.0])
+    first = params.goal + jnp.array([0.0, 0.2, 0.0])
+    error = distance(scene.object * scale, scene.hand * scale)
+    caged = long_tail(error, 0.0, 0.01, distance(first * scale, _TIP * scale))
+    near = distance(scene.object, scene.hand)
+    return _evaluation(5.0 * (caged + opened), far <= 0.03, near <= 0.03, scene.opening > 0.0, caged, opened, far)
+
+
+def drawer_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 6.5 cm of the goal, where 5 cm is as near as it comes."""
+    first = params.object + jnp.array([0.0, -0.32, 0.14])
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, jnp.abs(distance(first, params.goal) - 0.05))
+    reaching = gaussian(near, 0.0, 0.005, jnp.abs(distance(first, _TIP) - 0.005))
+    reaching = hamacher(reaching, jnp.clip(action[3], 0.0, 1.0))
+    success = far <= 0.065
+    reward = 10.0 * jnp.where(success, 1.0, hamacher(reaching, in_place))
+    return _evaluation(reward, success, near <= 0.01, True, reaching, in_place, far)
+
+
+def button_press_topdown(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The button within 2.4 cm of the goal's height."""
+    del action
+    near, far = distance(scene.object, scene.tip), jnp.abs(params.goal[2] - scene.object[2])
+    # The button's top when nothing presses it, above the box that stands on its back.
+    top = params.object[2] + 0.1935 * jnp.sin(1.57)
+    reaching = long_tail(near, 0.0, 0.01, distance(scene.object, _NEAR_TIP))
+    pressed = long_tail(far, 0.0, 0.005, jnp.abs(params.goal[2] - top))
+    reward = 5.0 * hamacher(1.0 - scene.opening, reaching) + jnp.where(near <= 0.03, 5.0 * pressed, 0.0)
+    return _evaluation(reward, far <= 0.024, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
+
+
+def window_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 5 cm of the goal along x."""
+    del action
+    first = params.object + jnp.array([-0.04, -0.095, 0.0])
+    near, far = distance(scene.object, scene.tip), jnp.abs(scene.object[0] - params.goal[0])
+    in_place = long_tail(far, 0.0, 0.05, jnp.abs(jnp.abs(params.object[0] - params.goal[0]) - 0.05))
+    reaching = long_tail(near, 0.0, 0.02, jnp.abs(distance(first, _NEAR_TIP) - 0.02))
+    return _evaluation(10.0 * hamacher(reaching, in_place), far <= 0.05, near <= 0.05, True, reaching, in_place, far)
+
+
+def window_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 5 cm of the goal along x."""
+    del action
+    first = params.object + jnp.array([0.21, -0.095, 0.0])
+    near, far = distance(scene.object, scene.tip), jnp.abs(scene.object[0] - params.goal[0])
+    in_place = long_tail(far, 0.0, 0.05, jnp.abs(jnp.abs(first[0] - params.goal[0]) - 0.05))
+    reaching = gaussian(near, 0.0, 0.02, jnp.abs(distance(first, _NEAR_TIP) - 0.02))
+    return _evaluation(10.0 * hamacher(reaching, in_place), far <= 0.05, near <= 0.05, True, reaching, in_place, far)
+
+
+def _lifted(scene: Scene, params: MetaWorldParams, height: float) -> Array:
+    return scene.object[2] - height > params.object[2]
+
+
+def _grasped(scene: Scene, params: MetaWorldParams, height: float) -> Array:
+    return scene.touching & (scene.opening > 0.0) & _lifted(scene, params, height)
+
+
+def _evaluation(
+    reward: Any, success: Any, near: Any, grasped: Any, reaching: Any, in_place: Any, far: Any
+) -> Evaluation:
+    """Every entry as an array: reward and metrics float32, `success` and `grasp_success` Boolean."""
+    number, flag = (lambda value: jnp.asarray(value, jnp.float32)), (lambda value: jnp.asarray(value, bool))
+    return Evaluation(
+        number(reward), flag(success), number(near), flag(grasped), number(reaching), number(in_place), number(far)
+    )

@@ -1,0 +1,158 @@
+"""The tasks: scene, reward, what is observed of the object, and the ranges that its variation is drawn from."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxrl.environments.metaworld import rewards
+
+__all__ = ["TASKS", "Task"]
+
+Vector = tuple[float, float, float]
+_ORIGIN: Vector = (0.0, 0.0, 0.0)
+_UPRIGHT = (1.0, 0.0, 0.0, 0.0)
+
+
+class Task(NamedTuple):
+    """One task; positions in metres.
+
+    Attributes:
+        scene: the model, see `models.load_model`.
+        reward: see `rewards`.
+        objects: lowest and highest first position of the object.
+        goals: lowest and highest goal; where `goal_offset` is set, that of the goal from the object.
+        object: the default object position.
+        goal: the default goal, or the goal's offset from the object.
+        relative: whether the goal stands at a fixed offset from the object.
+        apart: how far apart object and goal are at least, in the plane.
+        hand: where the hand starts: `middle`, `near` the arm's foot, or on its left `side`.
+        joint: where the mechanism starts, m or rad.
+        first_joint: where the first observation shows it.
+        tracked: what is observed: a point in the frame of the moving body ...
+        lifted: ... and an offset in the world's frame.
+        orientation: what the observation calls the object's quaternion: `xyzw` and `wxyz` name the order of the
+            object's own, `none` is zeros.
+        turn: the orientation of what is observed in the frame of the moving body.
+    """
+
+    scene: str
+    reward: Callable
+    objects: tuple[Vector, Vector]
+    goals: tuple[Vector, Vector]
+    object: Vector
+    goal: Vector
+    relative: bool = True
+    apart: float = 0.0
+    hand: str = "middle"
+    joint: float = 0.0
+    first_joint: float = 0.0
+    tracked: Vector = _ORIGIN
+    lifted: Vector = _ORIGIN
+    orientation: str = "none"
+    turn: tuple[float, float, float, float] = _UPRIGHT
+
+
+_PUCK = Task(
+    scene="puck",
+    reward=rewards.reach,
+    objects=((-0.1, 0.6, 0.02), (0.1, 0.7, 0.02)),
+    goals=((-0.1, 0.8, 0.05), (0.1, 0.9, 0.3)),
+    object=(0.0, 0.6, 0.02),
+    goal=(-0.1, 0.8, 0.2),
+    relative=False,
+    apart=0.15,
+    orientation="xyzw",
+)
+# The original's puck has sunk into the table by 0.6 mm when its height becomes that of start and goal.
+_SUNK = 0.019404684
+_DOOR = Task(
+    scene="door",
+    reward=rewards.door_open,
+    objects=((0.0, 0.85, 0.15), (0.1, 0.95, 0.15)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.1, 0.95, 0.15),
+    goal=(-0.3, -0.45, 0.0),
+    tracked=(0.37572163, -0.107139895, 0.000035949),
+    orientation="xyzw",
+    turn=(0.151171086, 0.690758498, -0.150620969, 0.690878661),
+)
+_DRAWER = Task(
+    scene="drawer",
+    reward=rewards.drawer_open,
+    objects=((-0.1, 0.9, 0.0), (0.1, 0.9, 0.0)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.9, 0.0),
+    goal=(0.0, -0.36, 0.09),
+    lifted=(0.0, -0.16, 0.0),
+    orientation="wxyz",
+)
+_WINDOW = Task(
+    scene="window",
+    reward=rewards.window_open,
+    objects=((-0.1, 0.7, 0.16), (0.1, 0.9, 0.16)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(-0.1, 0.785, 0.16),
+    goal=(0.2, 0.0, 0.0),
+    hand="near",
+    tracked=(-0.04, -0.095, 0.0),
+)
+
+TASKS: dict[str, Task] = {
+    "reach": _PUCK,
+    "push": _PUCK._replace(
+        reward=rewards.push,
+        objects=((-0.1, 0.6, _SUNK), (0.1, 0.7, _SUNK)),
+        goals=((-0.1, 0.8, _SUNK), (0.1, 0.9, _SUNK)),
+        object=(0.0, 0.6, _SUNK),
+        goal=(0.1, 0.8, _SUNK),
+    ),
+    "pick-place": _PUCK._replace(reward=rewards.pick_place, goal=(0.1, 0.8, 0.2)),
+    "door-open": _DOOR,
+    "door-close": _DOOR._replace(
+        reward=rewards.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
+    ),
+    "drawer-open": _DRAWER,
+    "drawer-close": _DRAWER._replace(
+        reward=rewards.drawer_close,
+        goal=(0.0, -0.16, 0.09),
+        joint=-0.15,
+        first_joint=-0.15,
+        lifted=(0.0, -0.16, 0.05),
+        orientation="none",
+    ),
+    "button-press-topdown": Task(
+        scene="button",
+        reward=rewards.button_press_topdown,
+        objects=((-0.1, 0.8, 0.115), (0.1, 0.9, 0.115)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.8, 0.115),
+        goal=(0.0, -0.000079633, 0.099999968),
+        hand="near",
+        joint=0.000462,
+        first_joint=0.000462,
+        lifted=(0.0, 0.0, 0.193),
+        orientation="wxyz",
+    ),
+    "peg-insert-side": Task(
+        scene="peg",
+        reward=rewards.peg_insert_side,
+        objects=((0.0, 0.5, 0.02), (0.2, 0.7, 0.02)),
+        goals=((-0.32, 0.4, 0.129), (-0.22, 0.7, 0.131)),
+        object=(0.0, 0.6, 0.02),
+        goal=(-0.27, 0.6, 0.13),
+        relative=False,
+        apart=0.1,
+        tracked=(0.03, 0.0, 0.01),
+        orientation="xyzw",
+    ),
+    "window-open": _WINDOW,
+    # The original moves the window after its first observation, which shows it shut.
+    "window-close": _WINDOW._replace(
+        reward=rewards.window_close,
+        objects=((0.0, 0.75, 0.2), (0.0, 0.9, 0.2)),
+        object=(0.1, 0.785, 0.16),
+        goal=_ORIGIN,
+        joint=0.2,
+        first_joint=0.0,
+        tracked=(0.01, -0.095, 0.0),
+    ),
+}

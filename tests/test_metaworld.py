@@ -1,0 +1,246 @@
+"""Meta-World against numbers recorded from the original (experiments/metaworld_peer.py).
+
+Rewards and success tests are exact. Physics are those of a reduced model: replaying the original's actions, hand and
+objects stay within the stated distances. The model is checked in MuJoCo for every task, and MJX against MuJoCo for two.
+"""
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from jaxrl.environments import list_environments, make
+from jaxrl.environments.check import check_structure
+from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10
+from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
+from jaxrl.environments.metaworld.scene import Scene
+from jaxrl.errors import UnknownNameError
+from tests.grids import quick_compilation  # noqa: F401
+
+RECORD = json.loads(Path(__file__).with_name("metaworld_peer.json").read_text())
+NAMES = tuple(name for name in RECORD if name not in ("versions", "every"))
+EVERY_TASK = pytest.mark.parametrize("name", NAMES)
+# Largest distance in metres from the original's hand and object while its actions are replayed.
+HAND, OBJECT = 0.021, 0.016
+# The hand meets the swinging door a little earlier.
+LOOSE = {"door-close": (0.035, 0.04)}
+
+
+@cache
+def environment(name, **options):
+    return make(f"metaworld/{name}", **options)
+
+
+def variation(name, recorded):
+    return environment(name).params._replace(**{k: jnp.asarray(v, jnp.float32) for k, v in recorded.items()})
+
+
+def stack(rows):
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *rows)
+
+
+def single(tree):
+    """Recorded numbers as float32, flags as they are."""
+    return {k: v if isinstance(v, bool) else np.float32(v) for k, v in tree.items()}
+
+
+def numbers_of_states(name):
+    """Params, scenes, actions and the original's verdicts of every recorded state."""
+    rows = [(episode["variation"], state) for episode in RECORD[name]["episodes"] for state in episode["states"]]
+    params = stack([MetaWorldParams(**single(where), physics=None) for where, _ in rows])
+    scenes = stack([Scene(**single(state["scene"])) for _, state in rows])
+    actions = jnp.array([state["action"] for _, state in rows])
+    return params, scenes, actions, [{"reward": state["reward"], **state["info"]} for _, state in rows]
+
+
+# --- rewards, success and metrics, without physics -----------------------------------------------
+
+
+@EVERY_TASK
+def test_rewards_success_and_metrics_are_the_originals(name):
+    params, scenes, actions, expected = numbers_of_states(name)
+    found = jax.jit(jax.vmap(TASKS[name].reward))(scenes, actions, params)
+    assert set(expected[0]) == set(found._fields)
+    for key, values in found._asdict().items():
+        wanted = [row[key] for row in expected]
+        np.testing.assert_allclose(np.asarray(values, float), wanted, rtol=1e-4, atol=2e-5, err_msg=key)
+
+
+def test_recorded_states_meet_every_branch_that_matters():
+    for name in NAMES:
+        success = [row["success"] for row in numbers_of_states(name)[3]]
+        assert 0 < sum(success) < len(success), name
+    for name in ("push", "pick-place"):
+        assert any(row["grasp_success"] for row in numbers_of_states(name)[3])
+
+
+# --- observation and variation -------------------------------------------------------------------
+
+
+@EVERY_TASK
+def test_first_observations_are_the_originals(name):
+    reset = jax.jit(environment(name).reset)
+    for episode in RECORD[name]["episodes"][:2]:
+        _, observation = reset(jax.random.key(0), variation(name, episode["variation"]))
+        np.testing.assert_allclose(observation, episode["first"], atol=5e-4)
+
+
+def test_the_hidden_goal_is_zeros_and_changes_nothing_else():
+    seen, hidden = environment("reach"), environment("reach", show_goal=False)
+    (_, with_goal), (_, without) = (e.reset(jax.random.key(0), seen.params) for e in (seen, hidden))
+    np.testing.assert_array_equal(without[36:], 0.0)
+    np.testing.assert_array_equal(with_goal[:36], without[:36])
+    np.testing.assert_allclose(with_goal[36:], seen.params.goal)
+    assert hidden.spec.observation.contains(without)
+
+
+@EVERY_TASK
+def test_variations_fill_the_originals_ranges(name):
+    task, keys = TASKS[name], jax.random.split(jax.random.key(1), 400)
+    params = jax.jit(jax.vmap(environment(name).sample_params))(keys)
+    low, high = np.array(task.objects)
+    place, goal = np.asarray(params.object), np.asarray(params.goal)
+    assert np.all((place >= low - 1e-6) & (place <= high + 1e-6))
+    np.testing.assert_allclose(np.ptp(place, axis=0), high - low, atol=0.05 * (high - low).max())
+    if task.relative:
+        np.testing.assert_allclose(goal - place, np.broadcast_to(task.goal, goal.shape), atol=1e-6)
+    else:
+        assert np.all(np.linalg.norm((goal - place)[:, :2], axis=1) >= task.apart - 1e-6)
+    for episode in RECORD[name]["episodes"]:
+        offset = np.subtract(episode["variation"]["goal"], episode["variation"]["object"])
+        if task.relative:
+            np.testing.assert_allclose(offset, task.goal, atol=1e-6)
+
+
+def test_protocols():
+    assert set(MT10) < set(list_environments("metaworld"))
+    key = jax.random.key(0)
+    protocol = ml1("metaworld/push", key, 3)
+    train, test = protocol.train["metaworld/push"], protocol.test["metaworld/push"]
+    assert train.goal.shape == test.goal.shape == (3, 3)
+    assert not np.intersect1d(train.goal, test.goal).size - 1  # they share their height alone
+    _, observation = protocol.environments["metaworld/push"].reset(key, jax.tree.map(lambda leaf: leaf[0], test))
+    np.testing.assert_array_equal(observation[36:], 0.0)
+    protocol = ml10(key, 2)
+    assert set(protocol.test) == {"metaworld/drawer-open", "metaworld/door-close"} and len(protocol.train) == 8
+    assert not set(protocol.test) & set(protocol.train)
+    with pytest.raises(ValueError, match="num_variations"):
+        ml10(key, 0)
+    with pytest.raises(UnknownNameError, match="metaworld/push"):
+        ml1("metaworld/pusch", key)
+
+
+# --- the reduced model ---------------------------------------------------------------------------
+
+
+def replay_in_mujoco(name):
+    """Positions of hand and object as MuJoCo moves the reduced model under the original's actions."""
+    task, flight = TASKS[name], RECORD[name]["flight"]
+    model = load_model(task.scene)
+    if task.scene == "peg":
+        model.body("block").pos = np.add(flight["variation"]["goal"], [-0.03, 0.0, -0.13])
+    elif task.scene != "puck":
+        model.body("object").pos = flight["variation"]["object"]
+    data = mujoco.MjData(model)
+    state, _ = environment(name).reset(jax.random.key(0), variation(name, flight["variation"]))
+    data.qpos[:] = state.inner.qpos
+    target, rows, aimed = np.asarray(state.inner.target), [], jax.jit(aim)
+    moving = data.body("object" if model.nq > 6 else "mechanism")
+    for action in flight["actions"]:
+        target = np.clip(target + 0.01 * np.array(action[:3]), (-0.5, 0.4, 0.05), (0.5, 1.0, 0.5))
+        data.ctrl[:] = [*np.asarray(aimed(jnp.asarray(target, jnp.float32))), action[3], -action[3]]
+        mujoco.mj_step(model, data, NUM_SUBSTEPS)
+        mujoco.mj_kinematics(model, data)
+        rows.append([*data.body("hand").xpos, *moving.xpos + moving.xmat.reshape(3, 3) @ task.tracked + task.lifted])
+    return np.array(rows)
+
+
+def replay_in_mjx(name):
+    """Timesteps of the environment under the original's actions."""
+    built, flight = environment(name), RECORD[name]["flight"]
+    params = variation(name, flight["variation"])
+
+    @jax.jit
+    def step(state, action):
+        return built.step(jax.random.key(0), state, action, params)
+
+    state, rows = built.reset(jax.random.key(0), params)[0], []
+    for action in flight["actions"]:
+        state, timestep = step(state, jnp.array(action, jnp.float32))
+        rows.append(jax.device_get(timestep))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+
+
+def assert_near_the_original(name, hand, place):
+    flight, every = RECORD[name]["flight"], RECORD["every"]
+    expected = np.array(flight["positions"])
+    of_hand, of_object = LOOSE.get(name, (HAND, OBJECT))
+    assert np.linalg.norm(hand[every - 1 :: every] - expected[:, :3], axis=1).max() < of_hand
+    assert np.linalg.norm(place[every - 1 :: every] - expected[:, 4:], axis=1).max() < of_object
+
+
+@EVERY_TASK
+def test_the_reduced_model_follows_the_originals_actions(name):
+    rows = replay_in_mujoco(name)
+    assert_near_the_original(name, rows[:, :3], rows[:, 3:])
+
+
+def check_replay(name):
+    timesteps, reduced = replay_in_mjx(name), replay_in_mujoco(name)
+    hand, place = timesteps.observation[:, :3], timesteps.observation[:, 4:7]
+    assert_near_the_original(name, hand, place)
+    # MJX looks at fewer contacts, in float32: millimetres apart from MuJoCo on the same model.
+    np.testing.assert_allclose(np.hstack([hand, place]), reduced, atol=6e-3)
+    solved = np.argmax(timesteps.info["success"])
+    assert timesteps.info["success"].any() and abs(int(solved) - RECORD[name]["flight"]["solved"]) <= 5
+    # The second half of an observation is the first half of the one before.
+    np.testing.assert_array_equal(timesteps.observation[1:, 18:36], timesteps.observation[:-1, :18])
+    assert not timesteps.terminated.any()
+
+
+def test_the_originals_actions_press_the_button():
+    check_replay("button-press-topdown")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "button-press-topdown"])
+def test_the_originals_actions_solve_the_task(name):
+    check_replay(name)
+
+
+@pytest.mark.slow
+@EVERY_TASK
+def test_the_scripted_policy_solves_the_task(name):
+    built, act, keys = environment(name), expert(name), jax.random.split(jax.random.key(3), 5)
+
+    def play(key):
+        params = built.sample_params(key)
+
+        def body(carry, _):
+            state, timestep = built.step(key, carry[0], act(carry[1]), params)
+            return (state, timestep.observation), timestep.info["success"]
+
+        return jax.lax.scan(body, built.reset(key, params), None, length=250)[1].any()
+
+    assert jax.jit(jax.vmap(play))(keys).all()
+
+
+# --- the contract --------------------------------------------------------------------------------
+
+
+def test_contract_and_errors(monkeypatch):
+    check_structure(environment("peg-insert-side", show_goal=False))
+    assert environment("reach").spec.time_limit == 500
+    with pytest.raises(UnknownNameError, match="pick-place"):
+        make("metaworld/pick-plac")
+    with pytest.raises(UnknownNameError, match="drawer-open"):
+        expert("drawer-opn")
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(ImportError, match=r"jaxrl\[metaworld\]"):
+        make("metaworld/reach")
