@@ -172,6 +172,8 @@ def draw(record: dict[str, Any]) -> None:
         for i, estimator in enumerate(("logistic", "ridge")):
             seconds = [row[estimator]["cpu_seconds"] for row in rows]
             axes.loglog([row[axis] for row in rows], seconds, label=estimator, **series_style(i))
+        axes.set_xticks(GRID[axis], GRID[axis])
+        axes.minorticks_off()
         rest = ", ".join(f"{name} = {value}" for name, value in BASE.items() if name != axis)
         axes.set_title(rest, fontsize=9)
         style_axes(axes, names[axis], "processor seconds" if axis == "n" else "")
