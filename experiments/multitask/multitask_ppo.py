@@ -37,7 +37,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "acrobot": {"total_steps": 100_000, "learning_rate": 1e-3, "options": {"num_tasks": NUM_TASKS}},
 }
-# Returns that score 1: the most there is of cart-pole, what a trained policy for a single task reaches of the others.
+# Returns that score 1: the most there is of cart-pole; of the others round numbers, stated, not measured.
 GOOD = {"cart-pole": 500.0, "pendulum": -150.0, "acrobot": -80.0}
 TRAINING: dict[str, Any] = {
     "num_envs": 24,
