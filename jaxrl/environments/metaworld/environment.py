@@ -65,7 +65,7 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
 
     The models are reduced, see `models`; rewards and success tests are exact. Scripted policies solve these tasks as
     often as the original's (results/benchmarks/metaworld_experts.json). Replaying actions of the original's policies
-    keeps the hand within 2.1 cm and objects within 1.6 cm of the original's (door-close: 3.5 and 4 cm, while the door
+    keeps the hand within 2.5 cm and objects within 2 cm of the original's (door-close: 3.5 and 4 cm, while the door
     swings). Learned policies have not been carried across. `grasp_success` takes touch for a
     contact's depth, not its force.
 

@@ -111,12 +111,13 @@ def _button_press_topdown(hand: Point, opening: Number, handle: Point, goal: Poi
 
 
 def _peg_insert_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
-    """Holds the peg near its end, lifts it to the height of the hole, and drives it in along x."""
+    """Holds the peg near its end, lifts it to the height of the hole, and drives it in along x, once it is held."""
     # The point that is held lies 1 cm above the peg's axis.
     hole = _shift(goal, z=0.01) + hand - handle
     aligned = jnp.sum((hole - hand)[1:] ** 2) < 0.02**2
     carry = jnp.where(aligned, _shift(hole, x=-0.1), hole.at[0].set(goal[0] + 0.32))
-    point = _approach(hand, _shift(handle, z=0.2), handle, carry, 0.04, 0.025)
+    carry = jnp.where(opening > 0.4, handle, carry)
+    point = _approach(hand, _shift(handle, z=0.2), handle, carry, 0.04, 0.035)
     return point, 25.0, jnp.where(_beside(hand, handle, 0.04) | _off(hand, handle, 0.15), -1.0, 0.6)
 
 

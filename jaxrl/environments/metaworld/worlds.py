@@ -1,0 +1,145 @@
+"""What lies on the table: each scene's bodies as MJCF, and where its mechanism meets its frame.
+
+Facts of the models in `metaworld` 3.1.1 (MIT licence), Farama Foundation; see `models` for what is left out.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["WORLDS", "World"]
+
+# Contacts: fingers (1) and palm (4) touch objects, what is free (2) touches the table; no finger touches the other.
+_FIXED = 'class="body" contype="0" conaffinity="5"'
+_BLOCK = 'class="body" contype="0" conaffinity="7"'
+
+# Bodies: "object" is what a task places; "mechanism" is the part of it that moves.
+_PUCK = """
+<body name="object" pos="0 0.6 0.02">
+  <freejoint/>
+  <inertial pos="0 0 0" mass="0.75" diaginertia="8.80012e-4 8.80012e-4 8.80012e-4"/>
+  <geom name="object" class="body" size="0.0177245 0.0177245 0.02" contype="2" conaffinity="1" condim="4"
+    friction="1 0.1 0.002"/>
+</body>
+"""
+
+_PEG = f"""
+<body name="object" pos="0 0.6 0.03">
+  <joint type="free" damping="0.005" armature="0"/>
+  <inertial pos="0 0 0" mass="0.1" diaginertia="100000 100000 100000"/>
+  <geom name="object" type="box" euler="0 1.57 0" size="0.015 0.015 0.12" contype="2" conaffinity="1"/>
+</body>
+<body name="block" pos="-0.3 0.6 0" euler="0 0 1.57">
+  <geom {_BLOCK} pos="0 0 0.05" size="0.1 0.096 0.05"/>
+  <geom {_BLOCK} pos="-0.065 0 0.13" size="0.035 0.096 0.03"/>
+  <geom {_BLOCK} pos="0.065 0 0.13" size="0.035 0.096 0.03"/>
+  <geom {_BLOCK} pos="0 0 0.18" size="0.1 0.096 0.02"/>
+</body>
+"""
+
+_DOOR = f"""
+<body name="object" pos="0 0.9 0.15">
+  <geom {_FIXED} pos="-0.204 0 0" size="0.016 0.106 0.15"/>
+  <geom {_FIXED} pos="0.204 0 0" size="0.016 0.106 0.15"/>
+  <geom {_FIXED} pos="0 0 0.138" size="0.188 0.106 0.012"/>
+  <geom {_FIXED} pos="0 0 -0.138" size="0.188 0.106 0.012"/>
+  <geom {_FIXED} pos="0 0.094 0" size="0.188 0.012 0.126"/>
+  <body name="mechanism" pos="-0.185 -0.1 0">
+    <joint name="mechanism" type="hinge" axis="0 0 1" range="-2 0" limited="true"/>
+    <inertial pos="0.223701589 -0.020428075 0" mass="2.22982226"
+      quat="0.55544607 0.555433844 0.437591469 0.437591835" diaginertia="0.0436175 0.037338006 0.011690399"/>
+    <geom {_FIXED} pos="0.185 0 0" size="0.18 0.01 0.123"/>
+    <geom {_FIXED} pos="0.325 -0.006 0" size="0.0248 0.012 0.0248"/>
+    <geom {_FIXED} type="capsule" fromto="0.325 -0.025 0 0.325 -0.105 0" size="0.013"/>
+    <geom {_FIXED} type="capsule" fromto="0.325 -0.12 0 0.437 -0.12 0" size="0.019"/>
+    <geom {_FIXED} type="capsule" fromto="0.364 -0.12 0 0.426 -0.12 0" size="0.023"/>
+  </body>
+</body>
+"""
+
+_DRAWER = f"""
+<body name="object" pos="0 0.9 0">
+  <geom {_FIXED} pos="-0.11 0 0.084" size="0.008 0.1 0.084"/>
+  <geom {_FIXED} pos="0.11 0 0.084" size="0.008 0.1 0.084"/>
+  <geom {_FIXED} pos="0 0.092 0.076" size="0.102 0.008 0.076"/>
+  <geom {_FIXED} pos="0 -0.008 0.014" size="0.102 0.092 0.014"/>
+  <geom {_FIXED} pos="0 0 0.16" size="0.102 0.1 0.008"/>
+  <body name="mechanism" pos="0 -0.01 0.09">
+    <joint name="mechanism" type="slide" axis="0 1 0" range="-0.16 0" limited="true"/>
+    <inertial pos="0 -0.061578947 -0.002105263" mass="0.38" diaginertia="0.002749589 0.00170839 0.003929526"/>
+    <geom {_FIXED} pos="0 -0.082 0.008" size="0.1 0.008 0.052"/>
+    <geom {_FIXED} pos="0 0.082 0.008" size="0.1 0.008 0.052"/>
+    <geom {_FIXED} pos="-0.092 0 0.008" size="0.008 0.074 0.052"/>
+    <geom {_FIXED} pos="0.092 0 0.008" size="0.008 0.074 0.052"/>
+    <geom {_FIXED} pos="0 0 -0.052" size="0.1 0.09 0.008"/>
+    <geom {_FIXED} type="capsule" fromto="-0.05 -0.15 0 -0.05 -0.09 0" size="0.009"/>
+    <geom {_FIXED} type="capsule" fromto="-0.05 -0.15 0 0.05 -0.15 0" size="0.009"/>
+    <geom {_FIXED} type="capsule" fromto="0.05 -0.15 0 0.05 -0.09 0" size="0.009"/>
+  </body>
+</body>
+"""
+
+_BUTTON = f"""
+<body name="object" pos="0 0.85 0.12" euler="-1.57 0 0">
+  <geom {_FIXED} pos="0 0.012 0" size="0.12 0.102 0.12"/>
+  <body name="mechanism">
+    <joint name="mechanism" type="slide" axis="0 -1 0" range="-0.06 0" limited="true" damping="1" stiffness="0.5"
+      springref="0.5"/>
+    <inertial pos="0 -0.1935 0" mass="0.01" diaginertia="0.001 0.001 0.001"/>
+    <geom {_FIXED} pos="0 -0.128 0" size="0.0186 0.039 0.0186"/>
+    <geom {_FIXED} pos="0 -0.166 0" size="0.023 0.008 0.023"/>
+    <geom {_FIXED} pos="0 -0.183 0" size="0.0381 0.011 0.0381"/>
+  </body>
+</body>
+"""
+
+_WINDOW = f"""
+<body name="object" pos="0 0.785 0.16">
+  <geom {_FIXED} pos="-0.216 0 0" size="0.015 0.03 0.181"/>
+  <geom {_FIXED} pos="0 0 -0.192" size="0.25 0.06 0.01"/>
+  <geom {_FIXED} pos="0.216 0 0" size="0.015 0.03 0.181"/>
+  <geom {_FIXED} pos="0 0 -0.166" size="0.201 0.03 0.015"/>
+  <geom {_FIXED} pos="0 0 0.166" size="0.201 0.03 0.015"/>
+  <geom {_FIXED} pos="0.1 0.013 0" size="0.1 0.012 0.15"/>
+  <body name="mechanism">
+    <joint name="mechanism" type="slide" axis="1 0 0" range="0 0.2" limited="true"/>
+    <inertial pos="-0.086769134 -0.018868723 0" mass="0.6377869" diaginertia="0.006211904 0.009462011 0.003680365"/>
+    <geom {_FIXED} pos="-0.1 -0.013 0" size="0.1 0.012 0.15"/>
+    <geom {_FIXED} type="capsule" fromto="-0.014 -0.025 0.045 -0.014 -0.095 0.045" size="0.008"/>
+    <geom {_FIXED} type="capsule" fromto="-0.014 -0.025 -0.045 -0.014 -0.095 -0.045" size="0.008"/>
+    <geom {_FIXED} type="capsule" fromto="-0.014 -0.095 -0.045 -0.014 -0.095 0.045" size="0.008"/>
+  </body>
+</body>
+"""
+
+
+class World(NamedTuple):
+    """One scene.
+
+    Attributes:
+        objects: bodies beside hand and table.
+        stop: lowest and highest position of a mechanism before it meets its frame.
+        solref: how hard it does, as MuJoCo's reference ...
+        solimp: ... and impedance of that limit.
+        contacts: how many contacts of each dimension are solved for in a substep.
+        pairs: how many pairs of shapes of each kind are examined for contacts in a substep.
+        impratio: how much harder friction is than the contact itself.
+    """
+
+    objects: str
+    stop: tuple[float, float] | None = None
+    solref: str = "0.01 1"
+    solimp: float = 0.99
+    contacts: int = 12
+    pairs: int = 6
+    impratio: float = 1.0
+
+
+WORLDS: dict[str, World] = {
+    "puck": World(_PUCK),
+    # A pyramid of the fingers' friction lets the light peg creep out of the grip; the original's cone does not.
+    "peg": World(_PEG, pairs=8, impratio=3.0),
+    # The frame stops the door near its hinge, with little force: fitted to the original's door, pulled and let go.
+    "door": World(_DOOR, stop=(-1.3, 1.0), solref="-1500 -150", solimp=0.5),
+    "drawer": World(_DRAWER, stop=(-1.0, 0.004)),
+    "button": World(_BUTTON, stop=(-0.066, 1.0)),
+    "window": World(_WINDOW, stop=(-0.001, 0.201)),
+}
