@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from jaxrl.agents.on_policy_parts import OnPolicyState
 from jaxrl.errors import require_name
-from jaxrl.multitask import adaptation
 from jaxrl.multitask.experience import gather, parts_of, policy_parameters, policy_samples, with_policy
+from jaxrl.multitask.grouping import adaptation
 from jaxrl.multitask.grouping.clustering import Clustering, ClusteringConfig, make_clustering
 from jaxrl.multitask.grouping.estimation import EstimatorConfig, make_estimator
 from jaxrl.multitask.grouping.projection import Projection, ProjectionConfig, random_projection
