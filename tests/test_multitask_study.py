@@ -18,8 +18,6 @@ from jaxrl.multitask.grouping.projection import ProjectionConfig, random_project
 from jaxrl.multitask.study import group_study
 from tests.grids import quick_compilation  # noqa: F401
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 AGENT = {
     "num_envs": 16,
     "num_steps": 32,

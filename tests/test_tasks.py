@@ -21,8 +21,6 @@ from jaxrl.multitask.families import family
 from jaxrl.normalisation import init_statistics, normalise, standard_deviation, update_statistics
 from tests.grids import quick_compilation  # noqa: F401
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = {"num_envs": 6, "num_steps": 40, "num_minibatches": 2, "hidden_sizes": (8,), "num_evaluations": 1}
 POINTS = family("point-mass", num_groups=3, group_size=1, time_limit=7)
 
