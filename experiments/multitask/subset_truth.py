@@ -31,7 +31,7 @@ from jaxrl.multitask.grouping.subsets import all_subsets
 from jaxrl.multitask.study import group_study
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
-SEEDS = 5
+SEEDS = 3
 AGENT: dict[str, Any] = {"num_envs": 32, "num_steps": 64, "learning_rate": 1e-3, "num_evaluations": 1}
 SUBSET_STEPS = 20 * 32 * 64
 DISTANCES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -95,7 +95,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def expansion(name: str) -> dict[str, Any]:
-    """Relative error of log π(a|o) by distance, first order and none, in random and in adapted directions."""
+    """Relative error of log π(a|o) by distance, first order and none, in random directions."""
     case = CASES[name]
     environment = merge(family(name, **case["options"]).train)
     trainer = jaxrl.trainer("ppo", environment, **AGENT, total_steps=case["steps"], observe_task=case["observe"])
