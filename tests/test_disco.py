@@ -294,6 +294,7 @@ def test_a_file_of_parameters_is_the_rule(published):
 # --- meta-training ---
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_is_the_finite_difference_where_nothing_is_cut(monkeypatch):
     # Values and Adam's denominator are cut by design; differences know no cuts.
     monkeypatch.setattr(jax.lax, "stop_gradient", lambda value: value)

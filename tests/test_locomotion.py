@@ -205,6 +205,7 @@ def swimmer():
     return make("mo/swimmer-pgmorl", backend="mjx-lite", limit=6)
 
 
+@pytest.mark.slow
 def test_params_are_swept_and_episodes_restart(swimmer):
     """One program: swept gear, auto-reset after 6 steps, the reward from the state alone."""
     batched = vectorise(swimmer, 3)

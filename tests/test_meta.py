@@ -158,6 +158,7 @@ def test_evolution_finds_a_hyperparameter_that_is_known_to_matter():
     assert float(trained.final.mean()) > float(untrained.final.mean()) + 0.1
 
 
+@pytest.mark.slow
 def test_meta_seeds_and_outer_settings_are_axes_of_a_sweep(drift_evolution):
     swept = jaxrl.sweep(drift_evolution, seeds=2, hyperparameters={"outer.evolution.deviation": [0.1, 0.5]}, **QUIET)
     group = swept.groups[0]
@@ -176,7 +177,7 @@ def test_devices_do_not_change_numbers(drift_evolution):
     np.testing.assert_allclose(one.state.search.mean, two.state.search.mean, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["evolve", "differentiate"])
+@pytest.mark.parametrize("kind", ["evolve", pytest.param("differentiate", marks=pytest.mark.slow)])
 def test_stopped_meta_training_resumes_to_the_same_end(kind, drift_evolution, tmp_path, monkeypatch):
     study = drift_evolution
     if kind == "differentiate":
@@ -284,6 +285,7 @@ def test_everything_that_should_move_moves():
     assert np.any(np.asarray(result.state.lives.run.agent.params["actor"]) != 0.0)
 
 
+@pytest.mark.slow
 def test_an_agent_that_restarts_gets_a_fresh_critic():
     study = gradient_study(num_agents=4, unroll=2, num_meta_steps=2)
     state = study.init(jax.random.key(0), study.hyperparameters)

@@ -52,6 +52,7 @@ def test_examine_draws_what_was_learned(run_directory, capsys):
     assert {"slopes.png", "slopes.csv", "distilled.csv"} <= written and "slopes.csv" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_baselines_have_as_much_experience_as_the_learner(monkeypatch):
     # The learner's sizes count where they are its defaults too, which are not a2c's.
     study = meta_learner("ta_lpg", "grid/tiny", 1, outer_settings=CHEAP, network="table", objective_size=2)

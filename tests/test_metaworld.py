@@ -204,6 +204,7 @@ def check_replay(name):
     assert not timesteps.terminated.any()
 
 
+@pytest.mark.slow
 def test_the_originals_actions_press_the_button():
     check_replay("button-press-topdown")
 

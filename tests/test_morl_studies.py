@@ -52,6 +52,7 @@ def test_the_archive_is_mutually_non_dominated_and_never_shrinks_in_hypervolume(
     assert np.all(np.diff(result.evaluation.hypervolume) >= 0.0)
 
 
+@pytest.mark.slow
 def test_chunks_of_the_host_loop_equal_one_program(cmorl_run):
     study, whole = cmorl_run
     chunked = jaxrl.sweep(study, seeds=[3], max_devices=1, **QUIET).groups[0].result
@@ -183,6 +184,7 @@ def test_a_parent_with_a_return_of_zero_leaves_room_below_it():
     assert {round(float(bound), 4) for bound in after.memory[:, 0]} == {-np.inf, -0.05, 4.5}
 
 
+@pytest.mark.slow
 def test_all_steps_may_go_to_fewer_initial_members_than_a_round_would_have():
     study = small("c_morl", num_initial=3, num_selected=5, initial_share=1.0, num_evaluations=2)
     result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
@@ -190,6 +192,7 @@ def test_all_steps_may_go_to_fewer_initial_members_than_a_round_would_have():
     assert np.isfinite(result.evaluation.hypervolume[-1])
 
 
+@pytest.mark.slow
 def test_extended_policies_keep_what_their_parents_had():
     # Straight lines between three actions: without bounds every extension would end at a single action.
     table = [[10.0, 1.0], [1.0, 10.0], [6.0, 6.0]]
@@ -255,6 +258,7 @@ def test_a_diverged_member_serves_nobody(scalarisation):
     assert utilities.argmax(axis=1).tolist()[::2] == [0, 2]
 
 
+@pytest.mark.slow
 def test_a_study_that_explores_in_evaluation_is_measured_exploring():
     settings = {"learning_rate": 0.0, "reference_point": (-0.1, -0.1), "total_steps": 4_000, "num_members": 2}
     explores = small("population", bandit(), evaluation_explores=True, **settings)

@@ -249,6 +249,7 @@ def test_agents_of_many_kinds_learn_with_it(settings):
         assert np.all(np.isfinite(two)) and np.any(np.asarray(one) != np.asarray(two))
 
 
+@pytest.mark.slow
 def test_evolution_of_an_optimiser_beats_none():
     # Untrained, the policy stays at chance, 0.5 on average.
     environment = "bandit/bernoulli"
