@@ -91,11 +91,12 @@ def evaluator(
         )
 
     def evaluate_tasks(key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
-        keys = jax.random.split(key, environment.spec.num_tasks)
-        params = environment.task_params(hyperparameters.environment)
-        each = jax.vmap(lambda key, one: evaluate_one(key, agent_state, hyperparameters._replace(environment=one)))(
-            keys, params
-        )
+        def of_task(key: PRNGKeyArray, task: Array) -> Evaluation:
+            params = environment.task_params(hyperparameters.environment, task)
+            return evaluate_one(key, agent_state, hyperparameters._replace(environment=params))
+
+        count = environment.spec.num_tasks
+        each = jax.vmap(of_task)(jax.random.split(key, count), jnp.arange(count))
         # Row i is of task i, which pays objective i alone.
         own = jax.tree.map(lambda leaf: jnp.diagonal(leaf) if leaf.ndim == 2 else leaf, each)
         return own._replace(length=each.length.mean(), steps=jnp.zeros(()))

@@ -119,8 +119,8 @@ class Environment(NamedTuple):
         outcomes: optional `(state, action, params) -> Outcomes`, the distribution that `step` draws
             from, where it is finite (see `outcomes.sampled_step`): what exact planning needs.
         sample_params: optional `key -> params`, the environment's own distribution over parameters, such as levels.
-        task_params: optional `params -> params` with a leading axis `objective`: those under which every episode is
-            about that one task.
+        task_params: optional `(params, task) -> params`: those under which every episode is about that one task, given
+            by its number.
     """
 
     reset: Reset
@@ -131,4 +131,4 @@ class Environment(NamedTuple):
     exogenous: Callable | None = None
     outcomes: Callable[[PyTree, Array, PyTree], Outcomes] | None = None
     sample_params: Callable[[PRNGKeyArray], PyTree] | None = None
-    task_params: Callable[[PyTree], PyTree] | None = None
+    task_params: Callable[[PyTree, Array], PyTree] | None = None

@@ -6,14 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.acting import see
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.on_policy_update import prepare
 from jaxrl.multitask.grouping.gradients import projected_gradients
 from jaxrl.multitask.grouping.projection import Projection
 from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
 from jaxrl.training import Trainer
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Experience", "gather", "log_probability", "parts_of", "policy_parameters", "policy_samples", "with_policy"]
 
@@ -25,13 +24,11 @@ class Experience(NamedTuple):
         observation: as the network sees it.
         raw_action: the raw sample of the policy's distribution.
         advantage: generalised advantage in the task's own reward.
-        done: whether an episode ended there.
     """
 
     observation: Array
     raw_action: Array
     advantage: Float[Array, "task sample"]
-    done: Bool[Array, "task sample"]
 
 
 def parts_of(trainer: Trainer) -> Parts:
@@ -54,20 +51,18 @@ def gather(trainer: Trainer, key: PRNGKeyArray, agent: OnPolicyState, hyperparam
     """One iteration of acting in every task, from fresh starts, with the agent's own number of copies and steps."""
     parts, num_tasks = parts_of(trainer), trainer.environment.spec.num_tasks
 
-    def one(key: PRNGKeyArray, environment: PyTree, task: Array) -> Experience:
-        hp = hyperparameters._replace(environment=environment)
+    def one(key: PRNGKeyArray, task: Array) -> Experience:
+        hp = hyperparameters._replace(environment=trainer.environment.task_params(hyperparameters.environment, task))
         start_key, act_key = jax.random.split(key)
         state = trainer.init(start_key, hp)._replace(agent=agent)
         state, rollout, _ = trainer.collect(act_key, state, hp)
         batch, _ = prepare(parts, agent, rollout, hp)
-        chosen = batch.advantage[..., task] if batch.advantage.shape[-1] == num_tasks else batch.advantage[..., 0]
+        # Other tasks' advantages are zero.
+        advantage = batch.advantage.sum(axis=-1)
         flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])  # noqa: E731
-        observation = see(agent, rollout.observation)
-        done = rollout.terminated | rollout.truncated
-        return Experience(flat(observation), flat(rollout.raw_action), flat(chosen), flat(done))
+        return Experience(flat(batch.observation), flat(batch.raw_action), flat(advantage))
 
-    params = trainer.environment.task_params(hyperparameters.environment)
-    return jax.vmap(one)(jax.random.split(key, num_tasks), params, jnp.arange(num_tasks))
+    return jax.vmap(one)(jax.random.split(key, num_tasks), jnp.arange(num_tasks))
 
 
 def policy_parameters(params: PyTree) -> PyTree:

@@ -21,6 +21,7 @@ __all__ = [
     "make_family",
     "merge",
     "objectives_as_tasks",
+    "only_task",
     "select",
 ]
 
@@ -155,7 +156,7 @@ def merge(family: TaskFamily) -> Environment:
         step=partial(_step, environment, observe, count),
         params=MergedParams(family.params, jnp.full(count, 1.0 / count)),
         spec=merged,
-        task_params=partial(_task_params, count),
+        task_params=only_task,
     )
 
 
@@ -213,9 +214,9 @@ def _step(
     return MergedState(state.task, inner), timestep._replace(reward=reward, observation=observation)
 
 
-def _task_params(count: int, params: MergedParams) -> MergedParams:
-    tasks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), params.tasks)
-    return MergedParams(tasks, jnp.eye(count))
+def only_task(params: MergedParams, task: Int[Array, ""] | int) -> MergedParams:
+    """Parameters under which every episode is about one task."""
+    return params._replace(probabilities=jax.nn.one_hot(task, params.probabilities.shape[0]))
 
 
 class _WeightedParams(NamedTuple):

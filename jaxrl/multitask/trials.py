@@ -11,7 +11,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, encode
-from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task
+from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task, only_task
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Recall", "TrialState", "adaptation_curve", "trials"]
@@ -189,9 +189,9 @@ def adaptation_curve(
         tasks = hyperparameters.environment
         count = tasks.probabilities.shape[0]
 
-        def one(key: PRNGKeyArray, only: Array) -> Float[Array, " episode"]:
-            return of_task(key, agent_state, hyperparameters._replace(environment=tasks._replace(probabilities=only)))
+        def one(key: PRNGKeyArray, task: Array) -> Float[Array, " episode"]:
+            return of_task(key, agent_state, hyperparameters._replace(environment=only_task(tasks, task)))
 
-        return jax.vmap(one)(jax.random.split(key, count), jnp.eye(count))
+        return jax.vmap(one)(jax.random.split(key, count), jnp.arange(count))
 
     return curve
