@@ -1,7 +1,6 @@
 """Families of tasks: one environment under many parameters, and all of them as one environment."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.multitask.goals import GoalParams, weighted, with_goal
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -219,25 +219,9 @@ def only_task(params: MergedParams, task: Int[Array, ""] | int) -> MergedParams:
     return params._replace(probabilities=jax.nn.one_hot(task, params.probabilities.shape[0]))
 
 
-class _WeightedParams(NamedTuple):
-    inner: PyTree
-    weights: Float[Array, " objective"]
-
-
 def objectives_as_tasks(environment: Environment) -> TaskFamily:
     """Every objective of an environment as a task of its own, of which the reward is that objective."""
     count = environment.spec.num_objectives
-    spec = replace(environment.spec, num_objectives=1, objective_names=("reward",), reference_point=None)
-
-    def step(key: PRNGKeyArray, state: PyTree, action: Array, params: _WeightedParams) -> tuple[PyTree, Timestep]:
-        state, timestep = environment.step(key, state, action, params.inner)
-        return state, timestep._replace(reward=(params.weights @ timestep.reward)[None])
-
-    single = Environment(
-        reset=lambda key, params: environment.reset(key, params.inner),
-        step=step,
-        params=_WeightedParams(environment.params, jnp.full(count, 1.0 / count)),
-        spec=spec,
-    )
-    params = [_WeightedParams(environment.params, one) for one in jnp.eye(count)]
+    single = with_goal(environment, weighted, jnp.full(count, 1.0 / count))
+    params = [GoalParams(environment.params, weights) for weights in jnp.eye(count)]
     return make_family(single, params, environment.spec.objective_names)

@@ -7,7 +7,7 @@ import jax
 
 from jaxrl.environments.base import Environment
 from jaxrl.multitask.family import TaskFamily, make_family
-from jaxrl.types import Array, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Key, PRNGKeyArray, PyTree
 
 __all__ = ["Bounds", "draw_family", "uniform", "uniform_family"]
 
@@ -33,12 +33,7 @@ def draw_family(
     Raises:
         ValueError: for counts out of range.
     """
-    if num_tasks < 1 or num_held_out < 0:
-        raise ValueError(
-            f"num_tasks must be at least 1 and num_held_out at least 0, got {num_tasks} and {num_held_out}"
-        )
-    count = num_tasks + num_held_out
-    params = jax.jit(jax.vmap(sample))(jax.random.split(jax.random.key(seed), count))
+    params = jax.jit(jax.vmap(sample))(_keys(num_tasks, num_held_out, seed))
     return make_family(environment, params, num_held_out=num_held_out)
 
 
@@ -68,12 +63,19 @@ def uniform_family(
     for name, (low, high) in bounds.items():
         if not least <= low <= high:
             raise ValueError(f"bounds of {name} must satisfy {least:g} <= low <= high, got ({low}, {high})")
-    family = draw_family(environment, lambda key: apply(uniform(bounds, key)), num_tasks, num_held_out, seed)
-    keys = jax.random.split(jax.random.key(seed), family.num_tasks)
+    keys = _keys(num_tasks, num_held_out, seed)
     drawn = jax.jit(jax.vmap(partial(uniform, bounds)))(keys)
     varied = {name: drawn[name].tolist() for name, (low, high) in bounds.items() if low < high}
-    names = ["_".join(f"{name}_{values[i]:.3g}" for name, values in varied.items()) for i in range(family.num_tasks)]
-    return family._replace(names=tuple(names)) if varied else family
+    names = ["_".join(f"{name}_{values[i]:.3g}" for name, values in varied.items()) for i in range(len(keys))]
+    return make_family(environment, jax.vmap(apply)(drawn), names if varied else (), num_held_out)
+
+
+def _keys(num_tasks: int, num_held_out: int, seed: int) -> Key[Array, " task"]:
+    if num_tasks < 1 or num_held_out < 0:
+        raise ValueError(
+            f"num_tasks must be at least 1 and num_held_out at least 0, got {num_tasks} and {num_held_out}"
+        )
+    return jax.random.split(jax.random.key(seed), num_tasks + num_held_out)
 
 
 def uniform(bounds: Bounds, key: PRNGKeyArray) -> dict[str, Array]:

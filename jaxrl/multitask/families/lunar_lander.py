@@ -4,9 +4,9 @@ import jax.numpy as jnp
 
 from jaxrl.environments.registry import make
 from jaxrl.multitask.families.draws import uniform_family
-from jaxrl.multitask.families.goals import GoalParams, with_goal
 from jaxrl.multitask.family import TaskFamily
-from jaxrl.types import Array, Float, PyTree
+from jaxrl.multitask.goals import GoalParams, weighted, with_goal
+from jaxrl.types import Array
 
 __all__ = ["lunar_lander"]
 
@@ -39,7 +39,8 @@ def lunar_lander(
         continuous: whether engines are throttled by two real actions.
     """
     base = make("mo/lunar-lander-continuous" if continuous else "mo/lunar-lander")
-    environment = with_goal(base, _reward, jnp.zeros(()))
+    weights = jnp.asarray(_WEIGHTS)
+    environment = with_goal(base, weighted, weights)
 
     def apply(drawn: dict[str, Array]) -> GoalParams:
         params = base.params._replace(
@@ -47,11 +48,7 @@ def lunar_lander(
             wind_power=drawn["wind"],
             turbulence_power=drawn["turbulence"],
         )
-        return GoalParams(params, jnp.zeros(()))
+        return GoalParams(params, weights)
 
     bounds = {"gravity": gravity, "wind": wind, "turbulence": turbulence}
     return uniform_family(environment, bounds, apply, num_tasks, num_held_out, seed)
-
-
-def _reward(state: PyTree, following: PyTree, rewards: Float[Array, "4"], action: Array, goal: Array) -> Array:
-    return rewards @ jnp.asarray(_WEIGHTS)

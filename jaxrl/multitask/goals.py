@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, Timestep
-from jaxrl.types import Array, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["GoalParams", "with_goal"]
+__all__ = ["GoalParams", "weighted", "with_goal"]
 
 
 class GoalParams(NamedTuple):
@@ -38,3 +38,14 @@ def with_goal(environment: Environment, reward: Callable[..., Array], goal: Arra
 
     spec = replace(environment.spec, num_objectives=1, objective_names=("reward",), reference_point=None)
     return Environment(reset, step, GoalParams(environment.params, goal), spec)
+
+
+def weighted(
+    state: PyTree,
+    following: PyTree,
+    rewards: Float[Array, " objective"],
+    action: Array,
+    weights: Float[Array, " objective"],
+) -> Float[Array, ""]:
+    """w·r, for environments with several objectives of which the goal is to weigh them so."""
+    return weights @ rewards
