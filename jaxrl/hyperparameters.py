@@ -1,6 +1,7 @@
 """Names of traced leaves: `learning_rate`, `environment.gravity`, `objective.clip_epsilon`, ..."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from jaxrl.errors import require_name
 from jaxrl.morl.weights import validate as validate_weights
 from jaxrl.types import Array, PyTree
 
-__all__ = ["check_values", "leaves", "replace", "resolve"]
+__all__ = ["check_values", "leaves", "replace", "resolve", "split_settings"]
 
 # Ranges that no sensible value leaves: (low, high, low is allowed).
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -121,3 +122,33 @@ def check_values(values: Mapping[str, Any], num_objectives: int) -> None:
                 bracket = "[" if closed else "("
                 bad = array[~inside].flat[0] if array.ndim else array
                 raise ValueError(f"hyperparameter {name!r} must lie in {bracket}{low}, {high}], got {bad}")
+
+
+def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tuple[Any, Any]:
+    """Static and traced settings of a program, from settings by name; tuples within the traced ones included.
+
+    Args:
+        settings: what departs from the defaults.
+        config: class of the static ones.
+        defaults: the traced ones.
+
+    Raises:
+        UnknownNameError: for an unknown one, with the nearest match.
+    """
+    static, traced = {field.name for field in fields(config)}, defaults
+    for name in settings:
+        require_name("setting", name, static | _names(traced))
+    traced = _with_fields(traced, {name: value for name, value in settings.items() if name not in static})
+    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
+    return config(**{name: value for name, value in settings.items() if name in static}), traced
+
+
+def _names(traced: Any) -> set[str]:
+    inner = [_names(value) for value in traced if hasattr(value, "_fields")]
+    return set(traced._fields).union(*inner)
+
+
+def _with_fields(traced: Any, values: dict[str, Any]) -> Any:
+    changed = {name: value for name, value in values.items() if name in traced._fields}
+    inner = {name: _with_fields(value, values) for name, value in traced._asdict().items() if hasattr(value, "_fields")}
+    return traced._replace(**{**inner, **changed})

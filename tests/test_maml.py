@@ -11,8 +11,8 @@ from jaxrl.agents.base import Rollout
 from jaxrl.agents.minibatches import Batch
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 from jaxrl.multitask import make_family, maml
-from jaxrl.multitask.adaptation import Experience, outer_loss
-from jaxrl.multitask.linear_baseline import baseline_advantage
+from jaxrl.multitask.maml.adaptation import Experience, outer_loss
+from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from tests import environments as probes
 from tests.grids import quick_compilation  # noqa: F401
 

@@ -18,7 +18,7 @@ from jaxrl.bilevel.reward import Alignment, adjust, align_reward, learned_discou
 from jaxrl.distributions import Distribution, for_space
 from jaxrl.environments.base import Environment
 from jaxrl.environments.spaces import Discrete
-from jaxrl.meta.study import split_settings
+from jaxrl.hyperparameters import split_settings
 from jaxrl.networks import ActorCritic, actor_critic
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 

@@ -20,7 +20,7 @@ from jaxrl.bilevel.preferences import label_log_likelihood, preference_labels
 from jaxrl.bilevel.soft_policies import lower_field, soft_optimum
 from jaxrl.distributions import for_space
 from jaxrl.environments.base import Environment
-from jaxrl.meta.study import split_settings
+from jaxrl.hyperparameters import split_settings
 from jaxrl.morl.tabular.model import Model, state_index, tabulate
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 

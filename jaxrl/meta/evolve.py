@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.curriculum import Curriculum, make_curriculum, score_metrics
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
 from jaxrl.meta.fitness import FITNESS, fitness_components, fitness_weights
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.training import Trainer

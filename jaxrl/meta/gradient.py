@@ -11,12 +11,13 @@ import optax
 
 from jaxrl.agents.base import Rollout
 from jaxrl.aggregation import standardise
+from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.curriculum import make_curriculum
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
 from jaxrl.meta.lifetimes import Life, begin, grow, shorten, with_task
 from jaxrl.meta.outer_critic import Critic, OuterCritic, Target, outer_critic
 from jaxrl.meta.replay import Replay, make_replay
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import actor_critic
 from jaxrl.training import Trainer

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
+from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
 from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, shorten
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, split_settings, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree

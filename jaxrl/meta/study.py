@@ -27,7 +27,6 @@ __all__ = [
     "MetaStudy",
     "default_initial",
     "meta_study",
-    "split_settings",
     "validate_meta",
 ]
 
@@ -183,36 +182,6 @@ def meta_study(
         config=config,
         **rest,
     )
-
-
-def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tuple[Any, Any]:
-    """Static and traced settings of an outer loop, from settings by name; tuples within the traced ones included.
-
-    Args:
-        settings: what departs from the defaults.
-        config: class of the static ones.
-        defaults: the traced ones.
-
-    Raises:
-        UnknownNameError: for an unknown one, with the nearest match.
-    """
-    static, traced = {field.name for field in fields(config)}, defaults
-    for name in settings:
-        require_name("setting", name, static | _names(traced))
-    traced = _with_fields(traced, {name: value for name, value in settings.items() if name not in static})
-    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
-    return config(**{name: value for name, value in settings.items() if name in static}), traced
-
-
-def _names(traced: Any) -> set[str]:
-    inner = [_names(value) for value in traced if hasattr(value, "_fields")]
-    return set(traced._fields).union(*inner)
-
-
-def _with_fields(traced: Any, values: dict[str, Any]) -> Any:
-    changed = {name: value for name, value in values.items() if name in traced._fields}
-    inner = {name: _with_fields(value, values) for name, value in traced._asdict().items() if hasattr(value, "_fields")}
-    return traced._replace(**{**inner, **changed})
 
 
 def validate_meta(

@@ -1,7 +1,6 @@
 """MAML: a policy from which a few gradient steps on a task lead far (Finn et al., 2017, arXiv 1703.03400)."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,13 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.on_policy_parts import make_parts
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.environments.batching import vectorise
-from jaxrl.errors import require_name
-from jaxrl.multitask.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
+from jaxrl.hyperparameters import split_settings
 from jaxrl.multitask.family import TaskFamily
-from jaxrl.multitask.maml_settings import MamlConfig, MamlHyperparameters, validate
+from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
+from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.training import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
@@ -97,16 +95,11 @@ def maml(family: TaskFamily, **settings: Any) -> Maml:
         UnknownNameError: for an unknown setting, with the nearest match.
         ValueError: for counts out of range, or no number of steps where there is no time limit.
     """
-    static = {field.name for field in fields(MamlConfig)}
-    traced = set(MamlHyperparameters._fields)
-    for name in settings:
-        require_name("setting", name, static | traced)
-    config = MamlConfig(**{name: value for name, value in settings.items() if name in static})
-    train = family.train.params
-    evaluated = family.held_out.params if family.num_held_out else train
-    hyperparameters = MamlHyperparameters(tasks=train, evaluation_tasks=evaluated)
-    hyperparameters = hyperparameters._replace(**{name: settings[name] for name in settings if name in traced})
-    hyperparameters = jax.tree.map(jnp.asarray, hyperparameters)
+    config, hyperparameters = split_settings(settings, MamlConfig, MamlHyperparameters())
+    evaluated = family.held_out if family.num_held_out else family.train
+    tasks = {"tasks": family.train.params, "evaluation_tasks": evaluated.params}
+    tasks = {name: settings.get(name, params) for name, params in tasks.items()}
+    hyperparameters = hyperparameters._replace(**jax.tree.map(jnp.asarray, tasks))
     parts = _make_parts(family, config)
     return Maml(
         init=partial(_init, parts),
@@ -135,10 +128,11 @@ def _make_parts(family: TaskFamily, config: MamlConfig) -> _Parts:
         initial_log_std=config.initial_log_std,
     )
     environment = vectorise(family.environment, config.num_envs, "pool" if spec.costly_reset else "fresh")
+    agent = on_policy(spec, agent_config)
     adaptation = Adaptation(
-        parts=make_parts(spec, agent_config),
+        parts=agent.update.args[0],
         inner=make_surrogate(config.inner_surrogate),
-        agent=on_policy(spec, agent_config),
+        agent=agent,
         environment=environment,
         second_order=config.order == "second",
     )

@@ -12,7 +12,7 @@ from jaxrl.agents.on_policy_loss import loss
 from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.aggregation import standardise
 from jaxrl.environments.batching import BatchedEnvironment
-from jaxrl.multitask.linear_baseline import baseline_advantage
+from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.rollouts import collect, start_run
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree

@@ -1,0 +1,5 @@
+"""Model-agnostic meta-learning of policies."""
+
+from jaxrl.multitask.maml.program import maml
+
+__all__ = ["maml"]
