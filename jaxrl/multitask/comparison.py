@@ -1,6 +1,8 @@
 """Policies of groups beside one policy for all, one per task and groups made otherwise, at equal environment steps."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -8,10 +10,10 @@ import numpy as np
 
 from jaxrl.errors import require_name
 from jaxrl.multitask.fine_tuning import FineTuned, fine_tune, group_masks, own_returns
+from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
+from jaxrl.multitask.grouping.similarity import cosine_affinity
 from jaxrl.multitask.study import TaskAffinity, group_study
-from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
-from jaxrl.types import PRNGKeyArray, PyTree
 
 if TYPE_CHECKING:
     import pandas
@@ -69,68 +71,61 @@ def compare_groupings(
     for name in groupings:
         require_name("grouping", name, GROUPINGS)
     study = group_study(trainer, **settings)
-    cosine = group_study(trainer, **{**settings, "affinity": "cosine"})
     budget = fine_tune_steps or trainer.config.total_steps
     say(f"training on all {trainer.environment.spec.num_tasks} tasks, {len(seeds)} seeds")
     keys = jax.vmap(jax.random.key)(np.asarray(seeds))
     meta = jax.jit(jax.vmap(trainer.run, (0, None)))(keys, trainer.hyperparameters)
     estimate, group = jax.jit(study.estimate), jax.jit(study.group)
-    tuners: dict[int, Callable] = {}
+    tuner, others = _tuners(trainer, budget), _other_groupings(study.clustering, groupings)
     affinities, all_labels, tuned, rows = [], [], [], []
     for index, seed in enumerate(seeds):
         state = jax.tree.map(lambda leaf: leaf[index], meta.state)  # noqa: B023
         key = jax.random.fold_in(keys[index], 1)
         affinity = estimate(key, state.agent, trainer.hyperparameters)
         labels = {"estimated": np.asarray(group(affinity.affinity).labels)}
-        labels |= _others(cosine.clustering, labels["estimated"], affinity, groupings, seed)
+        labels |= others(labels["estimated"], affinity, seed)
         affinities.append(affinity)
         all_labels.append({name: labels[name] for name in groupings})
         found = {}
         for name in groupings:
             say(f"seed {seed}: {name} groups {_describe(labels[name])}")
-            found[name] = _tune(tuners, trainer, key, state, trainer.hyperparameters, labels[name], budget)
+            masks = group_masks(labels[name])
+            found[name] = own_returns(tuner(len(masks))(key, state, trainer.hyperparameters, masks), masks)
             rows += _rows(seed, name, labels[name], found[name], trainer)
         tuned.append(found)
     return Comparison(pandas.DataFrame(rows), affinities, all_labels, meta, tuned)
 
 
-def _others(
-    clustering: Any, estimated: np.ndarray, affinity: TaskAffinity, groupings: tuple[str, ...], seed: int
-) -> dict[str, np.ndarray]:
-    """Labels of the other groupings, with as many groups."""
-    from dataclasses import replace
+def _other_groupings(clustering: ClusteringConfig, groupings: tuple[str, ...]) -> Callable[..., dict[str, np.ndarray]]:
+    """`(estimated labels, affinity, seed) -> labels` of the other groupings, with as many groups."""
 
-    from jaxrl.multitask.grouping.clustering import make_clustering
-    from jaxrl.multitask.grouping.similarity import cosine_affinity
+    @cache
+    def into(count: int) -> Callable:
+        return jax.jit(make_clustering(replace(clustering, num_groups=count, trace_penalty=None)))
 
-    count, size = int(estimated.max()) + 1, len(estimated)
-    labels = {"all": np.zeros(size, int), "each": np.arange(size)}
-    if "cosine" in groupings:
-        make = make_clustering(replace(clustering, num_groups=count, trace_penalty=None))
-        labels["cosine"] = np.asarray(jax.jit(make)(cosine_affinity(affinity.gradients)).labels)
-    labels["random"] = np.random.default_rng(seed).permutation(np.arange(size) % count)
-    return labels
+    def others(estimated: np.ndarray, affinity: TaskAffinity, seed: int) -> dict[str, np.ndarray]:
+        count, size = int(estimated.max()) + 1, len(estimated)
+        labels = {"all": np.zeros(size, int), "each": np.arange(size)}
+        labels["random"] = np.random.default_rng(seed).permutation(np.arange(size) % count)
+        if "cosine" in groupings:
+            labels["cosine"] = np.asarray(into(count)(cosine_affinity(affinity.gradients)).labels)
+        return labels
+
+    return others
+
+
+def _tuners(trainer: Trainer, budget: int) -> Callable[[int], Callable[..., FineTuned]]:
+    """`number of groups -> fine_tune` of so many, compiled once."""
+
+    @cache
+    def tuner(count: int) -> Callable[..., FineTuned]:
+        return jax.jit(partial(fine_tune, trainer.rebuild(total_steps=budget // count, num_evaluations=1)))
+
+    return tuner
 
 
 def _describe(labels: np.ndarray) -> str:
     return " ".join("{" + ",".join(map(str, np.flatnonzero(labels == group))) + "}" for group in np.unique(labels))
-
-
-def _tune(
-    tuners: dict[int, Callable],
-    trainer: Trainer,
-    key: PRNGKeyArray,
-    state: RunState,
-    hyperparameters: PyTree,
-    labels: np.ndarray,
-    budget: int,
-) -> FineTuned:
-    masks = group_masks(labels)
-    count = len(masks)
-    if count not in tuners:
-        part = trainer.rebuild(total_steps=budget // count, num_evaluations=1)
-        tuners[count] = jax.jit(lambda *arguments: fine_tune(part, *arguments))
-    return own_returns(tuners[count](key, state, hyperparameters, masks), masks)
 
 
 def _rows(seed: int, name: str, labels: np.ndarray, found: FineTuned, trainer: Trainer) -> list[dict[str, Any]]:
