@@ -17,6 +17,7 @@ from jaxrl import designs
 from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.loop import Result
 from jaxrl.meta.methods import meta_learner
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
@@ -26,7 +27,7 @@ from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
 from jaxrl.trainable import Trainable
-from jaxrl.training import Result, trainer
+from jaxrl.training import trainer
 
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]
 

@@ -13,12 +13,13 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
 from jaxrl.experiment import build, parse_range
 from jaxrl.hyperparameters import leaves
+from jaxrl.loop import Result
 from jaxrl.morl.front import Front, choose, front
 from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns
-from jaxrl.training import Result, Trainer
+from jaxrl.training import Trainer
 
 __all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_policy", "save_run"]
 

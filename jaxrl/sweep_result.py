@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.evaluation import Evaluation
+from jaxrl.loop import Result
 from jaxrl.meta.study import MetaStudy
 from jaxrl.morl.study import Study
 from jaxrl.policy import Policy
 from jaxrl.program import Timing
 from jaxrl.trainable import Trainable
-from jaxrl.training import Result
 from jaxrl.types import Float, PyTree
 
 if TYPE_CHECKING:

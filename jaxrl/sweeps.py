@@ -14,13 +14,13 @@ from jaxrl import designs
 from jaxrl import hyperparameters as named
 from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
+from jaxrl.loop import Result
 from jaxrl.memory import members_that_fit
 from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.program import Program, program
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweep_result import Group, Sweep
 from jaxrl.trainable import Trainable
-from jaxrl.training import Result
 from jaxrl.types import Array, Float
 
 __all__ = ["Group", "Sweep", "batch_hyperparameters", "sweep"]

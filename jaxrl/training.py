@@ -18,18 +18,14 @@ from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
+from jaxrl.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.rollouts import RunState, collect, num_episodes, start_run
-from jaxrl.types import Array, Bool, Int, Key, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
 __all__ = [
-    "Result",
     "RunState",
     "Trainer",
     "TrainerConfig",
-    "evaluate_where",
-    "evaluation_due",
-    "evaluation_iterations",
-    "scan_steps",
     "trainer",
 ]
 
@@ -53,20 +49,6 @@ class TrainerConfig:
     None: what suits the environment."""
     pool_size: int | None = None
     """Starts per step in mode pool; default num_envs / 16."""
-
-
-class Result(NamedTuple):
-    """What a whole run returns.
-
-    Attributes:
-        state: the final `RunState`.
-        evaluation: `returns` has shape [num_evaluations, num_objectives].
-        metrics: by name, one entry per iteration.
-    """
-
-    state: RunState
-    evaluation: Evaluation
-    metrics: dict[str, Array]
 
 
 class Trainer(NamedTuple):
@@ -287,47 +269,6 @@ def _train_on(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
 def _finish(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
     rows = evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
     return scan_steps(partial(_step, parts), state, hyperparameters, parts.num_iterations, rows)
-
-
-def scan_steps(
-    step: Callable, state: PyTree, hyperparameters: Any, num_iterations: int, rows: Int[np.ndarray, " evaluation"]
-) -> Result:
-    """A whole run as a scan of `step: (state, hyperparameters, index) -> (state, (metrics, evaluation))`.
-
-    Args:
-        step: one iteration.
-        state: before the first.
-        hyperparameters: traced.
-        num_iterations: iterations.
-        rows: indices of those that end with an evaluation.
-    """
-    state, (metrics, evaluation) = jax.lax.scan(
-        lambda state, index: step(state, hyperparameters, index), state, jnp.arange(num_iterations)
-    )
-    return Result(state, jax.tree.map(lambda leaf: leaf[rows], evaluation), metrics)
-
-
-def evaluation_iterations(num_evaluations: int, num_iterations: int) -> np.ndarray:
-    """Indices of the iterations that `evaluation_due` picks."""
-    index = np.arange(num_iterations)
-    return index[evaluation_due(index, num_evaluations, num_iterations)]
-
-
-def evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any:
-    """True for `num_evaluations` iterations at equal intervals, the last one included."""
-    return (index + 1) * num_evaluations // num_iterations > index * num_evaluations // num_iterations
-
-
-def evaluate_where(
-    due: Bool[Array, ""], evaluate: Callable, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree
-) -> PyTree:
-    """The evaluation where it is due, else NaN, by a branch as long as `due` is not batched."""
-    shapes = jax.eval_shape(evaluate, key, agent_state, hyperparameters)
-
-    def skipped(*_: Any) -> PyTree:
-        return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-
-    return jax.lax.cond(due, evaluate, skipped, key, agent_state, hyperparameters)
 
 
 def _check_shapes(hyperparameters: Any, spec: EnvironmentSpec) -> None:

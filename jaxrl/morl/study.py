@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
+from jaxrl.loop import Result
 from jaxrl.morl.problem import Problem, measure
-from jaxrl.training import Result, Trainer
+from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrl.loop import Result
 from jaxrl.rollouts import RunState
-from jaxrl.training import Result, Trainer
+from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["FineTuned", "fine_tune", "group_masks", "own_returns"]
