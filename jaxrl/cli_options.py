@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
@@ -126,11 +127,11 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     entry = agent_entry(agent)
     options = [*static_options(TrainerConfig()), *static_options(entry.config)]
     docs, defaults = hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
-    for name in defaults._fields:
+    for name, value in defaults._asdict().items():
         if name == "weights":
             options.append(option_of(name, tuple[float, ...], sentence(docs[name]) + " Default: equal.", None))
-        elif name not in ("objective", "optimiser", "aggregator", "combination", "environment"):
-            options.append(option_of(name, float, sentence(docs[name]), float(getattr(defaults, name))))
+        elif np.isscalar(value):  # Leaves of parts that are chosen by name go by --set.
+            options.append(option_of(name, float, sentence(docs[name]), float(value)))
     return {option[0]: option for option in options}
 
 
