@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.integration import advance
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim
 from jaxrl.environments.metaworld.scene import MetaWorldParams, Scene
 from jaxrl.environments.metaworld.simulator import Simulator, arrange, build_simulator, default_params, sample_params
 from jaxrl.environments.metaworld.tasks import TASKS, Task
-from jaxrl.environments.multi_objective.locomotion.integration import advance
 from jaxrl.environments.spaces import Box
 from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import require_name

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
-from jaxrl.environments.multi_objective.locomotion.integration import advance
+from jaxrl.environments.integration import advance
 from jaxrl.environments.multi_objective.locomotion.models import ROBOTS, load_model
 from jaxrl.environments.multi_objective.locomotion.tasks import TASKS, Task, Transition, healthy, reward
 from jaxrl.environments.physics import MJX_FIELDS, Physics, read_physics, write_physics
