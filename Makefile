@@ -32,7 +32,7 @@ demo: setup
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --progress True --out runs/demo
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

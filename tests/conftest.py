@@ -12,6 +12,17 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("jaxrl", "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compilation(request):
+    """Modules marked `quick_compilation` have programs that run for milliseconds and compile for seconds."""
+    import jax
+
+    jax.config.update(
+        "jax_disable_most_optimizations", request.node.get_closest_marker("quick_compilation") is not None
+    )

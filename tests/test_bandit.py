@@ -10,7 +10,8 @@ import pytest
 import jaxrl
 from jaxrl.environments import check
 from jaxrl.errors import UnknownNameError
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 
 def pull(environment, params, count=10007):

@@ -19,7 +19,8 @@ from jaxrl.environments import check
 from jaxrl.errors import UnknownNameError
 from jaxrl.linear_solve import SOLVERS
 from jaxrl.morl.tabular.model import Model, tabulate
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 # --- a quadratic inner problem: g(θ, φ) = M φ − H θ, θ* = H⁻¹ M φ ---
 

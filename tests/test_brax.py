@@ -11,8 +11,10 @@ from jaxrl.environments import brax as adapter
 from jaxrl.environments import check, make, vectorise
 from jaxrl.errors import UnknownNameError
 
+pytestmark = pytest.mark.quick_compilation
+
 pytest.importorskip("brax")
-pytestmark = pytest.mark.filterwarnings("ignore:Brax System")
+pytestmark = [pytest.mark.filterwarnings("ignore:Brax System"), pytest.mark.quick_compilation]
 
 PAIRS = [(name, backend) for name, backends in adapter.BACKENDS.items() for backend in backends]
 

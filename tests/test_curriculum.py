@@ -15,7 +15,8 @@ from jaxrl.meta import differentiate, evolve, make_tasks
 from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
 from jaxrl.meta.level_buffer import draw, empty, probabilities, record
 from jaxrl.meta.tasks import Task
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
 SMALL = {"num_envs": 4, "num_steps": 6, "num_evaluations": 1, "evaluation_episodes": 2, "network": "table"}

@@ -30,7 +30,8 @@ from jaxrl.objectives.disco import (
     load_disco,
 )
 from tests.environments import choice, constant_reward
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 CHAIN = jaxrl.make("bandit/delayed-chain", max_length=3)
 SMALL = {

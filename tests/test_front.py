@@ -12,6 +12,8 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.morl.attainment import attainment_surface
 
+pytestmark = pytest.mark.quick_compilation
+
 RUN = "--total-steps 12000 --num-envs 4 --num-steps 32 --num-minibatches 2 --num-epochs 1 --evaluation-episodes 2"
 
 

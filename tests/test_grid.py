@@ -9,7 +9,9 @@ import jaxrl
 from jaxrl.environments import check
 from jaxrl.environments.grid import LEVELS, GridParams, grid
 from jaxrl.errors import UnknownNameError
-from tests.grids import pick, quick_compilation  # noqa: F401
+from tests.grids import pick
+
+pytestmark = pytest.mark.quick_compilation
 
 NUM_STEPS = 233
 UP, DOWN, LEFT, RIGHT, STAY = range(5)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from jaxrl.environments.grid import LEVELS, drawn_levels, layouts, random_levels
-from tests.grids import pick, quick_compilation  # noqa: F401
+from tests.grids import pick
+
+pytestmark = pytest.mark.quick_compilation
 
 NUM_LEVELS = 2003
 RANDOM = {

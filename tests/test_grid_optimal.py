@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jaxrl.environments.grid import LEVELS, GridParams, grid, optimal_return, policy_return, uniform_return
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0))
 HORIZON = 7

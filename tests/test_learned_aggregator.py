@@ -11,7 +11,8 @@ from jaxrl.meta import evolve, make_tasks
 from jaxrl.meta.fitness import FITNESS, fitness_components
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.morl.pareto import hypervolume
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 AGENT = {"num_envs": 4, "num_steps": 8, "network": "table", "num_evaluations": 1, "evaluation_episodes": 2}
 TREASURE = "mo/deep-sea-treasure"

@@ -16,7 +16,8 @@ from jaxrl.objectives.learned_drift import LEARNED, drift_features
 from jaxrl.objectives.lpg import learned_policy_gradient
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.objectives.trajectory import Heads, Trajectory
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
 

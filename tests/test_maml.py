@@ -14,7 +14,8 @@ from jaxrl.multitask import make_family, maml
 from jaxrl.multitask.maml.adaptation import Experience, outer_loss
 from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from tests import environments as probes
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 STATES, ACTIONS, RATES = 3, 2, (7.0, 4.0)
 

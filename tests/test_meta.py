@@ -12,7 +12,8 @@ from jaxrl.errors import UnknownNameError
 from jaxrl.meta import differentiate, evolve, make_tasks
 from jaxrl.meta.gradient import outer_loss
 from jaxrl.meta.lifetimes import begin, grow, live, lives, mean_outcome
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
 # Small levels full of objects, so that every rollout has rewards.

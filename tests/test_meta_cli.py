@@ -7,7 +7,8 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.meta import transfer
 from jaxrl.meta.methods import meta_learner
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 SMALL = ["--horizon", "2", "--num-envs", "4", "--num-steps", "6", "--network", "table", "--progress", "False"]
 OUTER = ["--outer-population-size", "2", "--outer-num-generations", "2", "--outer-num-evaluations", "1"]

@@ -21,7 +21,8 @@ from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, m
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
 from jaxrl.environments.metaworld.scene import Scene
 from jaxrl.errors import UnknownNameError
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RECORD = json.loads(Path(__file__).with_name("metaworld_peer.json").read_text())
 NAMES = tuple(name for name in RECORD if name not in ("versions", "every"))

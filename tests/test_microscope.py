@@ -11,6 +11,7 @@ import pytest
 import jaxrl
 from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
+from jaxrl.loop import Result
 from jaxrl.meta import evolve, make_tasks, pictures
 from jaxrl.meta.distillation import (
     Points,
@@ -36,8 +37,8 @@ from jaxrl.objectives.table_drift import table_drift
 from jaxrl.objectives.trajectory import Trajectory, advantage_actor_critic
 from jaxrl.program import Timing
 from jaxrl.sweep_result import Group
-from jaxrl.training import Result
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
 SMALL = {"num_envs": 4, "num_steps": 6, "num_evaluations": 1, "evaluation_episodes": 2, "network": "table"}

@@ -12,6 +12,8 @@ from jaxrl.morl.population import _follow
 from jaxrl.morl.population_state import Assignment, Checkpoint
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
 SMALL = {"num_envs": 4, "num_steps": 32, "num_minibatches": 2, "num_epochs": 2, "evaluation_episodes": 2}
 TREASURE = "mo/deep-sea-treasure"

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from grids import quick_compilation  # noqa: F401
 
 from jaxrl.errors import UnknownNameError
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, description_length, make_clustering
@@ -16,6 +15,8 @@ from jaxrl.multitask.grouping.partitions import (
     partition_value,
 )
 from jaxrl.multitask.grouping.semidefinite import relaxed_partition
+
+pytestmark = pytest.mark.quick_compilation
 
 METHODS = ("exhaustive", "sdp", "spectral")
 PLANTED = jnp.asarray([0, 1, 2, 0, 1, 2, 0, 1])

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from grids import quick_compilation  # noqa: F401
 from scipy.optimize import minimize
 
 from jaxrl.errors import UnknownNameError
@@ -31,6 +30,8 @@ from jaxrl.multitask.grouping.subsets import (
     require_coverage,
     subsets_for_coverage,
 )
+
+pytestmark = pytest.mark.quick_compilation
 
 KEY = jax.random.key(0)
 TASKS, SAMPLES, DIMENSION = 5, 23, 7

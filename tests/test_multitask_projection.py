@@ -4,13 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from grids import pick, quick_compilation  # noqa: F401
 from jax.sharding import Mesh
 
 from jaxrl.errors import UnknownNameError
 from jaxrl.multitask.grouping.curvature import first_order_error, hessian_trace
 from jaxrl.multitask.grouping.gradients import projected_gradients
 from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
+from tests.grids import pick
+
+pytestmark = pytest.mark.quick_compilation
 
 KEY = jax.random.key(3)
 PARAMS = {"bias": jnp.linspace(-1.0, 1.0, 7), "weight": jnp.linspace(0.5, 2.0, 30).reshape(5, 6)}

@@ -16,7 +16,8 @@ from jaxrl.multitask.families import family
 from jaxrl.multitask.fine_tuning import fine_tune, group_masks, own_returns
 from jaxrl.multitask.grouping.projection import ProjectionConfig, random_projection
 from jaxrl.multitask.study import group_study
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 AGENT = {
     "num_envs": 16,

@@ -16,7 +16,8 @@ from jaxrl.agents.on_policy_parts import make_parts
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.environments import Box, Discrete, EnvironmentSpec, MultiDiscrete
 from tests import environments as probes
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 SAMPLES = 6
 

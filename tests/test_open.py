@@ -21,7 +21,8 @@ from jaxrl.meta.methods import meta_learner
 from jaxrl.networks import ACTIVATIONS, actor_critic
 from jaxrl.networks.activity import Place, layer_places
 from jaxrl.optimisers import Signals, load_open, open_features, open_optimiser, open_optimiser_large, save_open
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
 DECAYS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)

@@ -10,7 +10,8 @@ from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
 from jaxrl.meta import evolve_persistently, make_tasks
 from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy, search_gradient
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 RICH = grid(random_levels("rich", (3, 3), (3, 3), (8, 8)))
 

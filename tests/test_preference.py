@@ -13,7 +13,8 @@ from jaxrl.objectives.preference import (
     make_preference_loss,
     paired_sequence_loss,
 )
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 BETA = 0.07
 

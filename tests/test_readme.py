@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import jaxrl
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
@@ -10,6 +12,8 @@ from jaxrl.cli import main
 from jaxrl.meta.methods import METHODS
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.objectives.surrogate import SURROGATES
+
+pytestmark = pytest.mark.quick_compilation
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

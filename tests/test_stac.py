@@ -8,7 +8,8 @@ import pytest
 import jaxrl
 from jaxrl.agents.stac import TUNABLE, outer_batch, outer_loss, tuned_hyperparameters
 from jaxrl.errors import UnknownNameError
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 
 def trainer(environment="grid/tiny", **settings):

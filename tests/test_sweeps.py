@@ -17,6 +17,8 @@ from jaxrl.memory import bytes_per_member, members_that_fit
 from jaxrl.morl.front import front
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 SMALL = {"total_steps": 256, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 3}
 QUIET = {"options": jaxrl.RunOptions(progress=False, num_chunks=2), "say": lambda _: None}
 

@@ -14,7 +14,8 @@ from jaxrl.environments import Box, Environment, EnvironmentSpec, Timestep, chec
 from jaxrl.environments.check import check_structure
 from jaxrl.multitask import merge
 from jaxrl.multitask.families import FAMILIES, family, locomotion
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 BRAX = {"ant-direction", "ant-goal", "ant-velocity", "half-cheetah-direction", "half-cheetah-velocity"}
 SMALL = {"num_tasks": 3, "num_held_out": 2}

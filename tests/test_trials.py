@@ -9,7 +9,8 @@ import jaxrl
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep, check
 from jaxrl.multitask import MergedParams, adaptation_curve, make_family, trials
 from tests import environments as probes
-from tests.grids import quick_compilation  # noqa: F401
+
+pytestmark = pytest.mark.quick_compilation
 
 
 def arms():

@@ -6,6 +6,8 @@ import pytest
 import jaxrl
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 SMALL = {"num_envs": 4, "num_steps": 4, "num_minibatches": 1, "num_epochs": 1, "evaluation_episodes": 2}
 
 
