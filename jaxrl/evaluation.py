@@ -1,15 +1,17 @@
 """Whole episodes of an agent, inside the program: raw returns per objective and lengths."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Agent
-from jaxrl.environments.base import Environment
-from jaxrl.environments.batching import select_batch, vectorise
-from jaxrl.environments.episodes import accumulate, start_episode
+from jaxrl.environments.base import Environment, EnvironmentSpec
+from jaxrl.environments.batching import BatchedEnvironment, select_batch, vectorise
+from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_episode
+from jaxrl.environments.tasks import paying
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Evaluation", "evaluator"]
@@ -46,54 +48,24 @@ def evaluator(
     Args:
         environment: without auto-reset.
         agent: whose `act` is used.
-        num_episodes: episodes run side by side, at least 1.
+        num_episodes: episodes run side by side, at least 1; of each of the environment's blocks.
         max_steps: steps after which an episode without a time limit is cut.
         explore: sample actions instead of taking the most likely.
     """
     if num_episodes < 1:
         raise ValueError(f"evaluation_episodes must be at least 1, got {num_episodes}")
-    copies = vectorise(environment, num_episodes, auto_reset="none")
+    blocks = max(1, len(environment.blocks))
+    copies = vectorise(environment, num_episodes * blocks, auto_reset="none")
     bound = jnp.iinfo(jnp.int32).max if environment.spec.time_limit else max_steps
-    discount = jnp.asarray(environment.spec.discount)
+    parts = _Parts(copies, agent, bound, explore)
+    play = partial(_play, parts)
+    if environment.blocks or not environment.task_params:
+        return play
 
-    def evaluate_one(key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
-        reset_key, steps_key = jax.random.split(key)
-        state, observation = copies.reset(reset_key, hyperparameters.environment)
-        episode = start_episode((num_episodes,), environment.spec.num_objectives)
-        done, success = jnp.zeros(num_episodes, bool), jnp.zeros(num_episodes)
-        memory = agent.memory((num_episodes,))
-
-        def unfinished(carry: tuple) -> Array:
-            *_, done, step = carry
-            return ~jnp.all(done) & (step < bound)
-
-        def body(carry: tuple) -> tuple:
-            state, observation, memory, episode, success, done, step = carry
-            act_key, step_key = jax.random.split(jax.random.fold_in(steps_key, step))
-            action, memory = agent.act(act_key, agent_state, observation, memory, hyperparameters, explore)
-            draws = jax.tree.map(lambda leaf: leaf[0], copies.draw(step_key, 1, hyperparameters.environment))
-            state, timestep = copies.step(draws, state, action, hyperparameters.environment)
-            episode = select_batch(done, episode, accumulate(episode, timestep.reward, discount))
-            reached = jnp.asarray(timestep.info.get("success", jnp.nan), jnp.float32)
-            success = jnp.where(done, success, jnp.maximum(success, reached))
-            done = done | timestep.terminated | timestep.truncated
-            return state, timestep.observation, memory, episode, success, done, step + 1
-
-        carry = (state, observation, memory, episode, success, done, jnp.zeros((), jnp.int32))
-        episode, success = jax.lax.while_loop(unfinished, body, carry)[3:5]
-        return Evaluation(
-            returns=episode.returns.mean(axis=0),
-            deviation=episode.returns.std(axis=0),
-            discounted_returns=episode.discounted_returns.mean(axis=0),
-            length=episode.length.mean(),
-            success=jnp.broadcast_to(success.mean(), (environment.spec.num_objectives,)),
-            steps=jnp.zeros(()),
-        )
-
-    def evaluate_tasks(key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
+    def each_task(key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
         def of_task(key: PRNGKeyArray, task: Array) -> Evaluation:
             params = environment.task_params(hyperparameters.environment, task)
-            return evaluate_one(key, agent_state, hyperparameters._replace(environment=params))
+            return play(key, agent_state, hyperparameters._replace(environment=params))
 
         count = environment.spec.num_tasks
         each = jax.vmap(of_task)(jax.random.split(key, count), jnp.arange(count))
@@ -101,4 +73,66 @@ def evaluator(
         own = jax.tree.map(lambda leaf: jnp.diagonal(leaf) if leaf.ndim == 2 else leaf, each)
         return own._replace(length=each.length.mean(), steps=jnp.zeros(()))
 
-    return evaluate_tasks if environment.task_params else evaluate_one
+    return each_task
+
+
+class _Parts(NamedTuple):
+    copies: BatchedEnvironment
+    agent: Agent
+    bound: int | Array
+    explore: bool
+
+
+def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
+    """One episode of every copy."""
+    copies, agent, spec = parts.copies, parts.agent, parts.copies.spec
+    reset_key, steps_key = jax.random.split(key)
+    discount = jnp.asarray(spec.discount)
+
+    def unfinished(carry: tuple) -> Array:
+        *_, done, step = carry
+        return ~jnp.all(done) & (step < parts.bound)
+
+    def body(carry: tuple) -> tuple:
+        state, observation, memory, episode, success, done, step = carry
+        act_key, step_key = jax.random.split(jax.random.fold_in(steps_key, step))
+        action, memory = agent.act(act_key, agent_state, observation, memory, hyperparameters, parts.explore)
+        draws = jax.tree.map(lambda leaf: leaf[0], copies.draw(step_key, 1, hyperparameters.environment))
+        state, timestep = copies.step(draws, state, action, hyperparameters.environment)
+        episode = select_batch(done, episode, accumulate(episode, timestep.reward, discount))
+        reached = jnp.asarray(timestep.info.get("success", jnp.nan), jnp.float32)
+        success = jnp.where(done, success, jnp.maximum(success, reached))
+        done = done | timestep.terminated | timestep.truncated
+        return state, timestep.observation, memory, episode, success, done, step + 1
+
+    state, observation = copies.reset(reset_key, hyperparameters.environment)
+    count = copies.num_envs
+    episode = start_episode((count,), spec.num_objectives)
+    done, success = jnp.zeros(count, bool), jnp.zeros(count)
+    carry = (state, observation, agent.memory((count,)), episode, success, done, jnp.zeros((), jnp.int32))
+    episode, success = jax.lax.while_loop(unfinished, body, carry)[3:5]
+    return _summary(episode, success, _counted(spec, observation))
+
+
+def _counted(spec: EnvironmentSpec, observation: PyTree) -> Float[Array, "env objective"]:
+    """1 where an episode counts for an objective: for all of them, or for the task that it is about."""
+    paid = paying(spec, observation)
+    if paid is None:
+        return jnp.ones((jax.tree.leaves(observation)[0].shape[0], spec.num_objectives))
+    # A task without any episode is one that no observation names: its objective is paid in none, its mean is 0.
+    return jnp.where(paid.sum(axis=0) > 0, paid, 1.0)
+
+
+def _summary(
+    episode: EpisodeStatistics, success: Float[Array, " env"], counted: Float[Array, "env objective"]
+) -> Evaluation:
+    mean = lambda values: (counted * values).sum(axis=0) / counted.sum(axis=0)  # noqa: E731
+    returns = mean(episode.returns)
+    return Evaluation(
+        returns=returns,
+        deviation=jnp.sqrt(mean((episode.returns - returns) ** 2)),
+        discounted_returns=mean(episode.discounted_returns),
+        length=episode.length.mean(),
+        success=mean(success[:, None]),
+        steps=jnp.zeros(()),
+    )

@@ -25,8 +25,8 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 def evaluation_columns(
     evaluation: Evaluation | FrontEvaluation | MetaEvaluation, spec: EnvironmentSpec
 ) -> dict[str, np.ndarray]:
-    """Columns of evaluations whose leading axes are flattened to rows: returns, or the measures of a front or
-    of meta-training."""
+    """Columns of evaluations whose leading axes are flattened to rows: returns, lengths and success where it is
+    reported, or the measures of a front or of meta-training."""
     if not isinstance(evaluation, Evaluation):
         return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}
     columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
@@ -34,6 +34,9 @@ def evaluation_columns(
         flat = np.asarray(values).reshape(-1, spec.num_objectives)
         columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
     columns["length"] = np.asarray(evaluation.length).ravel()
+    success = np.asarray(evaluation.success).reshape(-1, spec.num_objectives)
+    if np.isfinite(success).any():
+        columns |= {name.replace("return", "success", 1): success[:, i] for i, name in enumerate(return_columns(spec))}
     return columns
 
 

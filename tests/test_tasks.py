@@ -13,13 +13,15 @@ from jaxrl.agents.on_policy_loss import loss
 from jaxrl.agents.on_policy_update import prepare, scalarise
 from jaxrl.agents.task_gradients import task_losses
 from jaxrl.aggregation import ReturnSummary, make_aggregator, standardise
-from jaxrl.environments import check
+from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep, check
 from jaxrl.environments.tasks import paying
 from jaxrl.errors import UnknownNameError
 from jaxrl.multitask import make_family, merge, objectives_as_tasks
 from jaxrl.multitask.families import family
 from jaxrl.normalisation import init_statistics, normalise, standard_deviation, update_statistics
-from tests.grids import quick_compilation  # noqa: F401
+from jaxrl.tables import evaluation_columns
+
+pytestmark = pytest.mark.quick_compilation
 
 SMALL = {"num_envs": 6, "num_steps": 40, "num_minibatches": 2, "hidden_sizes": (8,), "num_evaluations": 1}
 POINTS = family("point-mass", num_groups=3, group_size=1, time_limit=7)
@@ -135,6 +137,27 @@ def test_every_task_is_evaluated_by_itself():
         jax.random.key(1), state, hp._replace(environment=hp.environment._replace(tasks=goals))
     )
     np.testing.assert_array_equal(np.asarray(moved.returns == got.returns), [True, False, True])
+
+
+def test_success_is_any_step_of_an_episode_by_task():
+    def reset(key, params):
+        return jnp.zeros((), jnp.int32), jnp.zeros(1)
+
+    def step(key, state, action, params):
+        state = state + 1
+        info = {"success": state == params}
+        return state, Timestep(jnp.zeros(1), jnp.zeros(1), jnp.array(False), state >= 4, info)
+
+    spec = EnvironmentSpec("brief-success", Box(-1.0, 1.0, (1,)), Discrete(2), time_limit=4)
+    tasks = make_family(Environment(reset, step, jnp.asarray(2), spec), jnp.asarray([2, 9]), ("second", "never"))
+    built = jaxrl.trainer("ppo", merge(tasks), **{**SMALL, "total_steps": 240})
+    state = built.init(jax.random.key(0), built.hyperparameters).agent
+    found = jax.jit(built.evaluate)(jax.random.key(1), state, built.hyperparameters)
+    np.testing.assert_array_equal(found.success, [1.0, 0.0])
+    columns = evaluation_columns(found, built.environment.spec)
+    assert columns["success_second"] == [1.0] and columns["success_never"] == [0.0]
+    silent = found._replace(success=jnp.full(2, jnp.nan))
+    assert not any(name.startswith("success") for name in evaluation_columns(silent, built.environment.spec))
 
 
 def test_multipliers_move_for_tasks_that_were_seen():
@@ -269,6 +292,12 @@ def test_objectives_become_tasks():
     assert treasure.num_tasks == 2
     merged = merge(treasure)
     check(merged)
+    start, act = jax.random.key(0), jnp.asarray(1)
+    state, _ = treasure.environment.reset(start, treasure.environment.params)
+    plain = jaxrl.make("mo/deep-sea-treasure")
+    rewards = plain.step(start, state, act, plain.params)[1].reward
+    paid = jax.vmap(treasure.environment.step, (None, None, None, 0))(start, state, act, treasure.params)[1].reward
+    np.testing.assert_array_equal(paid[:, 0], rewards)
 
 
 def test_wrong_families_are_refused():

@@ -121,6 +121,8 @@ class Environment(NamedTuple):
         sample_params: optional `key -> params`, the environment's own distribution over parameters, such as levels.
         task_params: optional `(params, task) -> params`: those under which every episode is about that one task, given
             by its number.
+        blocks: optional environments, each with its own entry of `params`, among which copies are shared out evenly
+            and stay, so that each copy runs its own environment's program alone.
     """
 
     reset: Reset
@@ -132,3 +134,4 @@ class Environment(NamedTuple):
     outcomes: Callable[[PyTree, Array, PyTree], Outcomes] | None = None
     sample_params: Callable[[PRNGKeyArray], PyTree] | None = None
     task_params: Callable[[PyTree, Array], PyTree] | None = None
+    blocks: tuple["Environment", ...] = ()

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.blocks import draw_blocks, reset_blocks, step_blocks
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Bool, PRNGKeyArray, PyTree
 
@@ -67,8 +68,11 @@ def vectorise(
         pool_size: starts drawn per step in mode `pool`; default max(1, num_envs // 16).
 
     Raises:
-        ValueError: for a size below 1, an unknown mode, or a pool larger than `num_envs`.
+        ValueError: for a size below 1, an unknown mode, a pool larger than `num_envs`, or a number of copies that does
+            not divide among the environment's blocks.
     """
+    if environment.blocks:
+        return _vectorise_blocks(environment, num_envs, auto_reset, pool_size)
     require_name("auto-reset mode", auto_reset, ("fresh", "pool", "none"))
     if num_envs < 1:
         raise ValueError(f"num_envs must be at least 1, got {num_envs}")
@@ -105,6 +109,26 @@ def vectorise(
         return state, timestep._replace(observation=observation)
 
     return BatchedEnvironment(reset, draw, step, environment.params, environment.spec, num_envs)
+
+
+def _vectorise_blocks(
+    environment: Environment, num_envs: int, auto_reset: str, pool_size: int | None
+) -> BatchedEnvironment:
+    count = len(environment.blocks)
+    if num_envs < count or num_envs % count:
+        raise ValueError(
+            f"{environment.spec.name} shares copies out among {count} environments: num_envs must be a multiple of "
+            f"{count}, got {num_envs}; the nearest is {max(1, round(num_envs / count)) * count}"
+        )
+    batches = [vectorise(block, num_envs // count, auto_reset, pool_size) for block in environment.blocks]
+    return BatchedEnvironment(
+        reset=reset_blocks([batch.reset for batch in batches]),
+        draw=draw_blocks([batch.draw for batch in batches]),
+        step=step_blocks([batch.step for batch in batches], [batch.num_envs for batch in batches]),
+        params=environment.params,
+        spec=environment.spec,
+        num_envs=num_envs,
+    )
 
 
 def select_batch(mask: Bool[Array, " env"], if_true: PyTree, if_false: PyTree) -> PyTree:

@@ -2,6 +2,8 @@
 
 from jaxrl.multitask.family import MergedParams, TaskFamily, make_family, merge, objectives_as_tasks, select
 from jaxrl.multitask.maml import maml
+from jaxrl.multitask.mixture import mixture
+from jaxrl.multitask.suite import suite
 from jaxrl.multitask.trials import adaptation_curve, trials
 
 __all__ = [
@@ -11,7 +13,9 @@ __all__ = [
     "make_family",
     "maml",
     "merge",
+    "mixture",
     "objectives_as_tasks",
     "select",
+    "suite",
     "trials",
 ]

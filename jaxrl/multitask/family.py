@@ -20,6 +20,9 @@ __all__ = [
     "draw_task",
     "make_family",
     "merge",
+    "merged_params",
+    "named_observation",
+    "named_space",
     "objectives_as_tasks",
     "only_task",
     "select",
@@ -141,7 +144,7 @@ def merge(family: TaskFamily) -> Environment:
     spec = environment.spec
     merged = EnvironmentSpec(
         name=f"{spec.name} x {count}",
-        observation=_space(spec, count),
+        observation=named_space(spec, count),
         action=spec.action,
         num_objectives=count,
         time_limit=spec.time_limit,
@@ -150,17 +153,22 @@ def merge(family: TaskFamily) -> Environment:
         costly_reset=spec.costly_reset,
         num_tasks=count,
     )
-    observe = partial(_observe, spec.observation, count)
+    observe = partial(named_observation, spec.observation, count)
     return Environment(
         reset=partial(_reset, environment, observe),
         step=partial(_step, environment, observe, count),
-        params=MergedParams(family.params, jnp.full(count, 1.0 / count)),
+        params=merged_params(family),
         spec=merged,
         task_params=only_task,
     )
 
 
-def _space(spec: EnvironmentSpec, count: int) -> Space:
+def named_space(spec: EnvironmentSpec, count: int) -> Space:
+    """The space of observations that name one of `count` tasks.
+
+    Raises:
+        ValueError: for observations that are neither vectors nor discrete.
+    """
     space = spec.observation
     if isinstance(space, Discrete):
         return MultiDiscrete((count, space.n))
@@ -174,10 +182,16 @@ def _space(spec: EnvironmentSpec, count: int) -> Space:
     )
 
 
-def _observe(space: Space, count: int, task: Int[Array, ""], observation: Array) -> Array:
+def named_observation(space: Space, count: int, task: Int[Array, ""], observation: Array) -> Array:
+    """An observation that names its task: one-hot at the end of vectors, by number before discrete ones."""
     if isinstance(space, Discrete | MultiDiscrete):
         return jnp.append(task, observation)
     return jnp.concatenate([observation, jax.nn.one_hot(task, count, dtype=observation.dtype)])
+
+
+def merged_params(family: TaskFamily) -> MergedParams:
+    """All tasks, with equal chances."""
+    return MergedParams(family.params, jnp.full(family.num_tasks, 1.0 / family.num_tasks))
 
 
 def draw_task(key: PRNGKeyArray, params: MergedParams) -> tuple[Int[Array, ""], PyTree]:

@@ -11,7 +11,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, encode
-from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task, only_task
+from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Recall", "TrialState", "adaptation_curve", "trials"]
@@ -81,7 +81,7 @@ def trials(family: TaskFamily, num_episodes: int) -> Environment:
         discount=spec.discount,
         costly_reset=spec.costly_reset,
     )
-    params = MergedParams(family.params, jnp.full(family.num_tasks, 1.0 / family.num_tasks))
+    params = merged_params(family)
     return Environment(
         partial(_reset, environment, num_episodes), partial(_step, environment, num_episodes), params, trial
     )
