@@ -10,7 +10,10 @@ from jaxrl.environments import check
 from jaxrl.environments.batching import vectorise
 from jaxrl.environments.tasks import paying
 from jaxrl.multitask import merge, mixture, suite
+from jaxrl.multitask.experience import gather
 from jaxrl.multitask.families import family
+from jaxrl.multitask.fine_tuning import on_subset
+from jaxrl.multitask.study import group_study
 from tests import environments as probes
 from tests.grids import pick
 
@@ -79,6 +82,20 @@ def test_probes_with_programs_of_their_own_are_both_learnt():
     )  # fmt: skip
     result = jax.jit(built.run)(jax.random.key(0), built.hyperparameters)
     np.testing.assert_array_equal(result.evaluation.returns[-1], [1.0, 1.0])
+
+
+def test_a_suite_is_grouped_and_its_groups_are_not_trained():
+    built = jaxrl.trainer("ppo", points(), **SMALL, total_steps=960)
+    agent = built.init(jax.random.key(0), built.hyperparameters).agent
+    seen = gather(built, jax.random.key(1), agent, built.hyperparameters)
+    assert seen.advantage.shape == (3, 80)
+    named = paying(built.environment.spec, seen.observation)
+    np.testing.assert_array_equal(named, np.repeat(np.eye(3)[:, None], 80, axis=1))
+    study = group_study(built, subset_size=2, projection_dimension=16)
+    found = jax.jit(study.estimate)(jax.random.key(2), agent, built.hyperparameters)
+    assert found.affinity.shape == (3, 3) and bool(jnp.isfinite(found.affinity).all())
+    with pytest.raises(ValueError, match="a suite's are fixed"):
+        on_subset(built.hyperparameters, jnp.asarray([True, False, True]))
 
 
 def test_a_mixture_draws_a_task_for_every_episode():

@@ -18,7 +18,7 @@ __all__ = ["Experience", "gather", "log_probability", "parts_of", "policy_parame
 
 
 class Experience(NamedTuple):
-    """Transitions of one policy in every task, each task with as many.
+    """Transitions of one policy in every task, each task with as many (while gathered, leading axes `time` and `env`).
 
     Attributes:
         observation: as the network sees it.
@@ -28,7 +28,7 @@ class Experience(NamedTuple):
 
     observation: Array
     raw_action: Array
-    advantage: Float[Array, "task sample"]
+    advantage: Float[Array, "*batch sample"]
 
 
 def parts_of(trainer: Trainer) -> Parts:
@@ -48,21 +48,33 @@ def parts_of(trainer: Trainer) -> Parts:
 
 
 def gather(trainer: Trainer, key: PRNGKeyArray, agent: OnPolicyState, hyperparameters: PyTree) -> Experience:
-    """One iteration of acting in every task, from fresh starts, with the agent's own number of copies and steps."""
-    parts, num_tasks = parts_of(trainer), trainer.environment.spec.num_tasks
+    """One iteration of acting in every task, from fresh starts, with the agent's own number of copies and steps.
+
+    Of a suite, whose copies have their own tasks, one iteration serves all tasks.
+    """
+    environment, num_tasks = trainer.environment, trainer.environment.spec.num_tasks
 
     def one(key: PRNGKeyArray, task: Array) -> Experience:
-        hp = hyperparameters._replace(environment=trainer.environment.task_params(hyperparameters.environment, task))
-        start_key, act_key = jax.random.split(key)
-        state = trainer.init(start_key, hp)._replace(agent=agent)
-        state, rollout, _ = trainer.collect(act_key, state, hp)
-        batch, _ = prepare(parts, agent, rollout, hp)
-        # Other tasks' advantages are zero.
-        advantage = batch.advantage.sum(axis=-1)
-        flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])  # noqa: E731
-        return Experience(flat(batch.observation), flat(batch.raw_action), flat(advantage))
+        params = environment.task_params(hyperparameters.environment, task)
+        return _act(trainer, key, agent, hyperparameters._replace(environment=params))
 
-    return jax.vmap(one)(jax.random.split(key, num_tasks), jnp.arange(num_tasks))
+    if environment.blocks:
+        # Copies of a task are consecutive.
+        split = lambda leaf: leaf.reshape(leaf.shape[0], num_tasks, -1, *leaf.shape[2:]).swapaxes(0, 1)  # noqa: E731
+        seen = jax.tree.map(split, _act(trainer, key, agent, hyperparameters))
+    else:
+        seen = jax.vmap(one)(jax.random.split(key, num_tasks), jnp.arange(num_tasks))
+    return jax.tree.map(lambda leaf: leaf.reshape(num_tasks, -1, *leaf.shape[3:]), seen)
+
+
+def _act(trainer: Trainer, key: PRNGKeyArray, agent: OnPolicyState, hyperparameters: PyTree) -> Experience:
+    """One iteration from fresh starts, axes `time` and `env`."""
+    start_key, act_key = jax.random.split(key)
+    state = trainer.init(start_key, hyperparameters)._replace(agent=agent)
+    _, rollout, _ = trainer.collect(act_key, state, hyperparameters)
+    batch, _ = prepare(parts_of(trainer), agent, rollout, hyperparameters)
+    # Other tasks' advantages are zero.
+    return Experience(batch.observation, batch.raw_action, batch.advantage.sum(axis=-1))
 
 
 def policy_parameters(params: PyTree) -> PyTree:

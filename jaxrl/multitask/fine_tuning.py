@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxrl.loop import Result
+from jaxrl.multitask.family import MergedParams
 from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
@@ -36,8 +37,14 @@ def group_masks(labels: ArrayLike) -> Bool[Array, "group task"]:
 
 
 def on_subset(hyperparameters: PyTree, mask: Bool[Array, " task"]) -> PyTree:
-    """Hyperparameters under which every episode is about one of the tasks of a mask, with equal chances."""
+    """Hyperparameters under which every episode is about one of the tasks of a mask, with equal chances.
+
+    Raises:
+        ValueError: for an environment whose tasks are not drawn.
+    """
     environment = hyperparameters.environment
+    if not isinstance(environment, MergedParams):
+        raise ValueError("training on groups needs tasks that are drawn (jaxrl.multitask.merge); a suite's are fixed")
     return hyperparameters._replace(environment=environment._replace(probabilities=mask / mask.sum()))
 
 
