@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas
 import tyro
 
@@ -111,7 +110,7 @@ def draw(table: pandas.DataFrame) -> None:
     import matplotlib.pyplot as plt
 
     runs = list(table.groupby(["suite", "steps_in_all"]))
-    figure, panels = plt.subplots(1, len(runs), figsize=(6 * len(runs), 3.6), squeeze=False)
+    figure, panels = plt.subplots(1, len(runs), figsize=(7 * len(runs), 3.6), squeeze=False, layout="constrained")
     colours = dict(zip(TEN, plt.get_cmap("tab10").colors, strict=True))
     for axes, ((name, _), rows) in zip(panels[0], runs, strict=True):
         for task, curve in rows.groupby("task", sort=False):
@@ -135,7 +134,6 @@ def main(arguments: Arguments) -> None:
     (RESULTS / "metaworld_ppo.json").write_text(json.dumps(record, indent=1) + "\n")
     draw(table)
     print(json.dumps(record["runs"], indent=1))
-    print(f"mean success {np.mean(table['success'].tail(len(table['task'].unique()))):.3f} at the end")
 
 
 if __name__ == "__main__":
