@@ -21,6 +21,7 @@ from jaxrl.cli_options import (
 from jaxrl.configuration import Configuration
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.tables import as_text
 
 __all__ = ["main"]
 
@@ -145,7 +146,7 @@ def _compare(arguments: list[str]) -> None:
         parsed.front_episodes,
         RunOptions(progress=parsed.progress),
     )
-    print(summary.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(as_text(summary))
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 
 
@@ -169,7 +170,7 @@ def _tune(arguments: list[str]) -> None:
     write_table(tuned.trials, directory / "trials.csv")
     write_table(tuned.held_out, directory / "held_out.csv")
     print("best: " + ", ".join(f"{name}={value:.4g}" for name, value in tuned.best.items()))
-    print(tuned.held_out.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(as_text(tuned.held_out))
     print(f"\nWritten to {directory}: held_out.csv, trials.csv")
 
 
@@ -201,7 +202,7 @@ def _policy(arguments: list[str]) -> None:
     index, table = saved.choose_policy(
         parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
     )
-    print(f"policy {index}\n{table.to_string(index=False, float_format=lambda value: f'{value:.4g}')}")
+    print(f"policy {index}\n{as_text(table)}")
     if parsed.save:
         print(f"\nWritten to {parsed.save}")
 
@@ -233,7 +234,7 @@ def _evaluate(arguments: list[str]) -> None:
 
     parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
     table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(as_text(table))
 
 
 def _resume(arguments: list[str]) -> None:

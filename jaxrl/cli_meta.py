@@ -21,6 +21,7 @@ from jaxrl.cli_options import (
 )
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, OUTER
+from jaxrl.tables import as_text
 
 __all__ = ["examine", "meta_test", "meta_train"]
 
@@ -121,7 +122,7 @@ def meta_test(arguments: list[str]) -> None:
         parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
     )  # fmt: skip
     write_table(table, parsed.run / "meta_test.csv")
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(as_text(table))
     print(f"\nWritten to {parsed.run}: meta_test.csv")
 
 

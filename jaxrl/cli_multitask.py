@@ -15,6 +15,7 @@ from jaxrl.multitask.grouping.clustering import ClusteringConfig
 from jaxrl.multitask.grouping.estimation import EstimatorConfig
 from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.study import AffinityConfig
+from jaxrl.tables import as_text
 
 __all__ = ["multitask"]
 
@@ -72,7 +73,7 @@ def _chosen(parsed: Any, classes: tuple[type, ...]) -> dict[str, Any]:
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(as_text(table))
     print(f"\nWritten to {directory}: {', '.join(names)}")
 
 

@@ -11,7 +11,7 @@ from jaxrl.meta.study import MetaEvaluation, MetaStudy
 from jaxrl.morl.front import Front
 from jaxrl.statistics import summary
 from jaxrl.sweeps import Sweep
-from jaxrl.tables import evaluation_columns, return_columns
+from jaxrl.tables import as_text, evaluation_columns, return_columns
 from jaxrl.training import Trainer
 
 if TYPE_CHECKING:
@@ -33,20 +33,16 @@ def describe(outcome: "Outcome") -> str:
         import pandas
 
         table = pandas.DataFrame(evaluation_columns(outcome.result.evaluation, spec))
-        return _as_text(table)
+        return as_text(table)
     if outcome.front is None:
-        return _as_text(_final_summary(outcome.sweep))
+        return as_text(_final_summary(outcome.sweep))
     found = outcome.front
     rows = front_table(found)
     on_front = rows[rows["on_front"]].drop(columns="on_front").sort_values(f"return_{spec.objective_names[0]}")
     return (
-        f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{_as_text(on_front)}\n\n"
-        f"Measures (reference point {spec.reference_point})\n{_as_text(found.measures)}"
+        f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{as_text(on_front)}\n\n"
+        f"Measures (reference point {spec.reference_point})\n{as_text(found.measures)}"
     )
-
-
-def _as_text(table: Any) -> str:
-    return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
 
 
 def _final_summary(swept: Sweep) -> Any:

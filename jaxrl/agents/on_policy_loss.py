@@ -97,7 +97,7 @@ def loss_terms(
         errors = clipped_squared_error(values, batch.target, batch.value, hp.value_clip)
     else:
         errors = squared_error(values, batch.target)
-    if batch.paying is not None and errors.shape == batch.paying.shape:
+    if batch.paying is not None and config.scalarise != "before_estimation":
         errors = batch.paying * errors
     policy = _surrogate(parts, inputs, batch, state, hp)
     return LossTerms(policy, errors, distribution.entropy(parameters), mean_kl)
