@@ -11,6 +11,7 @@ from jaxrl.evaluation import Evaluation
 from jaxrl.loop import Result
 from jaxrl.meta.study import MetaStudy
 from jaxrl.morl.study import Study
+from jaxrl.multitask.maml.contract import Maml
 from jaxrl.policy import Policy
 from jaxrl.program import Timing
 from jaxrl.trainable import Trainable
@@ -99,20 +100,18 @@ class Sweep:
     def _require_one_policy_each(self) -> None:
         if isinstance(self.trainer, Study):
             raise ValueError("a study's members hold archives of policies, not one each: use jaxrl.front(sweep)")
-        if isinstance(self.trainer, MetaStudy):
-            raise ValueError(
-                "members of a meta-study hold what was meta-learned, not policies: use sweep.learned(member)"
-            )
+        if isinstance(self.trainer, MetaStudy | Maml):
+            raise ValueError("members hold what was meta-learned, not policies for a task: use sweep.learned(member)")
 
     def learned(self, member: int) -> PyTree:
-        """What one member of a meta-study has learned: a value of its leaf of the agents' hyperparameters.
+        """What one member has meta-learned: a value of a leaf of the agents' hyperparameters; of MAML, parameters.
 
         Raises:
-            ValueError: for anything but a meta-study.
+            ValueError: for anything but a meta-study or MAML.
             IndexError: if there is no such member.
         """
-        if not isinstance(self.trainer, MetaStudy):
-            raise ValueError("only members of a meta-study hold something meta-learned")
+        if not isinstance(self.trainer, MetaStudy | Maml):
+            raise ValueError("only members of a meta-study or of MAML hold something meta-learned")
         group, index = self._find(member)
         return group.trainer.value(group.member(index)[0])
 

@@ -8,13 +8,17 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
 from jaxrl.meta.study import MetaEvaluation
 from jaxrl.morl.study import FrontEvaluation
+from jaxrl.multitask.maml.contract import MamlEvaluation
 
 if TYPE_CHECKING:
     import pandas
 
     from jaxrl.sweep_result import Group
 
-__all__ = ["evaluation_columns", "evaluation_table", "metrics_table", "return_columns"]
+__all__ = ["as_text", "evaluation_columns", "evaluation_table", "metrics_table", "return_columns"]
+
+# Wider tables than these, of few rows, are printed on their side.
+_WIDE, _FEW = 12, 3
 
 
 def return_columns(spec: EnvironmentSpec) -> list[str]:
@@ -23,10 +27,13 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 
 
 def evaluation_columns(
-    evaluation: Evaluation | FrontEvaluation | MetaEvaluation, spec: EnvironmentSpec
+    evaluation: Evaluation | FrontEvaluation | MetaEvaluation | MamlEvaluation, spec: EnvironmentSpec
 ) -> dict[str, np.ndarray]:
     """Columns of evaluations whose leading axes are flattened to rows: returns, lengths and success where it is
-    reported, or the measures of a front or of meta-training."""
+    reported, the measures of a front or of meta-training, or mean returns after each step of adaptation."""
+    if isinstance(evaluation, MamlEvaluation):
+        means = np.asarray(evaluation.returns).mean(axis=-1)
+        return {f"return_after_{i}": means[..., i].ravel() for i in range(means.shape[-1])}
     if not isinstance(evaluation, Evaluation):
         return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}
     columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
@@ -86,6 +93,14 @@ def metrics_table(
             prefix = name.removesuffix("return")
             columns |= {prefix + label: array[:, i] for i, label in enumerate(return_columns(spec))}
     return pandas.DataFrame(columns)
+
+
+def as_text(table: "pandas.DataFrame") -> str:
+    """A table for the terminal, four digits; a few wide rows are turned into columns."""
+    float_format = lambda value: f"{value:.4g}"  # noqa: E731
+    if len(table.columns) > _WIDE and len(table) <= _FEW:
+        return table.T.to_string(header=False, float_format=float_format)
+    return table.to_string(index=False, float_format=float_format)
 
 
 def _text(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from jaxrl.meta.study import MetaStudy
 from jaxrl.morl.study import Study
+from jaxrl.multitask.maml.contract import Maml
 from jaxrl.training import Trainer
 
 __all__ = ["Trainable"]
 
-Trainable = Trainer | Study | MetaStudy
+Trainable = Trainer | Study | MetaStudy | Maml

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrl
+from jaxrl import running
 from jaxrl.agents.base import Rollout
 from jaxrl.agents.minibatches import Batch
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
@@ -217,6 +219,40 @@ def test_tasks_may_be_drawn_and_rates_given_one_by_one():
     result = jax.eval_shape(built.run, jax.random.key(0), built.hyperparameters)
     assert result.metrics["episode_return"].shape == (2, 1)
     assert built.steps_per_iteration == 3 * 16 * STATES
+
+
+def test_sweeps_drive_it_and_go_on_from_checkpoints(tmp_path, monkeypatch):
+    built = maml(corridor(), network="table", num_envs=4, num_iterations=4, num_evaluations=2, learning_rate=0.1)
+    values = {"inner_learning_rate": [0.1, 1.0]}
+    whole = jaxrl.sweep(built, seeds=2, hyperparameters=values, say=lambda _: None)
+    table = whole.table
+    assert len(table) == 2 * 2 * 2 and set(table["steps"]) == {
+        2 * built.steps_per_iteration,
+        4 * built.steps_per_iteration,
+    }
+    alone = jax.jit(built.run)(jax.random.key(1), built.hyperparameters._replace(inner_learning_rate=jnp.asarray(1.0)))
+    member = table[(table["seed"] == 1) & (table["inner_learning_rate"] == 1.0)]
+    np.testing.assert_allclose(member["return_after_1"], alone.evaluation.returns[:, 1].mean(axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(whole.learned(3)["actor"], alone.state.params["actor"], rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="learned"):
+        whole.policy(0)
+
+    calls = []
+
+    def stop(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
+    arguments = {"seeds": 2, "hyperparameters": values, "options": options, "directory": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "_advance_bar", stop)
+        with pytest.raises(KeyboardInterrupt):
+            jaxrl.sweep(built, **arguments, say=lambda _: None)
+    resumed = jaxrl.sweep(built, **arguments, say=lambda _: None)
+    for left, right in zip(jax.tree.leaves(resumed.learned(2)), jax.tree.leaves(whole.learned(2)), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from jaxrl.environments import list_environments, make
+from jaxrl.environments import list_environments, make, metaworld
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
@@ -234,6 +234,20 @@ def test_the_scripted_policy_solves_the_task(name):
 
 
 # --- the contract --------------------------------------------------------------------------------
+
+
+def test_variations_and_suites(monkeypatch):
+    varied = make("metaworld/reach", variations=3, seed=1)
+    _, observation = jax.jit(varied.reset)(jax.random.key(0), varied.params)
+    assert any(np.array_equal(observation[-3:], goal) for goal in varied.params.tasks.goal)
+    with pytest.raises(ValueError, match="variations must be at least 0"):
+        make("metaworld/reach", variations=-1)
+    assert len(MT10) == 10 and "metaworld/mt10" in list_environments()
+    monkeypatch.setitem(metaworld._SUITES, "mt10", ("metaworld/reach", "metaworld/drawer-close"))
+    both = make("metaworld/mt10")
+    check_structure(both)
+    assert both.spec.objective_names == ("reach", "drawer-close") and both.spec.num_tasks == len(both.blocks) == 2
+    assert [own.probabilities.shape for own in both.params] == [(50,), (50,)]
 
 
 def test_contract_and_errors(monkeypatch):

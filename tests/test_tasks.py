@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 from scipy.optimize import minimize
 
@@ -19,7 +20,7 @@ from jaxrl.errors import UnknownNameError
 from jaxrl.multitask import make_family, merge, objectives_as_tasks
 from jaxrl.multitask.families import family
 from jaxrl.normalisation import init_statistics, normalise, standard_deviation, update_statistics
-from jaxrl.tables import evaluation_columns
+from jaxrl.tables import as_text, evaluation_columns
 
 pytestmark = pytest.mark.quick_compilation
 
@@ -158,6 +159,13 @@ def test_success_is_any_step_of_an_episode_by_task():
     assert columns["success_second"] == [1.0] and columns["success_never"] == [0.0]
     silent = found._replace(success=jnp.full(2, jnp.nan))
     assert not any(name.startswith("success") for name in evaluation_columns(silent, built.environment.spec))
+
+
+def test_wide_tables_are_printed_on_their_side():
+    wide = pandas.DataFrame({f"column_{i}": [i + 0.123456, "name"] for i in range(13)})
+    lines = as_text(wide).splitlines()
+    assert len(lines) == 13 and lines[2].split() == ["column_2", "2.123", "name"]
+    assert len(as_text(wide[["column_0", "column_1"]]).splitlines()) == 3
 
 
 def test_multipliers_move_for_tasks_that_were_seen():

@@ -1,6 +1,5 @@
 """MAML: a policy from which a few gradient steps on a task lead far (Finn et al., 2017, arXiv 1703.03400)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,69 +14,30 @@ from jaxrl.hyperparameters import split_settings
 from jaxrl.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
+from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
 from jaxrl.objectives.surrogate import make_surrogate
+from jaxrl.training import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Maml", "MamlConfig", "MamlEvaluation", "MamlHyperparameters", "MamlState", "maml"]
-
-
-class MamlState(NamedTuple):
-    """The complete state of a run.
-
-    Attributes:
-        params: of the meta-policy.
-        optimiser: optax state.
-        key: base key; iteration i uses fold_in(key, i).
-    """
-
-    params: PyTree
-    optimiser: PyTree
-    key: PRNGKeyArray
-
-
-class MamlEvaluation(NamedTuple):
-    """How a meta-policy adapts.
-
-    Attributes:
-        returns: mean return of each task before the first inner step and after each.
-        steps: environment steps of training before this evaluation.
-    """
-
-    returns: Float[Array, "*batch adaptation task"]
-    steps: Float[Array, "*batch"]
-
-
-class Maml(NamedTuple):
-    """One meta-training program.
-
-    Attributes:
-        init: `(key, hyperparameters) -> MamlState`.
-        step: `(MamlState, hyperparameters, index) -> (MamlState, (metrics, MamlEvaluation))`.
-        run: `(key, hyperparameters) -> Result`, a scan of `step`.
-        adapt: `(key, params, task, hyperparameters) -> params` after the inner steps on one task's parameters.
-        evaluate: `(key, params, hyperparameters) -> MamlEvaluation`.
-        hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
-        family: the tasks.
-        config: what is static.
-        steps_per_iteration: environment steps of one iteration.
-    """
-
-    init: Callable[[PRNGKeyArray, MamlHyperparameters], MamlState]
-    step: Callable[[MamlState, MamlHyperparameters, Int[Array, ""]], tuple[MamlState, tuple]]
-    run: Callable[[PRNGKeyArray, MamlHyperparameters], Result]
-    adapt: Callable[[PRNGKeyArray, PyTree, PyTree, MamlHyperparameters], PyTree]
-    evaluate: Callable[[PRNGKeyArray, PyTree, MamlHyperparameters], MamlEvaluation]
-    hyperparameters: MamlHyperparameters
-    family: TaskFamily
-    config: MamlConfig
-    steps_per_iteration: int
+__all__ = ["maml"]
 
 
 class _Parts(NamedTuple):
     adaptation: Adaptation
+    trainer: Trainer
     config: MamlConfig
-    steps_per_iteration: int
+    num_tasks: int
+
+    @property
+    def num_rollouts(self) -> int:
+        """Of one iteration."""
+        return self.num_tasks * (self.config.adaptation_steps + 1)
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps."""
+        return self.num_rollouts * self.trainer.steps_per_iteration
 
 
 def maml(family: TaskFamily, **settings: Any) -> Maml:
@@ -108,9 +68,13 @@ def maml(family: TaskFamily, **settings: Any) -> Maml:
         adapt=partial(_adapt, parts),
         evaluate=partial(_evaluate, parts),
         hyperparameters=hyperparameters,
+        trainer=parts.trainer,
         family=family,
         config=config,
+        settings=settings,
+        rebuild=lambda **changes: maml(family, **{**settings, **changes}),
         steps_per_iteration=parts.steps_per_iteration,
+        num_members=parts.num_rollouts,
     )
 
 
@@ -127,17 +91,18 @@ def _make_parts(family: TaskFamily, config: MamlConfig) -> _Parts:
         activation=config.activation,
         initial_log_std=config.initial_log_std,
     )
-    environment = vectorise(family.environment, config.num_envs, "pool" if spec.costly_reset else "fresh")
-    agent = on_policy(spec, agent_config)
+    steps = agent_config.num_envs * agent_config.num_steps
+    acting = trainer(
+        lambda spec: on_policy(spec, agent_config), family.environment, total_steps=steps, num_evaluations=1
+    )
     adaptation = Adaptation(
-        parts=agent.update.args[0],
+        parts=acting.agent.update.args[0],
         inner=make_surrogate(config.inner_surrogate),
-        agent=agent,
-        environment=environment,
+        agent=acting.agent,
+        environment=vectorise(family.environment, config.num_envs, "pool" if spec.costly_reset else "fresh"),
         second_order=config.order == "second",
     )
-    tasks = config.tasks_per_iteration or family.train.num_tasks
-    return _Parts(adaptation, config, tasks * (config.adaptation_steps + 1) * config.num_envs * agent_config.num_steps)
+    return _Parts(adaptation, acting, config, config.tasks_per_iteration or family.train.num_tasks)
 
 
 def _optimiser(hp: MamlHyperparameters) -> optax.GradientTransformation:
@@ -201,7 +166,8 @@ def _step(
     collect = lambda key, task: _explore(parts, key, state.params, task, hp, config.adaptation_steps)[::2]  # noqa: E731
     seen, found = jax.vmap(collect)(jax.random.split(act_key, count), tasks)
     params, optimiser, metrics = _descend(parts, state, tasks, seen, hp)
-    metrics |= {"episode_return": found[:, -1], "return_before": found[:, 0]}
+    # Of a whole iteration, as one objective.
+    metrics |= {"episode_return": jnp.nanmean(found[:, -1])[None], "return_before": jnp.nanmean(found[:, 0])[None]}
     due = evaluation_due(index, config.num_evaluations, config.num_iterations)
     evaluation = evaluate_where(due, partial(_evaluate, parts), evaluation_key, params, hp)
     evaluation = evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration)

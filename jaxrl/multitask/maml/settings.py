@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax.numpy as jnp
+
 from jaxrl.errors import require_name
 from jaxrl.multitask.family import TaskFamily
 from jaxrl.types import Array, Float, PyTree
@@ -70,6 +72,11 @@ class MamlHyperparameters(NamedTuple):
     max_gradient_norm: Float[Array, ""] | float = 0.5
     tasks: PyTree = ()
     evaluation_tasks: PyTree = ()
+
+    @property
+    def weights(self) -> Float[Array, " objective"]:
+        """Tasks have one objective."""
+        return jnp.ones(1)
 
 
 def validate(family: TaskFamily, config: MamlConfig) -> None:

@@ -1,0 +1,106 @@
+"""The contract of a MAML run: like a trainer, but what is learnt is a policy from which to adapt."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxrl.environments.base import Environment
+from jaxrl.loop import Result, evaluation_iterations
+from jaxrl.multitask.family import TaskFamily
+from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
+from jaxrl.training import Trainer
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = ["Maml", "MamlEvaluation", "MamlState"]
+
+
+class MamlState(NamedTuple):
+    """The complete state of a run.
+
+    Attributes:
+        params: of the meta-policy.
+        optimiser: optax state.
+        key: base key; iteration i uses fold_in(key, i).
+    """
+
+    params: PyTree
+    optimiser: PyTree
+    key: PRNGKeyArray
+
+
+class MamlEvaluation(NamedTuple):
+    """How a meta-policy adapts.
+
+    Attributes:
+        returns: mean return of each task before the first inner step and after each.
+        steps: environment steps of training before this evaluation.
+    """
+
+    returns: Float[Array, "*batch adaptation task"]
+    steps: Float[Array, "*batch"]
+
+
+class Maml(NamedTuple):
+    """One meta-training program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+
+    Attributes:
+        init: `(key, hyperparameters) -> MamlState`.
+        step: `(MamlState, hyperparameters, index) -> (MamlState, (metrics, MamlEvaluation))`.
+        run: `(key, hyperparameters) -> Result`, a scan of `step`.
+        adapt: `(key, params, task, hyperparameters) -> params` after the inner steps on one task's parameters.
+        evaluate: `(key, params, hyperparameters) -> MamlEvaluation`.
+        hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
+        trainer: of the agent that acts and adapts.
+        family: the tasks.
+        config: what is static.
+        settings: what differs from the defaults, by name.
+        rebuild: `(**settings) -> Maml`, with some settings changed.
+        steps_per_iteration: environment steps of one iteration, those of inner steps included.
+        num_members: rollouts of one iteration, which are held until its end.
+    """
+
+    init: Callable[[PRNGKeyArray, MamlHyperparameters], MamlState]
+    step: Callable[[MamlState, MamlHyperparameters, Int[Array, ""]], tuple[MamlState, tuple]]
+    run: Callable[[PRNGKeyArray, MamlHyperparameters], Result]
+    adapt: Callable[[PRNGKeyArray, PyTree, PyTree, MamlHyperparameters], PyTree]
+    evaluate: Callable[[PRNGKeyArray, PyTree, MamlHyperparameters], MamlEvaluation]
+    hyperparameters: MamlHyperparameters
+    trainer: Trainer
+    family: TaskFamily
+    config: MamlConfig
+    settings: dict[str, Any]
+    rebuild: Callable[..., "Maml"]
+    steps_per_iteration: int
+    num_members: int
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that tasks are parameters of."""
+        return self.trainer.environment
+
+    @property
+    def num_iterations(self) -> int:
+        """Outer iterations of a run."""
+        return self.config.num_iterations
+
+    @property
+    def evaluation_iterations(self) -> np.ndarray:
+        """Indices of the iterations that end with an evaluation."""
+        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
+
+    @property
+    def evaluation_steps(self) -> np.ndarray:
+        """Environment steps before each evaluation, counted exactly."""
+        return (self.evaluation_iterations + 1) * self.steps_per_iteration
+
+    @property
+    def static_names(self) -> set[str]:
+        """Names of static settings."""
+        return {field.name for field in fields(self.config)}
+
+    @staticmethod
+    def value(state: MamlState) -> PyTree:
+        """What a run has learned: the meta-policy's parameters."""
+        return state.params
