@@ -101,7 +101,7 @@ def _examine(arguments: list[str]) -> None:
 
 
 def _multitask(arguments: list[str]) -> None:
-    cli_multitask.multitask(arguments, _train)
+    cli_multitask.multitask(arguments, _train, _run)
 
 
 def _pareto(arguments: list[str]) -> None:

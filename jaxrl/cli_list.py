@@ -13,6 +13,7 @@ from jaxrl.errors import require_name
 from jaxrl.meta.curriculum import SCORES
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.multitask import maml, trials
 from jaxrl.multitask.families import FAMILIES
 from jaxrl.multitask.grouping.clustering import CLUSTERINGS
 from jaxrl.multitask.grouping.similarity import AFFINITIES
@@ -41,6 +42,7 @@ def _listed() -> dict[str, dict[str, str | None]]:
         "bilevel": doc({"barfi": barfi, "parl": parl}),
         "combinations": doc(COMBINATIONS),
         "task-families": doc(FAMILIES),
+        "adaptation": doc({"maml": maml, "trials": trials}),
         "affinities": dict.fromkeys(AFFINITIES),
         "clusterings": dict.fromkeys(CLUSTERINGS),
     }
@@ -52,7 +54,8 @@ class _ListArguments:
 
     what: tyro.conf.Positional[str] = "all"
     """Which kind of names to list: all, environments, agents, objectives, preference-losses, aggregators, optimisers,
-    algorithms, methods, outer-loops, curricula, bilevel, combinations, task-families, affinities or clusterings."""
+    algorithms, methods, outer-loops, curricula, bilevel, combinations, task-families, adaptation, affinities
+    or clusterings."""
 
 
 def list_names(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands of task grouping: `jaxrl multitask train|affinity|group|finetune|study`."""
+"""The commands of many tasks: `jaxrl multitask train|maml|affinity|group|finetune|study`."""
 
 import sys
 from collections.abc import Callable
@@ -8,12 +8,24 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl.cli_options import pairs, parse, parse_settings, static_options
+from jaxrl.cli_options import (
+    base_options,
+    hyperparameter_docs,
+    option_of,
+    pairs,
+    parse,
+    parse_settings,
+    sentence,
+    static_options,
+    sweep_options,
+    swept,
+)
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
 from jaxrl.multitask.grouping.clustering import ClusteringConfig
 from jaxrl.multitask.grouping.estimation import EstimatorConfig
 from jaxrl.multitask.grouping.projection import ProjectionConfig
+from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.multitask.study import AffinityConfig
 from jaxrl.tables import as_text
 
@@ -21,6 +33,7 @@ __all__ = ["multitask"]
 
 STAGES = {
     "train": "train one agent on all tasks of a family",
+    "maml": "meta-learn a policy from which a few gradient steps on any task of a family lead far",
     "affinity": "estimate which tasks go together, without training subsets",
     "group": "group the tasks by their affinities",
     "finetune": "go on with one policy per group",
@@ -30,8 +43,8 @@ STAGES = {
 _ESTIMATE = (AffinityConfig, ProjectionConfig, EstimatorConfig)
 
 
-def multitask(arguments: list[str], train: Callable[[list[str]], None]) -> None:
-    """Runs one stage; `train` is the command `jaxrl train`."""
+def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Callable[..., Any]) -> None:
+    """Runs one stage; `train` is the command `jaxrl train`, `run` what all training commands share."""
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, STAGES))
         print("usage: jaxrl multitask STAGE ...\n")
@@ -41,6 +54,9 @@ def multitask(arguments: list[str], train: Callable[[list[str]], None]) -> None:
     stage, rest = require_name("stage of multitask", arguments[0], STAGES), arguments[1:]
     if stage == "train":
         train(rest)
+        return
+    if stage == "maml":
+        _maml(rest, run)
         return
     {"affinity": _affinity, "group": _group, "finetune": _finetune, "study": _study}[stage](rest)
 
@@ -70,6 +86,19 @@ def _chosen(parsed: Any, classes: tuple[type, ...]) -> dict[str, Any]:
         found |= {item.name: getattr(parsed, item.name) for item in fields(kind)}
         found = {name: value for name, value in found.items() if name not in defaults or value != defaults[name]}
     return found
+
+
+def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
+    docs, traced = hyperparameter_docs(MamlHyperparameters), MamlHyperparameters()._asdict()
+    own = static_options(MamlConfig())
+    own += [option_of(name, float, sentence(docs[name]), v) for name, v in traced.items() if isinstance(v, float)]
+    shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
+    shared = [option for option in shared if option[0] not in ("agent", "set", "num_weights")]
+    parsed = _parse("maml", arguments, [*shared, *own])
+    parsed.agent = "maml"
+    given = {name: getattr(parsed, name) for name, _, item in own if getattr(parsed, name) != item.default}
+    rest = {"hyperparameters": swept(parsed.sweep), "design": parsed.design, "samples": parsed.samples}
+    run("maml", parsed, given, seeds=tuple(range(parsed.seeds)), **rest)
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:

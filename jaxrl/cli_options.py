@@ -20,6 +20,7 @@ from jaxrl.training import TrainerConfig
 
 __all__ = [
     "COMMANDS",
+    "base_options",
     "hyperparameter_docs",
     "option_of",
     "pairs",
@@ -141,7 +142,8 @@ def _preset(method: Method) -> dict[str, tuple]:
     return {name: (*options[name][:2], field(default=value)) for name, value in method.settings.items()}
 
 
-def _base_options(command: str) -> list[tuple]:
+def base_options(command: str) -> list[tuple]:
+    """Options of everything that trains."""
     agent = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of: {', '.join(_runnable(command))}.")]
     environment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="A name of `jaxrl list environments`.")]
     out = Annotated[Path | None, tyro.conf.arg(help="Run directory. Default: runs/AGENT-TASK.")]
@@ -244,7 +246,7 @@ def parse(command: str, description: str, arguments: list[str], options: list[tu
 
 def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tuple[Any, dict[str, Any]]:
     """Parsed options, and the trainer's settings among them that were given."""
-    settings, base = _setting_options(what_to_run(command, arguments)), _base_options(command)
+    settings, base = _setting_options(what_to_run(command, arguments)), base_options(command)
     if command == "meta-train":
         base = [option for option in base if option[0] != "environment"]
         settings = {name: option for name, option in settings.items() if name not in schedule_names()}

@@ -21,8 +21,10 @@ from jaxrl.loop import Result
 from jaxrl.meta.methods import meta_learner
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
+from jaxrl.multitask import maml
+from jaxrl.multitask.families import family
 from jaxrl.program import program
-from jaxrl.report import draw_curves, draw_meta, draw_sweep, write_front, write_table
+from jaxrl.report import draw_adaptation, draw_curves, draw_meta, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns, metrics_table
@@ -59,7 +61,9 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
 
 
 def build(configuration: Configuration) -> Trainable:
-    """The trainer, study or meta-study of a configuration."""
+    """The trainer, study, meta-study or MAML of a configuration."""
+    if configuration.kind == "maml":
+        return maml(family(configuration.environment, **configuration.environment_options), **configuration.settings)
     environment = make(configuration.environment, **configuration.environment_options)
     if configuration.kind == "pareto" and environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
@@ -108,6 +112,9 @@ def _sweep(configuration: Configuration, built: Trainable, directory: Path, opti
     write_table(table, directory / "metrics.csv")
     if configuration.kind == "meta":
         draw_meta(table, swept, directory)
+        return Outcome(built, sweep=swept)
+    if configuration.kind == "maml":
+        draw_adaptation(table, swept, directory)
         return Outcome(built, sweep=swept)
     if configuration.kind == "sweep":
         draw_sweep(table, swept, directory)

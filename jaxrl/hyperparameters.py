@@ -12,7 +12,7 @@ from jaxrl.errors import require_name
 from jaxrl.morl.weights import validate as validate_weights
 from jaxrl.types import Array, PyTree
 
-__all__ = ["check_values", "leaves", "replace", "resolve", "split_settings"]
+__all__ = ["check_values", "hashable", "leaves", "replace", "resolve", "split_settings"]
 
 # Ranges that no sensible value leaves: (low, high, low is allowed).
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -140,7 +140,12 @@ def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tup
         require_name("setting", name, static | _names(traced))
     traced = _with_fields(traced, {name: value for name, value in settings.items() if name not in static})
     traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
-    return config(**{name: value for name, value in settings.items() if name in static}), traced
+    return config(**{name: hashable(value) for name, value in settings.items() if name in static}), traced
+
+
+def hashable(value: Any) -> Any:
+    """A static setting as it was given before it went through JSON: lists as tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _names(traced: Any) -> set[str]:

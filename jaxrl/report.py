@@ -9,6 +9,7 @@ from jaxrl import plotting
 from jaxrl.configuration import write_atomically
 from jaxrl.meta.study import MetaEvaluation, MetaStudy
 from jaxrl.morl.front import Front
+from jaxrl.multitask.maml.contract import Maml
 from jaxrl.statistics import summary
 from jaxrl.sweeps import Sweep
 from jaxrl.tables import as_text, evaluation_columns, return_columns
@@ -17,7 +18,16 @@ from jaxrl.training import Trainer
 if TYPE_CHECKING:
     from jaxrl.experiment import Outcome
 
-__all__ = ["describe", "draw_curves", "draw_meta", "draw_sweep", "front_table", "write_front", "write_table"]
+__all__ = [
+    "describe",
+    "draw_adaptation",
+    "draw_curves",
+    "draw_meta",
+    "draw_sweep",
+    "front_table",
+    "write_front",
+    "write_table",
+]
 
 
 def front_table(found: Front) -> Any:
@@ -53,6 +63,8 @@ def _final_summary(swept: Sweep) -> Any:
     value = return_columns(swept.trainer.environment.spec)
     if isinstance(swept.trainer, MetaStudy):
         value = list(MetaEvaluation._fields)
+    if isinstance(swept.trainer, Maml):
+        value = _adaptations(table)
     frames = [summary(last[np.isfinite(last[column])], by, column).assign(value=column) for column in value]
     import pandas
 
@@ -93,6 +105,17 @@ def draw_meta(table: Any, swept: Sweep, directory: Path) -> None:
         table, value="final_return", title=f"held out: {swept.trainer.environment.spec.name}"
     )
     plotting.save(figure, figures(directory) / "curve_final_return.png")
+
+
+def draw_adaptation(table: Any, swept: Sweep, directory: Path) -> None:
+    """Return over environment steps before and after every inner step of MAML, a figure each."""
+    for column in _adaptations(table):
+        figure = plotting.learning_curves(table, value=column, title=swept.trainer.environment.spec.name)
+        plotting.save(figure, figures(directory) / f"curve_{column}.png")
+
+
+def _adaptations(table: Any) -> list[str]:
+    return [name for name in table.columns if name.startswith("return_after_")]
 
 
 def write_front(found: Front, directory: Path) -> None:

@@ -137,7 +137,7 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     if isinstance(agent, str):
         entry, name = agent_entry(agent), agent
         agent_names = {field.name for field in fields(entry.config) if field.init}
-        config = replace(entry.config, **{k: _hashable(rest.pop(k)) for k in list(rest) if k in agent_names})
+        config = replace(entry.config, **{k: named.hashable(rest.pop(k)) for k in list(rest) if k in agent_names})
         built = entry.build(environment.spec, config)
     else:
         built, name, agent_names = agent(environment.spec), "custom", set()
@@ -155,10 +155,6 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
         settings=settings,
         rebuild=lambda **changes: trainer(agent, environment, **{**settings, **changes}),
     )
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Parts(NamedTuple):

@@ -5,12 +5,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 
 import jaxrl
 from jaxrl import running
 from jaxrl.agents.base import Rollout
 from jaxrl.agents.minibatches import Batch
+from jaxrl.cli import main
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 from jaxrl.multitask import make_family, maml
 from jaxrl.multitask.maml.adaptation import Experience, outer_loss
@@ -253,6 +255,23 @@ def test_sweeps_drive_it_and_go_on_from_checkpoints(tmp_path, monkeypatch):
     resumed = jaxrl.sweep(built, **arguments, say=lambda _: None)
     for left, right in zip(jax.tree.leaves(resumed.learned(2)), jax.tree.leaves(whole.learned(2)), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def test_the_command_leaves_a_run_directory_that_resumes(tmp_path, capsys):
+    words = "multitask maml multitask/point-mass"
+    words += "".join(f" --environment-option {option}" for option in ("num_groups=2", "group_size=1", "time_limit=5"))
+    words += " --seeds 2 --num-iterations 2 --num-evaluations 1 --num-envs 4 --hidden-sizes 4 --order first"
+    assert main([*words.split(), "--sweep", "inner_learning_rate=0.1,0.3", "--out", str(tmp_path / "run")]) == 0
+    table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
+    assert len(table) == 4 and {"return_after_0", "return_after_3", "inner_learning_rate"} <= set(table.columns)
+    assert (tmp_path / "run" / "figures" / "curve_return_after_3.png").exists()
+    shown = capsys.readouterr().out
+    assert "return_after_3" in shown and main(["resume", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.strip() in shown
+    assert main([*words.split(), "--order", "third"]) == 2
+    assert "first, second" in capsys.readouterr().err
+    assert main(["multitask", "maml", "multitask/point-mas"]) == 2
+    assert "point-mass" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class _Parts(NamedTuple):
 
 
 def maml(family: TaskFamily, **settings: Any) -> Maml:
-    """Builds MAML for policies (section 3.2, algorithm 3).
+    """MAML: policies from which a few gradient steps on a task lead far (arXiv 1703.03400, section 3.2, algorithm 3).
 
     θ descends Σᵢ Lᵢ(Uᵢ(θ)) with Uᵢ(θ) = θ − α ∇Lᵢ(θ), taken `adaptation_steps` times; Lᵢ before and after are policy
     losses on rollouts of task i under the policy of that moment, with advantages from a baseline that is fitted to
