@@ -78,6 +78,7 @@ def test_time_limit_truncates_and_does_not_terminate(reacher):
     np.testing.assert_array_equal(timesteps.truncated, np.arange(25) == 24)
 
 
+@pytest.mark.slow
 def test_pool_auto_reset_restarts_fallen_pendulums(pendulum):
     batched = vectorise(pendulum, 6, auto_reset="pool", pool_size=2)
 

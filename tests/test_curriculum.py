@@ -123,7 +123,7 @@ OUTER = {
 }
 
 
-@pytest.mark.parametrize("outer", OUTER)
+@pytest.mark.parametrize("outer", ["evolution", pytest.param("gradient", marks=pytest.mark.slow)])
 def test_an_antagonist_like_the_learner_leaves_no_regret(outer):
     # The same agent with the same keys on the same tasks, replayed ones included.
     study = OUTER[outer](
@@ -154,7 +154,14 @@ def test_regret_ranks_what_can_be_learnt_above_the_trivial_and_the_impossible():
         assert found.size > 1 and found.mean() >= least and found.mean() <= most, kind
 
 
-@pytest.mark.parametrize("curriculum", ["positive_value_loss", "l1_value_loss", "learnability"])
+@pytest.mark.parametrize(
+    "curriculum",
+    [
+        "positive_value_loss",
+        pytest.param("l1_value_loss", marks=pytest.mark.slow),
+        pytest.param("learnability", marks=pytest.mark.slow),
+    ],
+)
 def test_scores_of_rollouts_tell_levels_without_rewards_from_others(curriculum):
     def sample(key):
         level = RICH.sample_params(key)

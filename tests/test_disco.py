@@ -259,6 +259,7 @@ def test_adam_is_optax_clipped_and_blind_to_its_denominator():
     np.testing.assert_allclose(slope, 1.0 / np.abs(gradients[0]), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_networks_and_seeds():
     # Images, vectors and integers; seeds and hyperparameters are axes.
     images = grid(random_levels("square", (3, 3), (3, 3), (8, 8)), observation="planes")

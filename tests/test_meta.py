@@ -234,7 +234,9 @@ def difference_and_derivative(study, seed=0):
     return (loss(step) - loss(-step)) / (2 * step), jax.grad(loss)(0.0)
 
 
-@pytest.mark.parametrize("unroll", [1, 2, 5])
+@pytest.mark.parametrize(
+    "unroll", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll):
     with jax.enable_x64(True):
         study = gradient_study(
@@ -245,7 +247,15 @@ def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll):
     np.testing.assert_allclose(derivative, difference, rtol=1e-4)
 
 
-@pytest.mark.parametrize("leaf", ["discount", "gae_lambda", "entropy_coefficient", "objective"])
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        "discount",
+        pytest.param("gae_lambda", marks=pytest.mark.slow),
+        pytest.param("entropy_coefficient", marks=pytest.mark.slow),
+        "objective",
+    ],
+)
 def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
     # Through advantages, targets and old log probabilities of later updates as well.
     with jax.enable_x64(True):
@@ -261,7 +271,15 @@ def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
     np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("agent", "optimiser"), [("a2c", "adam"), ("a2c", "rmsprop"), ("a2c", "sgd"), ("ppo", "adam")])
+@pytest.mark.parametrize(
+    ("agent", "optimiser"),
+    [
+        ("a2c", "adam"),
+        pytest.param("a2c", "rmsprop", marks=pytest.mark.slow),
+        pytest.param("a2c", "sgd", marks=pytest.mark.slow),
+        pytest.param("ppo", "adam", marks=pytest.mark.slow),
+    ],
+)
 def test_meta_gradients_are_numbers_where_nothing_has_been_learned(agent, optimiser):
     # No rewards and a uniform policy: every gradient of the agent is exactly zero.
     barren = RICH._replace(sample_params=lambda key: RICH.params._replace(reward=jnp.zeros(3)))

@@ -71,6 +71,7 @@ def test_archived_policies_reproduce_their_returns(cmorl_run):
     np.testing.assert_allclose(weights[mask].sum(axis=-1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stopped_study_resumes_to_the_same_end(tmp_path):
     study = small("morl_d", num_members=3, num_evaluations=4)
     options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=6)
@@ -111,7 +112,12 @@ def test_every_algorithm_finds_all_actions_of_a_bandit():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"scalarise": "after_clipping"}, {"conditioning": "hypernetwork", "learning_rate": 2e-3}]
+    "settings",
+    [
+        {},
+        {"scalarise": "after_clipping"},
+        pytest.param({"conditioning": "hypernetwork", "learning_rate": 2e-3}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_conditioned_study_serves_every_preference(settings):
     study = jaxrl.study(

@@ -61,7 +61,9 @@ def whole():
     return trainer, jax.jit(trainer.run)(jax.random.key(7), trainer.hyperparameters)
 
 
-@pytest.mark.parametrize("num_chunks", [1, 4, 11])
+@pytest.mark.parametrize(
+    "num_chunks", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(11, marks=pytest.mark.slow)]
+)
 def test_chunked_equals_whole(whole, num_chunks):
     trainer, result = whole
     assert_identical(drive(trainer, num_chunks), result)

@@ -25,7 +25,7 @@ def test_everything_starts_at_its_fixed_value():
         np.testing.assert_allclose(getattr(inner, name), getattr(built.hyperparameters, name), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", TUNABLE)
+@pytest.mark.parametrize("name", [TUNABLE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TUNABLE[1:])])
 def test_logits_follow_the_finite_difference_of_the_outer_loss(name):
     """Adam's first moment is a tenth of the gradient after one update."""
     with jax.enable_x64(True):

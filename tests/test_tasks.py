@@ -285,7 +285,7 @@ def test_normalised_average_gives_every_task_the_same_say():
     np.testing.assert_allclose(got / np.linalg.norm(got), np.sqrt([0.5, 0.5]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["pcgrad", "cagrad"])
+@pytest.mark.parametrize("name", ["pcgrad", pytest.param("cagrad", marks=pytest.mark.slow)])
 def test_contradicting_tasks_are_both_learnt(name):
     settings = {**SMALL, "num_steps": 35, "learning_rate": 1e-2, "total_steps": 40_000}
     built = jaxrl.trainer("ppo", merge(POINTS), combination=name, **settings)

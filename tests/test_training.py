@@ -68,7 +68,16 @@ def test_delayed_reward_is_discounted_backwards():
         np.testing.assert_allclose(value_at(trainer, result, [state]), value, atol=0.06)
 
 
-@pytest.mark.parametrize("agent", ["ppo", "a2c", "reinforce", "mdpo", "dpo"])
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "ppo",
+        "a2c",
+        "reinforce",
+        pytest.param("mdpo", marks=pytest.mark.slow),
+        pytest.param("dpo", marks=pytest.mark.slow),
+    ],
+)
 def test_every_agent_reads_its_observation(agent):
     trainer = small_trainer(agent, probes.observation_matters(), total_steps=40_000, learning_rate=3e-3)
     assert float(learn(trainer).evaluation.returns[-1, 0]) == 1.0
@@ -188,7 +197,7 @@ def test_evaluation_uses_the_training_statistics():
     assert not np.allclose(right.returns, wrong.returns)
 
 
-@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("normalise", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_ratios_are_one_before_the_first_step(normalise):
     # Statistics move after the update that used them, so behaviour and target policy agree.
     trainer = small_trainer(total_steps=1280, normalise_observations=normalise, learning_rate=0.0, num_epochs=1)

@@ -35,6 +35,7 @@ def test_the_winner_beats_the_default_on_seeds_that_the_search_never_saw(found):
     assert found.held_out["tuned"].mean() > found.held_out["default"].mean()
 
 
+@pytest.mark.slow
 def test_a_surviving_setting_ends_as_if_it_had_run_alone():
     environment = probes.choice([[0.0], [1.0]])
     trainer = jaxrl.trainer("ppo", environment, total_steps=3_200, num_evaluations=4, **SMALL)
