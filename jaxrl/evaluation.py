@@ -20,6 +20,8 @@ __all__ = ["Evaluation", "evaluator"]
 class Evaluation(NamedTuple):
     """Means over the episodes of one evaluation; a whole run stacks them on a leading axis.
 
+    Where objectives are tasks, each one's mean is over its own episodes; NaN if it had none.
+
     Attributes:
         returns: Σ rₜ of the environment's own rewards, per objective.
         deviation: standard deviation of those returns over episodes.
@@ -115,12 +117,9 @@ def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters
 
 
 def _counted(spec: EnvironmentSpec, observation: PyTree) -> Float[Array, "env objective"]:
-    """1 where an episode counts for an objective: for all of them, or for the task that it is about."""
+    """1 where an episode counts for an objective: for all of them, or for the task that it is about alone."""
     paid = paying(spec, observation)
-    if paid is None:
-        return jnp.ones((jax.tree.leaves(observation)[0].shape[0], spec.num_objectives))
-    # A task without any episode is one that no observation names: its objective is paid in none, its mean is 0.
-    return jnp.where(paid.sum(axis=0) > 0, paid, 1.0)
+    return jnp.ones((jax.tree.leaves(observation)[0].shape[0], spec.num_objectives)) if paid is None else paid
 
 
 def _summary(
