@@ -104,16 +104,17 @@ def test_a_mixture_draws_a_task_for_every_episode():
     one = mixed.params._replace(probabilities=jnp.asarray([0.0, 0.0, 1.0]))
     starts = jax.vmap(mixed.reset, in_axes=(0, None))
     state, _ = starts(jax.random.split(jax.random.key(0), 64), mixed.params)
-    assert {tuple(goal) for goal in np.asarray(state.params.goal)} == {tuple(g) for g in np.asarray(POINTS.params.goal)}
+    assert set(np.asarray(state.task)) == {0, 1, 2}
     state, observation = starts(jax.random.split(jax.random.key(0), 4), one)
-    np.testing.assert_array_equal(state.params.goal, np.tile(POINTS.params.goal[2], (4, 1)))
+    np.testing.assert_array_equal(state.task, [2, 2, 2, 2])
     assert observation.shape == (4, *POINTS.environment.spec.observation.shape)
     # A running episode keeps its task, whatever the odds have become.
     key, action = jax.random.key(1), jnp.zeros(2)
-    following, timestep = mixed.step(key, pick(state, 0), action, mixed.params)
-    expected = POINTS.environment.step(key, pick(state, 0).inner, action, pick(POINTS.params, 2))[1]
+    running = jax.tree.map(lambda leaf: leaf[0], state)
+    following, timestep = mixed.step(key, running, action, mixed.params)
+    expected = POINTS.environment.step(key, running.inner, action, point(2).params)[1]
     np.testing.assert_array_equal(timestep.reward, expected.reward)
-    np.testing.assert_array_equal(following.params.goal, POINTS.params.goal[2])
+    assert int(following.task) == 2
 
 
 def test_suites_that_do_not_fit_are_refused():

@@ -21,6 +21,7 @@ __all__ = [
     "make_family",
     "merge",
     "merged_params",
+    "mixture",
     "named_observation",
     "named_space",
     "objectives_as_tasks",
@@ -156,10 +157,25 @@ def merge(family: TaskFamily) -> Environment:
     observe = partial(named_observation, spec.observation, count)
     return Environment(
         reset=partial(_reset, environment, observe),
-        step=partial(_step, environment, observe, count),
+        step=partial(_step, environment, observe, lambda task, reward: reward * jax.nn.one_hot(task, count)),
         params=merged_params(family),
         spec=merged,
         task_params=only_task,
+    )
+
+
+def mixture(family: TaskFamily) -> Environment:
+    """A family as one environment with one objective: every episode is one of its tasks, which is not named.
+
+    For variations of one task, such as places of its goal. `params` are those of `merge`, so that the odds of each are
+    traced.
+    """
+    same = lambda _, seen: seen  # noqa: E731
+    return Environment(
+        reset=partial(_reset, family.environment, same),
+        step=partial(_step, family.environment, same, same),
+        params=merged_params(family),
+        spec=family.environment.spec,
     )
 
 
@@ -216,15 +232,14 @@ def _reset(
 def _step(
     environment: Environment,
     observe: Callable[..., Array],
-    count: int,
+    pay: Callable[..., Array],
     key: PRNGKeyArray,
     state: MergedState,
     action: Array,
     params: MergedParams,
 ) -> tuple[MergedState, Timestep]:
     inner, timestep = environment.step(key, state.inner, action, _of(params, state.task))
-    reward = timestep.reward * jax.nn.one_hot(state.task, count)
-    observation = observe(state.task, timestep.observation)
+    reward, observation = pay(state.task, timestep.reward), observe(state.task, timestep.observation)
     return MergedState(state.task, inner), timestep._replace(reward=reward, observation=observation)
 
 
