@@ -11,13 +11,12 @@ import tyro
 from jaxrl import cli_list, cli_meta, cli_multitask
 from jaxrl.cli_options import (
     COMMANDS,
-    pairs,
     parse_settings,
     sweep_options,
-    swept,
     tune_options,
     what_to_run,
 )
+from jaxrl.cli_values import pairs, swept
 from jaxrl.configuration import Configuration
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.morl.algorithms import ALGORITHMS

@@ -9,16 +9,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxrl.cli_options import (
-    hyperparameter_docs,
-    option_of,
-    pairs,
-    parse_settings,
-    sentence,
-    static_options,
-    swept,
-    what_to_run,
-)
+from jaxrl.cli_options import given, parse_settings, static_options, traced_options, what_to_run
+from jaxrl.cli_values import pairs, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.tables import as_text
@@ -31,10 +23,7 @@ def meta_options(method: str, outer: str) -> list[tuple]:
     chosen, own = OUTER[outer], METHODS[method].outer_settings if METHODS[method].outer == outer else {}
     described = [*static_options(chosen.config())]
     for traced in chosen.hyperparameters:
-        docs, numbers = hyperparameter_docs(traced), traced()._asdict().items()
-        described += [
-            option_of(name, float, sentence(docs[name]), value) for name, value in numbers if isinstance(value, float)
-        ]
+        described += traced_options(traced())
     described = [option for option in described if isinstance(option[2].default, str | bool | int | float | tuple)]
     prefixed = [(f"outer_{name}", kind, field(default=own.get(name, item.default))) for name, kind, item in described]
     horizon = Annotated[
@@ -73,7 +62,6 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
     outer = outer_to_run(arguments, method)
     options = meta_options(method, outer)
     parsed, settings = parse_settings("meta-train", arguments, options)
-    given = {name: getattr(parsed, name) for name, _, item in options if getattr(parsed, name) != item.default}
     parsed.environment = parsed.tasks
     run(
         "meta",
@@ -83,7 +71,7 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
         hyperparameters=swept(parsed.sweep),
         horizon=parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon,
         outer=parsed.outer,
-        outer_settings={name[6:]: value for name, value in given.items() if name.startswith("outer_")},
+        outer_settings={name[6:]: value for name, value in given(parsed, options).items() if name.startswith("outer_")},
     )
 
 

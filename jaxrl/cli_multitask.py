@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +11,14 @@ import tyro
 
 from jaxrl.cli_options import (
     base_options,
-    hyperparameter_docs,
-    option_of,
-    pairs,
+    given,
     parse,
     parse_settings,
-    sentence,
     static_options,
     sweep_options,
-    swept,
+    traced_options,
 )
+from jaxrl.cli_values import pairs, swept
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
 from jaxrl.multitask.grouping.clustering import ClusteringConfig
@@ -40,7 +39,12 @@ STAGES = {
     "study": "all of it over seeds, beside one policy for all, one per task, random and gradient-similarity groups",
 }
 
-_ESTIMATE = (AffinityConfig, ProjectionConfig, EstimatorConfig)
+_ESTIMATE = [
+    option
+    for settings in (AffinityConfig(), ProjectionConfig(), EstimatorConfig())
+    for option in static_options(settings)
+]
+_CLUSTERING = static_options(ClusteringConfig())
 
 
 def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Callable[..., Any]) -> None:
@@ -52,17 +56,15 @@ def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Cal
         print("\njaxrl multitask STAGE --help explains every option.")
         return
     stage, rest = require_name("stage of multitask", arguments[0], STAGES), arguments[1:]
-    if stage == "train":
-        train(rest)
-        return
-    if stage == "maml":
-        _maml(rest, run)
-        return
-    {"affinity": _affinity, "group": _group, "finetune": _finetune, "study": _study}[stage](rest)
-
-
-def _stage_options(classes: tuple[type, ...]) -> list[tuple]:
-    return [option for kind in classes for option in static_options(kind())]
+    stages = {
+        "train": train,
+        "maml": partial(_maml, run=run),
+        "affinity": _affinity,
+        "group": _group,
+        "finetune": _finetune,
+        "study": _study,
+    }
+    stages[stage](rest)
 
 
 def _parse(stage: str, arguments: list[str], options: list[tuple]) -> Any:
@@ -78,27 +80,14 @@ def _seed_option() -> tuple:
     return ("seed", Annotated[int, tyro.conf.arg(help="Of all that is drawn.")], field(default=1))
 
 
-def _chosen(parsed: Any, classes: tuple[type, ...]) -> dict[str, Any]:
-    """Settings that differ from the defaults."""
-    found = {}
-    for kind in classes:
-        defaults = asdict(kind())
-        found |= {item.name: getattr(parsed, item.name) for item in fields(kind)}
-        found = {name: value for name, value in found.items() if name not in defaults or value != defaults[name]}
-    return found
-
-
 def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
-    docs, traced = hyperparameter_docs(MamlHyperparameters), MamlHyperparameters()._asdict()
-    own = static_options(MamlConfig())
-    own += [option_of(name, float, sentence(docs[name]), v) for name, v in traced.items() if isinstance(v, float)]
+    own = [*static_options(MamlConfig()), *traced_options(MamlHyperparameters())]
     shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
     shared = [option for option in shared if option[0] not in ("agent", "set", "num_weights")]
     parsed = _parse("maml", arguments, [*shared, *own])
     parsed.agent = "maml"
-    given = {name: getattr(parsed, name) for name, _, item in own if getattr(parsed, name) != item.default}
     rest = {"hyperparameters": swept(parsed.sweep), "design": parsed.design, "samples": parsed.samples}
-    run("maml", parsed, given, seeds=tuple(range(parsed.seeds)), **rest)
+    run("maml", parsed, given(parsed, own), seeds=tuple(range(parsed.seeds)), **rest)
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:
@@ -109,8 +98,8 @@ def _show(table: Any, directory: Path, *names: str) -> None:
 def _affinity(arguments: list[str]) -> None:
     from jaxrl.multitask import directory
 
-    parsed = _parse("affinity", arguments, [_run_option(), _seed_option(), *_stage_options(_ESTIMATE)])
-    table = directory.affinity(parsed.run, parsed.seed, **_chosen(parsed, _ESTIMATE))
+    parsed = _parse("affinity", arguments, [_run_option(), _seed_option(), *_ESTIMATE])
+    table = directory.affinity(parsed.run, parsed.seed, **given(parsed, _ESTIMATE))
     names = ("grouping/affinity.csv", "figures/affinity.png", "figures/dendrogram.png")
     _show(table.reset_index(names="task"), parsed.run, *names)
 
@@ -118,8 +107,8 @@ def _affinity(arguments: list[str]) -> None:
 def _group(arguments: list[str]) -> None:
     from jaxrl.multitask import directory
 
-    parsed = _parse("group", arguments, [_run_option(), *_stage_options((ClusteringConfig,))])
-    table = directory.group(parsed.run, **_chosen(parsed, (ClusteringConfig,)))
+    parsed = _parse("group", arguments, [_run_option(), *_CLUSTERING])
+    table = directory.group(parsed.run, **given(parsed, _CLUSTERING))
     _show(table.sort_values("group"), parsed.run, "grouping/groups.csv", "figures/groups.png")
 
 
@@ -152,7 +141,6 @@ def _study(arguments: list[str]) -> None:
     from jaxrl.multitask.directory import write_comparison
     from jaxrl.training import trainer
 
-    classes = (*_ESTIMATE, ClusteringConfig)
     seeds = Annotated[int, tyro.conf.arg(help="Seeds of whole studies (0, 1, ...).")]
     budget = Annotated[
         int | None, tyro.conf.arg(help="Environment steps after the common training, of each grouping together.")
@@ -162,14 +150,15 @@ def _study(arguments: list[str]) -> None:
         ("seeds", seeds, field(default=3)),
         ("fine_tune_steps", budget, field(default=None)),
         ("groupings", names, field(default=GROUPINGS)),
-        *_stage_options(classes),
+        *_ESTIMATE,
+        *_CLUSTERING,
     ]
     parsed, settings = parse_settings("multitask study", arguments, own)
     use_cpu_cores()
     environment = make(parsed.environment, **pairs(parsed.environment_option))
     comparison = compare_groupings(
         trainer(parsed.agent, environment, **settings), tuple(range(parsed.seeds)), parsed.fine_tune_steps,
-        parsed.groupings, lambda text: print(text, file=sys.stderr), **_chosen(parsed, classes),
+        parsed.groupings, lambda text: print(text, file=sys.stderr), **given(parsed, [*_ESTIMATE, *_CLUSTERING]),
     )  # fmt: skip
     directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
     write_comparison(comparison, environment.spec.objective_names, directory)

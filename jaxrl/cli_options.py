@@ -3,7 +3,6 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
+from jaxrl.cli_values import pairs
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
@@ -21,15 +21,13 @@ from jaxrl.training import TrainerConfig
 __all__ = [
     "COMMANDS",
     "base_options",
-    "hyperparameter_docs",
+    "given",
     "option_of",
-    "pairs",
     "parse",
     "parse_settings",
-    "sentence",
     "static_options",
     "sweep_options",
-    "swept",
+    "traced_options",
     "tune_options",
     "what_to_run",
 ]
@@ -62,7 +60,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def hyperparameter_docs(cls: type) -> dict[str, str]:
+def _hyperparameter_docs(cls: type) -> dict[str, str]:
     """The `Attributes:` section of the docstring of a class of hyperparameters."""
     lines = inspect.getdoc(cls).split("Attributes:")[1].splitlines()
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
@@ -84,7 +82,7 @@ def option_of(name: str, kind: Any, help_text: str, default: Any) -> tuple:
     return (name, Annotated[kind, tyro.conf.arg(help=help_text)], field(default=default))
 
 
-def sentence(text: str) -> str:
+def _sentence(text: str) -> str:
     """With a capital first letter, unless that is a symbol."""
     return text[0].upper() + text[1:] if text[0].isascii() else text
 
@@ -99,12 +97,24 @@ def static_options(config: Any) -> list[tuple]:
     ]
 
 
+def traced_options(values: tuple) -> list[tuple]:
+    """The numbers among hyperparameters, described by their docstring; leaves of parts chosen by name go by --set."""
+    docs = _hyperparameter_docs(type(values))
+    numbers = {name: float(value) for name, value in values._asdict().items() if np.isscalar(value)}
+    return [option_of(name, float, _sentence(docs[name]), value) for name, value in numbers.items()]
+
+
+def given(parsed: Any, options: list[tuple]) -> dict[str, Any]:
+    """The parsed values of options, where they differ from the defaults."""
+    values = {name: getattr(parsed, name) for name, _, _ in options}
+    return {name: values[name] for name, _, item in options if values[name] != item.default}
+
+
 def _algorithm_options(algorithm: str) -> dict[str, tuple]:
     """Options of a study: the algorithm's, the protocol's, and those of its members that it leaves to the user."""
     entry = ALGORITHMS[algorithm]
     config, traced = entry.config(), entry.hyperparameters()
-    docs = hyperparameter_docs(entry.hyperparameters) if traced else {}
-    options = [*static_options(config), *(option_of(n, float, docs[n], v) for n, v in traced._asdict().items())]
+    options = [*static_options(config), *(traced_options(traced) if traced else [])]
     options += [
         option_of("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),
         option_of("evaluation_discount", float, "Discount of all reported returns. Default: the environment's.", None),
@@ -127,12 +137,10 @@ def _setting_options(agent: str) -> dict[str, tuple]:
         return {**_setting_options(METHODS[agent].agent), **_preset(METHODS[agent])}
     entry = agent_entry(agent)
     options = [*static_options(TrainerConfig()), *static_options(entry.config)]
-    docs, defaults = hyperparameter_docs(entry.hyperparameters), entry.hyperparameters(**entry.defaults)
-    for name, value in defaults._asdict().items():
-        if name == "weights":
-            options.append(option_of(name, tuple[float, ...], sentence(docs[name]) + " Default: equal.", None))
-        elif np.isscalar(value):  # Leaves of parts that are chosen by name go by --set.
-            options.append(option_of(name, float, sentence(docs[name]), float(value)))
+    options += traced_options(entry.hyperparameters(**entry.defaults))
+    if "weights" in entry.hyperparameters._fields:
+        text = _sentence(_hyperparameter_docs(entry.hyperparameters)["weights"]) + " Default: equal."
+        options.append(option_of("weights", tuple[float, ...], text, None))
     return {option[0]: option for option in options}
 
 
@@ -252,51 +260,4 @@ def parse_settings(command: str, arguments: list[str], extra: list[tuple]) -> tu
         settings = {name: option for name, option in settings.items() if name not in schedule_names()}
     described = COMMANDS[command.split()[0]]
     parsed = parse(command, described, arguments, [*base, *extra, *settings.values()])
-    given = {name: getattr(parsed, name) for name, option in settings.items()}
-    given = {name: value for name, value in given.items() if value != settings[name][2].default}
-    return parsed, {**given, **pairs(parsed.set)}
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def pairs(words: Sequence[Any]) -> dict[str, Any]:
-    """NAME=VALUE words, values read as Python literals."""
-    values = {}
-    for word in _flat(words):
-        name, equals, text = word.partition("=")
-        if not equals or not text:
-            raise ValueError(f"expected NAME=VALUE, got {word!r}")
-        values[name] = _literal(text)
-    return values
-
-
-def swept(words: Sequence[Any]) -> dict[str, Any]:
-    """NAME=v1,v2 words as lists; NAME=log:low:high as it is."""
-    values = {}
-    for word in _flat(words):
-        name, equals, text = word.partition("=")
-        if not equals or not text:
-            raise ValueError(f"expected NAME=VALUE,VALUE,... got {word!r}")
-        values[name] = text if ":" in text else [_literal(part) for part in _split_values(text)]
-    return values
-
-
-def _split_values(text: str) -> list[str]:
-    """Splits at commas outside brackets: `(64,64),(128,128)` has two values."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
-
-
-def _flat(words: Sequence[Any]) -> list[str]:
-    return [part for word in words for part in (word if isinstance(word, tuple | list) else [word])]
+    return parsed, {**given(parsed, [*settings.values()]), **pairs(parsed.set)}
