@@ -24,10 +24,10 @@ from jaxrl.morl.front import Front, front
 from jaxrl.multitask import maml
 from jaxrl.multitask.families import family
 from jaxrl.program import program
-from jaxrl.report import draw_adaptation, draw_curves, draw_meta, draw_sweep, write_front, write_table
+from jaxrl.report import adaptation_columns, draw_curves, draw_sweep, write_front, write_table
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweeps import Sweep, sweep
-from jaxrl.tables import evaluation_columns, metrics_table
+from jaxrl.tables import evaluation_columns, metrics_table, return_columns
 from jaxrl.trainable import Trainable
 from jaxrl.training import trainer
 
@@ -90,7 +90,8 @@ def _train(configuration: Configuration, built: Trainable, directory: Path, opti
             table.loc[built.evaluation_iterations, name] = values
     table.insert(0, "seed", configuration.seeds[0])
     write_table(table, directory / "metrics.csv")
-    draw_curves(table[table["length"].notna()].assign(setting=configuration.agent), built, directory)
+    evaluated = table[table["length"].notna()].assign(setting=configuration.agent)
+    draw_curves(evaluated, return_columns(spec), spec.name, directory)
     return Outcome(built, result=result)
 
 
@@ -110,18 +111,18 @@ def _sweep(configuration: Configuration, built: Trainable, directory: Path, opti
         return Outcome(built, sweep=swept)
     table = swept.table
     write_table(table, directory / "metrics.csv")
+    if configuration.kind == "pareto":
+        found = front(swept, configuration.evaluation_episodes, configuration.discounted)
+        write_front(found, directory)
+        return Outcome(built, sweep=swept, front=found)
+    name = built.environment.spec.name
     if configuration.kind == "meta":
-        draw_meta(table, swept, directory)
-        return Outcome(built, sweep=swept)
-    if configuration.kind == "maml":
-        draw_adaptation(table, swept, directory)
-        return Outcome(built, sweep=swept)
-    if configuration.kind == "sweep":
+        draw_curves(table, ["final_return"], f"held out: {name}", directory)
+    elif configuration.kind == "maml":
+        draw_curves(table, adaptation_columns(table), name, directory)
+    else:
         draw_sweep(table, swept, directory)
-        return Outcome(built, sweep=swept)
-    found = front(swept, configuration.evaluation_episodes, configuration.discounted)
-    write_front(found, directory)
-    return Outcome(built, sweep=swept, front=found)
+    return Outcome(built, sweep=swept)
 
 
 def parse_range(value: Any) -> Any:

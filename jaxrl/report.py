@@ -1,5 +1,6 @@
 """What a finished run shows: text, tables and figures of its directory."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,14 @@ from jaxrl.multitask.maml.contract import Maml
 from jaxrl.statistics import summary
 from jaxrl.sweeps import Sweep
 from jaxrl.tables import as_text, evaluation_columns, return_columns
-from jaxrl.training import Trainer
 
 if TYPE_CHECKING:
     from jaxrl.experiment import Outcome
 
 __all__ = [
     "describe",
-    "draw_adaptation",
+    "adaptation_columns",
     "draw_curves",
-    "draw_meta",
     "draw_sweep",
     "front_table",
     "write_front",
@@ -64,19 +63,17 @@ def _final_summary(swept: Sweep) -> Any:
     if isinstance(swept.trainer, MetaStudy):
         value = list(MetaEvaluation._fields)
     if isinstance(swept.trainer, Maml):
-        value = _adaptations(table)
+        value = adaptation_columns(table)
     frames = [summary(last[np.isfinite(last[column])], by, column).assign(value=column) for column in value]
     import pandas
 
     return pandas.concat(frames, ignore_index=True)
 
 
-def draw_curves(table: Any, built: Trainer, directory: Path) -> None:
-    """Learning curves of a table of evaluations, one figure per objective."""
-    for column in return_columns(built.environment.spec):
-        figure = plotting.learning_curves(
-            table[np.isfinite(table[column])], value=column, title=built.environment.spec.name
-        )
+def draw_curves(table: Any, columns: Sequence[str], title: str, directory: Path) -> None:
+    """Learning curves of a table of evaluations, one figure per column."""
+    for column in columns:
+        figure = plotting.learning_curves(table[np.isfinite(table[column])], value=column, title=title)
         plotting.save(figure, figures(directory) / f"curve_{column}.png")
 
 
@@ -87,8 +84,9 @@ def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
         points = {"all runs": swept.final_returns()}
         plotting.save(plotting.front(points, spec.objective_names), figures(directory) / "front.png")
         return
-    draw_curves(table, swept.trainer, directory)
-    column = return_columns(spec)[0]
+    columns = return_columns(spec)
+    draw_curves(table, columns, spec.name, directory)
+    column = columns[0]
     table = table[np.isfinite(table[column])]
     numeric = [name for name in swept.names if np.issubdtype(table[name].dtype, np.number)]
     for name in numeric:
@@ -99,22 +97,8 @@ def draw_sweep(table: Any, swept: Sweep, directory: Path) -> None:
         plotting.save(plotting.sweep_heatmap(table, x, y, column), figures(directory) / "heatmap.png")
 
 
-def draw_meta(table: Any, swept: Sweep, directory: Path) -> None:
-    """Held-out return over environment steps of every setting of a meta-study."""
-    figure = plotting.learning_curves(
-        table, value="final_return", title=f"held out: {swept.trainer.environment.spec.name}"
-    )
-    plotting.save(figure, figures(directory) / "curve_final_return.png")
-
-
-def draw_adaptation(table: Any, swept: Sweep, directory: Path) -> None:
-    """Return over environment steps before and after every inner step of MAML, a figure each."""
-    for column in _adaptations(table):
-        figure = plotting.learning_curves(table, value=column, title=swept.trainer.environment.spec.name)
-        plotting.save(figure, figures(directory) / f"curve_{column}.png")
-
-
-def _adaptations(table: Any) -> list[str]:
+def adaptation_columns(table: Any) -> list[str]:
+    """Columns of the returns before and after every inner step of MAML."""
     return [name for name in table.columns if name.startswith("return_after_")]
 
 
