@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, Progress, Rollout, agent_entry
@@ -18,7 +17,7 @@ from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.evaluation import Evaluation, evaluator
-from jaxrl.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.loop import Result, count_evaluations, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.rollouts import RunState, collect, num_episodes, start_run
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
@@ -51,6 +50,7 @@ class TrainerConfig:
     """Starts per step in mode pool; default num_envs / 16."""
 
 
+@count_evaluations
 class Trainer(NamedTuple):
     """One training program.
 
@@ -93,16 +93,6 @@ class Trainer(NamedTuple):
     settings: dict[str, Any]
     num_iterations: int
     steps_per_iteration: int
-
-    @property
-    def evaluation_iterations(self) -> np.ndarray:
-        """Indices of the iterations that end with an evaluation."""
-        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
-
-    @property
-    def evaluation_steps(self) -> np.ndarray:
-        """Environment steps before each evaluation, counted exactly."""
-        return (self.evaluation_iterations + 1) * self.steps_per_iteration
 
     def evaluator(self, num_episodes: int, explore: bool | None = None) -> Callable[..., Evaluation]:
         """`(key, agent_state, hyperparameters) -> Evaluation` over that many episodes; else as in training."""

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.loop import Result, count_evaluations, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
@@ -65,6 +64,7 @@ class MetaEvaluation(NamedTuple):
     worst_quarter: Float[Array, "*batch"]
 
 
+@count_evaluations
 class MetaStudy(NamedTuple):
     """One meta-training program.
 
@@ -114,16 +114,6 @@ class MetaStudy(NamedTuple):
     def agent(self) -> Agent:
         """The agent that learns."""
         return self.trainer.agent
-
-    @property
-    def evaluation_iterations(self) -> np.ndarray:
-        """Indices of the iterations that end with an evaluation."""
-        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
-
-    @property
-    def evaluation_steps(self) -> np.ndarray:
-        """Environment steps before each evaluation, counted exactly."""
-        return (self.evaluation_iterations + 1) * self.steps_per_iteration
 
     @property
     def static_names(self) -> set[str]:

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from jaxrl.environments.base import Environment
-from jaxrl.loop import Result, evaluation_iterations
+from jaxrl.loop import Result, count_evaluations
 from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.training import Trainer
@@ -42,6 +40,7 @@ class MamlEvaluation(NamedTuple):
     steps: Float[Array, "*batch"]
 
 
+@count_evaluations
 class Maml(NamedTuple):
     """One meta-training program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
 
@@ -84,16 +83,6 @@ class Maml(NamedTuple):
     def num_iterations(self) -> int:
         """Outer iterations of a run."""
         return self.config.num_iterations
-
-    @property
-    def evaluation_iterations(self) -> np.ndarray:
-        """Indices of the iterations that end with an evaluation."""
-        return evaluation_iterations(self.config.num_evaluations, self.num_iterations)
-
-    @property
-    def evaluation_steps(self) -> np.ndarray:
-        """Environment steps before each evaluation, counted exactly."""
-        return (self.evaluation_iterations + 1) * self.steps_per_iteration
 
     @property
     def static_names(self) -> set[str]:
