@@ -17,7 +17,7 @@ import pytest
 
 from jaxrl.environments import list_environments, make, metaworld
 from jaxrl.environments.check import check_structure
-from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10
+from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10, mt1
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
 from jaxrl.environments.metaworld.scene import Scene
 from jaxrl.errors import UnknownNameError
@@ -237,13 +237,15 @@ def test_the_scripted_policy_solves_the_task(name):
 
 
 def test_variations_and_suites(monkeypatch):
-    varied = make("metaworld/reach", variations=3, seed=1)
+    varied = make("metaworld/reach", num_variations=3, seed=1)
     _, observation = jax.jit(varied.reset)(jax.random.key(0), varied.params)
-    assert any(np.array_equal(observation[-3:], goal) for goal in varied.params.tasks.goal)
-    with pytest.raises(ValueError, match="variations must be at least 0"):
-        make("metaworld/reach", variations=-1)
+    places = mt1("metaworld/reach", jax.random.key(1), 3).train["metaworld/reach"].goal
+    np.testing.assert_array_equal(varied.params.tasks.goal, places)
+    assert any(np.array_equal(observation[-3:], goal) for goal in places)
+    with pytest.raises(ValueError, match="num_variations must be at least 1, got 0"):
+        make("metaworld/reach", num_variations=0)
     assert len(MT10) == 10 and "metaworld/mt10" in list_environments()
-    monkeypatch.setitem(metaworld._SUITES, "mt10", ("metaworld/reach", "metaworld/drawer-close"))
+    monkeypatch.setattr(metaworld.splits, "MT10", ("metaworld/reach", "metaworld/drawer-close"))
     both = make("metaworld/mt10")
     check_structure(both)
     assert both.spec.objective_names == ("reach", "drawer-close") and both.spec.num_tasks == len(both.blocks) == 2

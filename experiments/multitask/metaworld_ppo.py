@@ -11,7 +11,7 @@ Writes results/multitask/metaworld_ppo.{csv,json,png}; rows of other tasks and b
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas
 import tyro
@@ -47,8 +47,8 @@ COLUMNS = ("suite", "steps_in_all", "seed", "steps", "task", "return", "success"
 class Arguments:
     """What to run."""
 
-    tasks: str = "five"
-    """five or mt10."""
+    tasks: Literal["five", "mt10"] = "five"
+    """Which suite."""
     steps: int = 1_500_000
     """Environment steps, all tasks counted."""
     seeds: int = 1
@@ -58,7 +58,7 @@ class Arguments:
 def learn(arguments: Arguments) -> pandas.DataFrame:
     """A row per seed, evaluation and task."""
     tasks = {"five": FIVE, "mt10": TEN}[arguments.tasks]
-    environment = suite([jaxrl.make(f"metaworld/{name}", variations=VARIATIONS) for name in tasks], tasks)
+    environment = suite([jaxrl.make(f"metaworld/{name}", num_variations=VARIATIONS) for name in tasks], tasks)
     settings = {**TRAINING, "num_envs": COPIES * len(tasks), "total_steps": arguments.steps}
     found = jaxrl.sweep(jaxrl.trainer("ppo", environment, **settings), seeds=arguments.seeds)
     timing = found.groups[0].timing

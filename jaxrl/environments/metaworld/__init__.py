@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import jax
+
 from jaxrl.environments.base import Environment
 from jaxrl.environments.metaworld.environment import MetaWorldState, metaworld
 from jaxrl.environments.metaworld.experts import expert
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
 from jaxrl.environments.metaworld.splits import ML10_TEST, ML10_TRAIN, MT10, Protocol, ml1, ml10, mt1, mt10
 from jaxrl.environments.metaworld.tasks import TASKS
-from jaxrl.multitask import mixture, suite
-from jaxrl.multitask.families.draws import draw_family
+from jaxrl.multitask import make_family, mixture, suite
 
 __all__ = [
     "ML10_TEST",
@@ -30,8 +31,7 @@ __all__ = [
     "names",
 ]
 
-
-_SUITES = {"mt10": MT10}
+_SUITES = {"mt10": mt10}
 
 
 def names() -> tuple[str, ...]:
@@ -39,30 +39,29 @@ def names() -> tuple[str, ...]:
     return (*TASKS, *_SUITES)
 
 
-def make(name: str, variations: int | None = None, seed: int = 0, **options: Any) -> Environment:
+def make(name: str, num_variations: int | None = None, seed: int = 0, **options: Any) -> Environment:
     """Builds `metaworld/{name}`.
 
     Args:
         name: a task, or `mt10`, the ten tasks as objectives of one environment.
-        variations: places of goals and objects, of which every episode draws one; 0 is the one of the task's default
-            parameters. Default: 0 for a task, and 50 for each task of a suite, as in Meta-World's protocols.
+        num_variations: places of goals and objects, those of `mt1` and `mt10`, of which every episode draws one.
+            Default: a task's own default place; 50 for each task of a suite, as in Meta-World's protocols.
         seed: by which the variations are drawn.
         options: of `metaworld`.
 
     Raises:
-        ValueError: for a negative number of variations.
+        ValueError: for no variations.
         ImportError: if the extra `metaworld` is not installed.
     """
-    if name not in _SUITES:
-        return _varied(name, variations or 0, seed, options)
-    tasks = [task.removeprefix("metaworld/") for task in _SUITES[name]]
-    return suite([_varied(task, 50 if variations is None else variations, seed, options) for task in tasks], tasks)
+    key = jax.random.key(seed)
+    if name in _SUITES:
+        tasks = _mixtures(_SUITES[name](key, 50 if num_variations is None else num_variations, **options))
+        return suite([*tasks.values()], [task.removeprefix("metaworld/") for task in tasks])
+    if num_variations is None:
+        return metaworld(name, **options)
+    return _mixtures(mt1(f"metaworld/{name}", key, num_variations, **options))[f"metaworld/{name}"]
 
 
-def _varied(name: str, variations: int, seed: int, options: dict[str, Any]) -> Environment:
-    if variations < 0:
-        raise ValueError(f"variations must be at least 0, got {variations}")
-    environment = metaworld(name, **options)
-    if not variations:
-        return environment
-    return mixture(draw_family(environment, environment.sample_params, variations, 0, seed))
+def _mixtures(protocol: Protocol) -> dict[str, Environment]:
+    """Each environment of a protocol over the variations to train on."""
+    return {name: mixture(make_family(protocol.environments[name], given)) for name, given in protocol.train.items()}
