@@ -133,7 +133,7 @@ def vtrace(
     next_values: Vector,
     terminated: Flag,
     truncated: Flag,
-    log_ratios: Float[Array, "time *batch"],
+    log_ratios: Float[Array, " time *batch"],
     discount: Rate,
     trace: Rate = 1.0,
     ratio_clip: Rate = 1.0,
@@ -168,7 +168,7 @@ def retrace(
     next_values: Vector,
     terminated: Flag,
     truncated: Flag,
-    log_ratios: Float[Array, "time *batch"],
+    log_ratios: Float[Array, " time *batch"],
     discount: Rate,
     trace: Rate = 1.0,
 ) -> Vector:

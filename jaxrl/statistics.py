@@ -151,8 +151,8 @@ def interval(
 
 
 def probability_of_improvement(
-    x: Real[ArrayLike, "seed_x *task"] | list,
-    y: Real[ArrayLike, "seed_y *task"] | list,
+    x: Real[ArrayLike, " seed_x *task"] | list,
+    y: Real[ArrayLike, " seed_y *task"] | list,
     num_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,

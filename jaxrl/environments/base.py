@@ -38,7 +38,7 @@ class Outcomes(NamedTuple):
         timesteps: what each outcome returns, with a leading axis.
     """
 
-    probabilities: Float[Array, "outcome"]
+    probabilities: Float[Array, " outcome"]
     states: PyTree
     timesteps: Timestep
 

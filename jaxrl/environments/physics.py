@@ -29,11 +29,11 @@ class Physics(NamedTuple):
 
     gravity: Float[Array, "3"]
     mass: Float[Array, " body"]
-    inertia: Float[Array, "body *axes"]
+    inertia: Float[Array, " body *axes"]
     damping: Float[Array, " dof"] | None
     stiffness: Float[Array, " joint"] | None
     armature: Float[Array, " dof"] | None
-    gear: Float[Array, "actuator *axes"]
+    gear: Float[Array, " actuator *axes"]
     friction: Float[Array, "geom 3"]
 
 

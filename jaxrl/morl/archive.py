@@ -47,7 +47,7 @@ def insert(
     archive: Archive,
     points: Float[Array, "batch objective"],
     payload: PyTree = None,
-    mask: Bool[Array, "batch"] | None = None,
+    mask: Bool[Array, " batch"] | None = None,
 ) -> Archive:
     """Adds a batch of points and keeps what no other point dominates.
 
@@ -95,12 +95,12 @@ class _Neighbours(NamedTuple):
         after: the point just above, by objective.
     """
 
-    mask: Bool[Array, "batch"]
+    mask: Bool[Array, " batch"]
     before: Int[Array, "place objective"]
     after: Int[Array, "place objective"]
 
 
-def _thin(points: Float[Array, "batch objective"], mask: Bool[Array, "batch"], capacity: int) -> Bool[Array, "batch"]:
+def _thin(points: Float[Array, "batch objective"], mask: Bool[Array, " batch"], capacity: int) -> Bool[Array, " batch"]:
     """Drops the most crowded point until `capacity` are left; each costs O(batch objective), as no order changes."""
     size, num_objectives = points.shape
     columns = jnp.arange(num_objectives)

@@ -50,7 +50,7 @@ class _Bounds(NamedTuple):
     """
 
     definers: Int[Array, "bound entry entry"]
-    since: Float[Array, "bound"]
+    since: Float[Array, " bound"]
     count: Int[Array, ""]
     total: Float[Array, ""]
     entered: Int[Array, ""]

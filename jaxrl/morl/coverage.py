@@ -22,7 +22,7 @@ _SMALLEST_PIVOT = 1e-5
 
 def convex_coverage(
     points: Points, mask: Mask | None = None, tolerance: float | Float[Array, ""] = 1e-6
-) -> Bool[Array, "batch"]:
+) -> Bool[Array, " batch"]:
     """Which points some weights on the simplex strictly prefer to all others: {p : ∃w ∀q ≠ p: w·p > w·q}.
 
     Source: Roijers et al., 2013. Objectives are scaled to the unit range of the non-dominated points. A point stays
@@ -58,7 +58,7 @@ def convex_coverage(
     return jnp.zeros_like(mask).at[order].set(prefers(scaled[order], jnp.sum(mask), tolerance))
 
 
-def _on_hull(front: Array, count: Array, tolerance: Array | float) -> Bool[Array, "batch"]:
+def _on_hull(front: Array, count: Array, tolerance: Array | float) -> Bool[Array, " batch"]:
     """Which of the first `count` points, in rising order of the first objective, are vertices (Andrew, 1979)."""
 
     def between(left: Array, middle: Array, right: Array) -> tuple[Array, Array]:
@@ -91,7 +91,7 @@ def _normalised(gaps: Array) -> Array:
     return gaps / jnp.where(size > 0.0, size, 1.0)
 
 
-def _preferred(front: Array, count: Array, tolerance: Array | float) -> Bool[Array, "batch"]:
+def _preferred(front: Array, count: Array, tolerance: Array | float) -> Bool[Array, " batch"]:
     """Which of the first `count` points have a margin, by one linear program each, in blocks."""
     num_points, num_objectives = front.shape
     block = min(num_points, _BLOCK)
@@ -118,7 +118,7 @@ class _Program(NamedTuple):
         preferred: whether weights with a margin above the tolerance were found.
     """
 
-    active: Int[Array, "objective"]
+    active: Int[Array, " objective"]
     inverse: Float[Array, "row row"]
     num_exchanges: Int[Array, ""]
     done: Bool[Array, ""]
@@ -215,7 +215,7 @@ def _exchange(
     )
 
 
-def _column(index: Array, own: Array, front: Array) -> Float[Array, "row"]:
+def _column(index: Array, own: Array, front: Array) -> Float[Array, " row"]:
     """Of a rival, its gap and a 1 for the sum; of a sign constraint, its unit vector."""
     num_points, num_objectives = front.shape
     rival = jnp.append(_normalised(front[own] - front[jnp.minimum(index, num_points - 1)]), 1.0)

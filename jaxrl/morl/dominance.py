@@ -62,7 +62,7 @@ def dominates(
     return jnp.all(first >= second, axis=-1) & jnp.any(first > second, axis=-1)
 
 
-def non_dominated(points: Points, mask: Mask | None = None) -> Bool[Array, "batch"]:
+def non_dominated(points: Points, mask: Mask | None = None) -> Bool[Array, " batch"]:
     """Which points no other one dominates; of equal points the first is kept, NaN is never kept.
 
     Two objectives: one sweep, O(n log n). Otherwise each point is compared with the non-dominated
@@ -93,13 +93,13 @@ def _at_least(rivals: Float[Array, "objective rival"], columns: Float[Array, "ob
     return reduce(jnp.logical_and, pairs, jnp.ones((rivals.shape[1], columns.shape[1]), bool))
 
 
-def _beaten_by_sweep(heights: Float[Array, "batch"]) -> Bool[Array, "batch"]:
+def _beaten_by_sweep(heights: Float[Array, " batch"]) -> Bool[Array, " batch"]:
     """In falling order of width: is an earlier one at least as high?"""
     highest = jax.lax.cummax(heights)
     return jnp.append(jnp.zeros_like(heights[:1], bool), highest[:-1] >= heights[1:])
 
 
-def _beaten_by_blocks(ordered: Float[Array, "objective batch"]) -> Bool[Array, "batch"]:
+def _beaten_by_blocks(ordered: Float[Array, "objective batch"]) -> Bool[Array, " batch"]:
     """In falling lexicographic order: is an earlier one, or an earlier equal, nowhere worse?"""
     num_objectives, num_points = ordered.shape
     num_blocks = -(-num_points // _BLOCK)

@@ -53,7 +53,7 @@ def hypervolume(points: Points, reference: Reference, mask: Mask | None = None) 
     return _volume(gains)
 
 
-def hypervolume_contributions(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, "batch"]:
+def hypervolume_contributions(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, " batch"]:
     """What the hypervolume would lose without each point; 0 for dominated and for duplicated points.
 
     c(p) = HV(P) − HV(P ∖ {p}) = λ([r, p]) − HV({min(p, q) : q ∈ P ∖ {p}}), where the second form loses no
@@ -74,7 +74,7 @@ def hypervolume_improvement(
     candidates: Float[Array | np.ndarray, "candidate objective"],
     reference: Reference,
     mask: Mask | None = None,
-) -> Float[Array, "candidate"]:
+) -> Float[Array, " candidate"]:
     """What the hypervolume would gain from each candidate by itself.
 
     I(c) = HV(P ∪ {c}) − HV(P) = λ([r, c]) − HV({min(c, p) : p ∈ P}), one hypervolume per candidate.

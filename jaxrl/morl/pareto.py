@@ -118,7 +118,7 @@ def sparsity(points: Points, mask: Mask | None = None) -> Float[Array, ""]:
     return jnp.sum(gaps**2) / jnp.maximum(count - 1, 1)
 
 
-def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, "batch"]:
+def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, " batch"]:
     """How isolated each point is: the sum over objectives of the gap between its two neighbours.
 
     d(p) = Σᵢ (next value − previous value) / range of objective i, Deb et al., 2002, section III-B.

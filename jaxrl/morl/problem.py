@@ -100,7 +100,7 @@ def apply_problem(environment: Environment, problem: Problem) -> Environment:
 
 
 def measure(
-    problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, "batch"] | None = None
+    problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, " batch"] | None = None
 ) -> dict[str, Float[Array, ""]]:
     """Hypervolume, expected utility, sparsity and cardinality of a set of returns, inside a program or outside.
 

@@ -134,6 +134,6 @@ class Study(NamedTuple):
         return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
 
 
-def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, "batch"]) -> Any:
+def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, " batch"]) -> Any:
     """The measures of a set of returns."""
     return FrontEvaluation(**measure(problem, points, mask))

@@ -23,7 +23,7 @@ class BanditParams(NamedTuple):
         deviation: standard deviation of Gaussian rewards, at least 0; Bernoulli arms have no use for it.
     """
 
-    means: Float[Array, "action"]
+    means: Float[Array, " action"]
     deviation: Float[Array, ""]
 
 

@@ -126,7 +126,7 @@ def passable(size: Int[Array, ""], walls: Bool[Array, "row column"]) -> Bool[Arr
 
 def draw_free_cells(
     key: PRNGKeyArray, free: Bool[Array, "row column"], count: int
-) -> tuple[Int[Array, "count 2"], Bool[Array, "count"]]:
+) -> tuple[Int[Array, "count 2"], Bool[Array, " count"]]:
     """`count` distinct cells, free ones first, each ordered subset of free cells equally likely.
 
     Returns:

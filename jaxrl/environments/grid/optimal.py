@@ -84,7 +84,7 @@ def _successors(params: GridParams) -> Int[Array, "action cell"]:
     return arrived[..., 0] * columns + arrived[..., 1]
 
 
-def _at(params: GridParams, index: int) -> Bool[Array, "cell"]:
+def _at(params: GridParams, index: int) -> Bool[Array, " cell"]:
     """Whether each cell is that of one object."""
     cell = params.objects[index]
     return jnp.arange(params.walls.size) == cell[0] * params.walls.shape[1] + cell[1]

@@ -16,7 +16,7 @@ _PLANE = np.array([0, 2])
 _ACROSS = 0.005
 
 
-def distance(a: Float[Vector, "axis"], b: Float[Vector, "axis"]) -> Float[Array, ""]:
+def distance(a: Float[Vector, " axis"], b: Float[Vector, " axis"]) -> Float[Array, ""]:
     """‖a − b‖."""
     return jnp.sqrt(jnp.sum((a - b) ** 2))
 

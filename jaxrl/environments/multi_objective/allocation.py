@@ -154,7 +154,7 @@ def _discounted_values(num_objectives: int, discount: float, budget: int) -> np.
 
 def _reset(
     num_objectives: int, budget: int, key: PRNGKeyArray, params: AllocationParams
-) -> tuple[AllocationState, Float[Array, "feature"]]:
+) -> tuple[AllocationState, Float[Array, " feature"]]:
     state = AllocationState(jnp.zeros((), jnp.int32), jnp.full((), budget, jnp.int32))
     return state, _observe(num_objectives, budget, state)
 
@@ -176,6 +176,6 @@ def _step(
     return state, Timestep(_observe(num_objectives, budget, state), reward, terminated, jnp.array(False), {})
 
 
-def _observe(num_objectives: int, budget: int, state: AllocationState) -> Float[Array, "feature"]:
+def _observe(num_objectives: int, budget: int, state: AllocationState) -> Float[Array, " feature"]:
     is_turn = jnp.arange(num_objectives) == state.turn
     return jnp.append(is_turn.astype(jnp.float32), state.remaining / budget)

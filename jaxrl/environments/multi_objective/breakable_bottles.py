@@ -46,7 +46,7 @@ class BreakableBottlesState(NamedTuple):
     location: Int[Array, ""]
     carrying: Int[Array, ""]
     delivered: Int[Array, ""]
-    dropped: Int[Array, "tile"]
+    dropped: Int[Array, " tile"]
 
 
 def breakable_bottles(unbreakable: bool = False, size: int = 5, limit: int = 100) -> Environment:
@@ -89,13 +89,13 @@ def breakable_bottles(unbreakable: bool = False, size: int = 5, limit: int = 100
 
 def _reset(
     size: int, key: PRNGKeyArray, params: BreakableBottlesParams
-) -> tuple[BreakableBottlesState, Int[Array, "choice"]]:
+) -> tuple[BreakableBottlesState, Int[Array, " choice"]]:
     zero = jnp.zeros((), jnp.int32)
     state = BreakableBottlesState(jnp.array(size - 1, jnp.int32), zero, zero, jnp.zeros(size - 2, jnp.int32))
     return state, _observe(state)
 
 
-def _observe(state: BreakableBottlesState) -> Int[Array, "choice"]:
+def _observe(state: BreakableBottlesState) -> Int[Array, " choice"]:
     carrier = jnp.stack([state.location, state.carrying, state.delivered])
     return jnp.concatenate([carrier, (state.dropped > 0).astype(jnp.int32)])
 

@@ -51,14 +51,14 @@ class FourRoomParams(NamedTuple):
     goal: Int[Array, "2"]
     shapes: Int[Array, "shape 2"]
     rewards: Float[Array, "shape objective"]
-    goal_reward: Float[Array, "objective"]
+    goal_reward: Float[Array, " objective"]
 
 
 class FourRoomState(NamedTuple):
     """Row and column, and which shapes have been collected."""
 
     position: Int[Array, "2"]
-    collected: Bool[Array, "shape"]
+    collected: Bool[Array, " shape"]
 
 
 def four_room(maze: tuple[str, ...] = _MAZE, limit: int = 200) -> Environment:
@@ -114,12 +114,12 @@ def _params(maze: tuple[str, ...]) -> FourRoomParams:
     )
 
 
-def _reset(key: PRNGKeyArray, params: FourRoomParams) -> tuple[FourRoomState, Int[Array, "choice"]]:
+def _reset(key: PRNGKeyArray, params: FourRoomParams) -> tuple[FourRoomState, Int[Array, " choice"]]:
     state = FourRoomState(params.start, jnp.zeros(len(params.shapes), bool))
     return state, _observe(state)
 
 
-def _observe(state: FourRoomState) -> Int[Array, "choice"]:
+def _observe(state: FourRoomState) -> Int[Array, " choice"]:
     return jnp.concatenate([state.position, state.collected.astype(jnp.int32)])
 
 

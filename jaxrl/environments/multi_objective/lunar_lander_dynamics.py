@@ -42,7 +42,7 @@ _NUM_SWEEPS = 20
 
 def advance(
     bodies: Bodies, terrain: Float[Array, " point"], params: LanderPhysics
-) -> tuple[Bodies, Bool[Array, "leg"]]:
+) -> tuple[Bodies, Bool[Array, " leg"]]:
     """One step of `TIME_STEP`, and which legs touched the ground in it.
 
     Semi-implicit Euler: u = H⁻¹·(momentum + gravity + impulses of joints and ground), then positions by u.

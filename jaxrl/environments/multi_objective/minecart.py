@@ -69,7 +69,7 @@ class MinecartState(NamedTuple):
     position: Float[Array, "2"]
     speed: Float[Array, ""]
     angle: Float[Array, ""]
-    content: Float[Array, "ore"]
+    content: Float[Array, " ore"]
     departed: Bool[Array, ""]
 
 
@@ -178,7 +178,7 @@ def _select(condition: Bool[Array, ""], if_true: MinecartState, if_false: Mineca
 
 
 def _control(
-    state: MinecartState, action: Int[Array, ""], params: MinecartParams, noise: Float[Array, "ore"] | None
+    state: MinecartState, action: Int[Array, ""], params: MinecartParams, noise: Float[Array, " ore"] | None
 ) -> MinecartState:
     """What the action itself does in one substep, before the cart moves."""
     turn = jnp.where(action == _RIGHT, params.rotation, 0.0) - jnp.where(action == _LEFT, params.rotation, 0.0)
@@ -190,7 +190,7 @@ def _control(
     return state._replace(angle=state.angle + turn, speed=speed, content=content)
 
 
-def _mined(state: MinecartState, params: MinecartParams, noise: Float[Array, "ore"] | None) -> Float[Array, "ore"]:
+def _mined(state: MinecartState, params: MinecartParams, noise: Float[Array, " ore"] | None) -> Float[Array, " ore"]:
     """What one substep of mining yields: max(0, N(μ, σ²)) per ore, scaled down to the room left."""
     squared_distance = jnp.sum((params.mines - state.position) ** 2, axis=-1)
     nearest = jnp.argmin(squared_distance)

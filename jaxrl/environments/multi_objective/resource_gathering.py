@@ -33,7 +33,7 @@ class ResourceGatheringParams(NamedTuple):
     gold: Int[Array, "2"]
     diamond: Int[Array, "2"]
     enemies: Int[Array, "enemy 2"]
-    death_probability: Float[Array, "enemy"]
+    death_probability: Float[Array, " enemy"]
 
 
 class ResourceGatheringState(NamedTuple):

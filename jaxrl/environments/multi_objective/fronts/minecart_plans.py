@@ -40,7 +40,7 @@ class _Stops(NamedTuple):
     """Standing carts within reach of a mine, turned so as to drive home."""
 
     state: MinecartState
-    mine: Int[np.ndarray, "stop"]
+    mine: Int[np.ndarray, " stop"]
     actions: list[list[int]]
 
 
@@ -104,7 +104,7 @@ def replay(plans: list[list[int]], discount: float) -> np.ndarray:
 def _replay(actions: Int[Array, "plan time"]) -> tuple[Float[Array, "plan time objective"], Array]:
     key, environment = jax.random.key(0), minecart(deterministic=True)
 
-    def single(actions: Int[Array, "time"]) -> tuple[Array, Array]:
+    def single(actions: Int[Array, " time"]) -> tuple[Array, Array]:
         def body(state: PyTree, action: Array) -> tuple[PyTree, tuple[Array, Array]]:
             state, timestep = environment.step(key, state, action, environment.params)
             return state, (timestep.reward, timestep.terminated)

@@ -39,20 +39,20 @@ class Carts(NamedTuple):
     """
 
     state: MinecartState
-    fuel: Float[Array, "cart"]
-    source: Int[Array, "cart"]
-    parent: Int[Array, "cart"]
-    action: Int[Array, "cart"]
-    alive: Bool[Array, "cart"]
+    fuel: Float[Array, " cart"]
+    source: Int[Array, " cart"]
+    parent: Int[Array, " cart"]
+    action: Int[Array, " cart"]
+    alive: Bool[Array, " cart"]
 
 
 class Arrivals(NamedTuple):
     """Carts that came home, after the number of steps that is their place in `Drive.arrivals`."""
 
-    fuel: Float[np.ndarray, "way"]
-    source: Int[np.ndarray, "way"]
-    parent: Int[np.ndarray, "way"]
-    action: Int[np.ndarray, "way"]
+    fuel: Float[np.ndarray, " way"]
+    source: Int[np.ndarray, " way"]
+    parent: Int[np.ndarray, " way"]
+    action: Int[np.ndarray, " way"]
 
 
 class Drive(NamedTuple):
@@ -123,8 +123,8 @@ def drive(
 
 @partial(jax.jit, static_argnums=0)
 def _advance(
-    turn_standing: bool, carts: Carts, best: Float[Array, "source"], scale: Float[Array, ""]
-) -> tuple[Carts, Carts, Float[Array, "source"], Int[Array, ""]]:
+    turn_standing: bool, carts: Carts, best: Float[Array, " source"], scale: Float[Array, ""]
+) -> tuple[Carts, Carts, Float[Array, " source"], Int[Array, ""]]:
     """One step of every cart: who drives on, who came home, each source's best so far, and the number dropped."""
     actions, capacity = jnp.asarray(_DRIVING), len(carts.fuel)
     environment = minecart(deterministic=True)

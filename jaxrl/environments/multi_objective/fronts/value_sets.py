@@ -131,9 +131,9 @@ def _cross_sum(total: tuple[Array, Array, Array], points: Array, mask: Array) ->
 
 def union(
     first: Float[Array, "capacity entry"],
-    first_mask: Bool[Array, "capacity"],
+    first_mask: Bool[Array, " capacity"],
     second: Float[Array, "capacity entry"],
-    second_mask: Bool[Array, "capacity"],
+    second_mask: Bool[Array, " capacity"],
     num_objectives: int | None = None,
 ) -> tuple[Array, Array, Array]:
     """The non-dominated part of two sets without dominated points, first come first.

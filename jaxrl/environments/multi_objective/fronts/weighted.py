@@ -20,7 +20,7 @@ def weighted_solver(model: FiniteModel, discount: float, horizon: int) -> Callab
     Computed in float64, one program for a batch of weights.
     """
 
-    def value(weights: Float[Array, "objective"], model: FiniteModel) -> Float[Array, "objective"]:
+    def value(weights: Float[Array, " objective"], model: FiniteModel) -> Float[Array, " objective"]:
         num_states, _, num_objectives = model.rewards.shape
 
         def backup(_: Array, values: Float[Array, "state objective"]) -> Float[Array, "state objective"]:
@@ -39,7 +39,7 @@ def weighted_solver(model: FiniteModel, discount: float, horizon: int) -> Callab
 
 
 def _best_by_weights(
-    values: Float[Array, "*batch action objective"], weights: Float[Array, "objective"]
+    values: Float[Array, "*batch action objective"], weights: Float[Array, " objective"]
 ) -> Float[Array, "*batch objective"]:
     """The value of the action with the largest w·v, and of equal ones that with the largest sum.
 
