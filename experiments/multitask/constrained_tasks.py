@@ -140,6 +140,7 @@ def draw(record: dict[str, Any]) -> None:
         axes.axhline(bound, color="black", linestyle="--", linewidth=1, label=f"{kind} bound")
         axes.set_title(f"{setting}: {names[task]}", fontsize=10)
         axes.set_xlabel("environment steps")
+        axes.set_ylabel("return")
         axes.locator_params(axis="x", nbins=4)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=6, frameon=False)
