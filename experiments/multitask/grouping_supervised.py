@@ -309,6 +309,8 @@ def _at(row: Any, path: tuple[str, ...]) -> Any:
 
 def draw(record: dict[str, Any]) -> None:
     """Affinities of the last seed, errors of the expansion, the gap."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
     figure = new_figure(15.0, 3.4)
     panels = figure.subplots(1, 4)
     order = np.argsort(np.asarray(GROUPS), kind="stable")
@@ -330,6 +332,10 @@ def draw(record: dict[str, Any]) -> None:
         points = [(row["measure"], row["gap"]) for row in record[f"generalisation, {name}"]]
         panels[3].loglog(*zip(*points), label=f"{name} loss", **{**series_style(i), "linestyle": "none"})
     panels[3].plot((0.4, 4), (0.4, 4), color="#8A8A8A", linewidth=0.8)
+    for axis in (panels[3].xaxis, panels[3].yaxis):
+        axis.set_major_locator(FixedLocator([0.5, 1, 2, 4]))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
     style_axes(panels[3], "√(tr H ‖θ − θ₀‖²/N)", "held-out − training loss (line: equal)")
     panels[3].legend(frameon=False, fontsize=9)
     plotting.save(figure, RESULTS / "grouping_supervised.png")
@@ -350,11 +356,11 @@ def main() -> None:
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for part in sys.argv[1:] or PARTS:
         record[part] = PARTS[require_name("part", part, PARTS)]()
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        path.write_text(json.dumps(record) + "\n")
     record["summary"] = summarise(record)
     settings = ("TASKS", "SIZE", "INPUTS", "WIDTH", "SAMPLES", "DIMENSION", "META_STEPS", "SUBSET_STEPS", "GROUP_STEPS")
     record["settings"] = {name.lower(): globals()[name] for name in (*settings, "LEARNING_RATE", "L2_WEIGHT", "SEEDS")}
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record) + "\n")
     draw(record)
     print(json.dumps(record["summary"], indent=1))
 
