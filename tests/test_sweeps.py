@@ -1,7 +1,6 @@
 """Sweeps: designs, labels, devices, hosts, members."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -194,12 +193,11 @@ print("RETURNS", json.dumps(result.final_returns().tolist()))
 """
 
 
-def test_two_processes_share_a_sweep(trainer):
+def test_two_processes_share_a_sweep(one_device, trainer):
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         address = f"localhost:{listener.getsockname()[1]}"
-    # Compiled as this module is.
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**one_device, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # As this module is compiled.
     command = [sys.executable, "-c", WORKER, address]
     workers = [
         subprocess.Popen([*command, str(i), json.dumps(SMALL)], env=environment, stdout=subprocess.PIPE, text=True)
