@@ -151,14 +151,13 @@ def test_an_output_of_zero_leaves_weights_as_they_are():
     moved = hp._replace(optimiser=random_parameters(open_optimiser(), 0))
     # Several optimisers side by side.
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), zeros, drawn, moved)
-    key = jax.random.key(0)
-    first = trainer.init(key, hp).agent.params
-    last = jax.jit(jax.vmap(trainer.run, (None, 0)))(key, stacked).state.agent.params
-    for before, after in zip(jax.tree.leaves(first), jax.tree.leaves(last), strict=True):
+    state = trainer.init(jax.random.key(0), hp)
+    last = jax.jit(jax.vmap(trainer.train_on, (None, 0)))(state, stacked).state.agent.params
+    for before, after in zip(jax.tree.leaves(state.agent.params), jax.tree.leaves(last), strict=True):
         np.testing.assert_array_equal(before, after[0])
         np.testing.assert_array_equal(before, after[1])
         assert np.all(np.isfinite(after[2])) and np.any(np.asarray(before) != np.asarray(after[2]))
-    alone = jax.jit(trainer.run)(key, moved).state.agent.params
+    alone = jax.jit(trainer.train_on)(state, moved).state.agent.params
     for one, among in zip(jax.tree.leaves(alone), jax.tree.leaves(last), strict=True):
         np.testing.assert_allclose(one, among[2], rtol=1e-4, atol=1e-6)
 

@@ -19,6 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Stable-Baselines3 accepts any torch from 2 on; a build for CPUs is enough and much smaller.
 PEERS: dict[str, tuple[str, ...]] = {
+    # What groove's own requirements name, and the newest of theirs that go with jax 0.4.13 (Python 3.11 at most).
+    "groove": (
+        "jax==0.4.13",
+        "jaxlib==0.4.13",
+        "flax==0.6.11",
+        "optax==0.1.5",
+        "gymnax==0.0.6",
+        "evosax==0.1.4",
+        "chex<0.1.83",
+        "orbax-checkpoint<0.4",
+        "numpy<1.26",
+        "six",  # which gymnax imports without declaring it
+        "scipy<1.12",
+    ),
     # gymnasium imports packaging without declaring it.
     "metaworld": ("metaworld==3.1.1", "packaging"),
     "pymoo": ("pymoo>=0.6.1",),
