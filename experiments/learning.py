@@ -59,6 +59,17 @@ STUDIES = {
             "reinforce": {"learning_rate": 1e-2},
         },
     ),
+    "self_tuning": Study(
+        "gymnax/Acrobot-v1",
+        16,
+        "tuned no worse than not tuned",
+        {"total_steps": 500_000, "evaluation_episodes": 32, "learning_rate": 2e-3},
+        {
+            "stac": {},
+            "stac, rate 1e-2": {"meta_learning_rate": 1e-2},
+            "stac, nothing tuned": {"meta_learning_rate": 0.0},
+        },
+    ),
     "acrobot": Study("gymnax/Acrobot-v1", 16, "at least -90", {**CLASSIC, "total_steps": 500_000}),
     "pendulum": Study(
         "gymnax/Pendulum-v1",
@@ -112,7 +123,8 @@ def run(name: str, study: Study) -> dict[str, Any]:
 
     tables, summary = [], {"environment": study.environment, "goal": study.goal, "seeds": study.seeds, "variants": {}}
     for variant, changes in study.variants.items():
-        agent = variant if variant in jaxrl.agents.AGENTS else "ppo"
+        named = variant.split(",")[0]
+        agent = named if named in jaxrl.agents.AGENTS else "ppo"
         trainer = jaxrl.trainer(agent, study.environment, **{**study.settings, **changes})
         start = time.perf_counter()
         sweep = jaxrl.sweep(trainer, seeds=study.seeds)
