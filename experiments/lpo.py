@@ -1,12 +1,14 @@
 """Learned drifts on tiny grid-worlds: from no drift towards PPO, and whether the closed form DPO keeps up.
 
     python experiments/lpo.py
+    python experiments/lpo.py "LPO from PPO"      # one of the two; the other's results stay
 
 Agents take eight epochs with large steps on every rollout, so that the ratio needs a bound. Drifts start random (LPO)
 or as PPO's clip, three meta-seeds each; held-out levels, final returns. Writes results/meta/lpo.{csv,json,png}.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 import pandas
 
 import jaxrl
+from jaxrl.errors import require_name
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.microscope import mirror_conditions
@@ -98,17 +101,18 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     returns = {name: final_return(learner(surrogate)) for name, surrogate in BASELINES.items()}
     print(returns, flush=True)
-    record: dict[str, Any] = {"agent": AGENT, "outer": OUTER, "horizon": HORIZON, "returns": returns}
+    path = RESULTS / "lpo.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"agent": AGENT, "outer": OUTER, "horizon": HORIZON, "returns": returns}
     gap = returns["PPO"] - returns["no drift"]
-    frames = []
-    for method, surrogate in LEARNED.items():
+    for method in sys.argv[1:] or LEARNED:
+        surrogate = LEARNED[require_name("method", method, LEARNED)]
         study = evolve(learner(surrogate), make_tasks(ENVIRONMENT, HORIZON), **OUTER)
         began = time.perf_counter()
         swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
         seconds = time.perf_counter() - began
         table = swept.table[["seed", "steps", "final_return"]].assign(method=method)
         table["generation"] = table["steps"] / study.steps_per_iteration
-        frames.append(table)
         final = table[table["steps"] == table["steps"].max()]["final_return"]
         record[method] = {
             "untrained": untrained(study),
@@ -120,9 +124,12 @@ def main() -> None:
             "seconds_all_seeds": seconds,
         }
         print(method, record[method], flush=True)
-        (RESULTS / "lpo.json").write_text(json.dumps(record, indent=1) + "\n")
-        table = pandas.concat(frames)
-        table.to_csv(RESULTS / "lpo.csv", index=False, float_format="%.6g")
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        old = path.with_suffix(".csv")
+        if old.exists():
+            kept = pandas.read_csv(old)
+            table = pandas.concat([kept[kept["method"] != method], table])
+        table.to_csv(old, index=False, float_format="%.6g")
         draw(table, returns)
 
 
