@@ -31,6 +31,7 @@ def build(settings: dict) -> MetaStudy:
         num_agents=settings["num_agents"],
         unroll=settings["unroll"],
         num_meta_steps=1_000_000,
+        recompute=False,  # groove keeps its rollouts
         learning_rate=1e-4,
         entropy_coefficient=0.05,
         regularisers={"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3},

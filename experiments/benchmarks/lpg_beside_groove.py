@@ -4,7 +4,7 @@
 
 Both meta-train LPG on the procedural family `small` (4 x 4 to 6 x 6, tabular agents that live for 250 updates, SGD at
 rate 40), K = 5 updates and one outer rollout per meta-step, a GRU and predictions of the same widths, and as many
-updates of a critic. groove's meta-steps also evaluate every agent on four episodes, and its critic's parameters never
+updates of a critic; neither recomputes rollouts in the backward pass. groove's meta-steps also evaluate every agent on four episodes, and its critic's parameters never
 change (its loss does not depend on them). Each runs as one compiled program in a process of its own.
 Writes results/benchmarks/lpg_beside_groove.json.
 """
@@ -25,12 +25,14 @@ class Arguments:
 
     groove: tyro.conf.Positional[Path]
     """Checkout of groove."""
-    meta_steps: int = 10
+    meta_steps: int = 6
     """Meta-steps of each program."""
     agents: int = 16
     """Agents in progress."""
     envs: int = 64
     """Copies of the level per agent."""
+    widths: tuple[int, ...] = (256, 32)
+    """Of the rule's GRU; groove's own is 256."""
     repeats: int = 3
     """Runs of each, in turns."""
     output: Path = ROOT / "results" / "benchmarks" / "lpg_beside_groove.json"
@@ -46,22 +48,22 @@ def main(arguments: Arguments) -> None:
         "num_envs": arguments.envs,
         "num_steps": 20,
         "unroll": 5,
-        "width": 256,
         "outputs": 8,
         "meta_steps": arguments.meta_steps,
     }
     checkout = str(arguments.groove.expanduser().resolve())
-    runs = measure(
-        [
-            Contender("groove", "_groove_lpg.py", "groove", {**settings, "checkout": checkout}),
-            Contender("jaxrl", "_jaxrl_lpg.py", None, settings),
-        ],
-        arguments.repeats,
-    )
-    results = {"LPG by meta-gradient": summarise(runs)}
-    for row in results["LPG by meta-gradient"].values():
-        row["meta_steps_per_second"] = arguments.meta_steps / row["run_seconds"]
-    record = {"machine": machine(), "settings": settings, "results": results, "runs": runs}
+    results, everything = {}, {}
+    for width in arguments.widths:
+        sized = {**settings, "width": width}
+        rivals = [
+            Contender("groove", "_groove_lpg.py", "groove", {**sized, "checkout": checkout}),
+            Contender("jaxrl", "_jaxrl_lpg.py", None, sized),
+        ]
+        everything[f"GRU of {width}"] = runs = measure(rivals, arguments.repeats)
+        results[f"GRU of {width}"] = rows = summarise(runs)
+        for row in rows.values():
+            row["meta_steps_per_second"] = arguments.meta_steps / row["run_seconds"]
+    record = {"machine": machine(), "settings": settings, "results": results, "runs": everything}
     arguments.output.write_text(json.dumps(record, indent=1) + "\n")
     print(table(results))
 

@@ -36,6 +36,9 @@ class GradientConfig(CurriculumConfig):
     """K: updates that the outer loss is differentiated through; horizons are rounded up to multiples of it."""
     num_meta_steps: int = 500
     """Steps of the outer loop; each is `unroll` updates of every agent."""
+    recompute: bool = True
+    """Make every update again in the backward pass, so that memory grows with K states and not with K rollouts; a third
+    quicker without, where memory suffices."""
     critic_epochs: int = 4
     """Gradient steps of the outer critics per meta-step, on the rollout of the outer loss."""
     critic_network: str = "auto"
@@ -117,8 +120,7 @@ def differentiate(
         -mean(A log π_θ'(a|s)) - c_e H(π_θ') + Σ cᵢ metricᵢ,
 
     A standardised per agent, from that agent's own outer critic, which learns on the same rollouts; Adam descends its
-    gradient with respect to η, averaged over agents. Each update is recomputed in the backward pass, so that memory
-    grows with K states, not with K rollouts. Agents whose life is over restart on a fresh task with a fresh critic.
+    gradient with respect to η, averaged over agents. Agents whose life is over restart on a fresh task with a fresh critic.
 
     Args:
         trainer: how agents learn; its environment must be the tasks'.
@@ -234,7 +236,7 @@ def outer_loss(
         metrics.
     """
     hp, inner = hyperparameters.outer, _inner(parts, hyperparameters, value)
-    life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, recompute=True)
+    life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, parts.config.recompute)
     run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
     acting = parts.trainer.agent.score(run.agent, rollout)
