@@ -235,12 +235,21 @@ def difference_and_derivative(study, seed=0):
 
 
 @pytest.mark.parametrize(
-    "unroll", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+    ("unroll", "recompute"),
+    [
+        pytest.param(1, True, marks=pytest.mark.slow),
+        (2, True),
+        (2, False),
+        pytest.param(5, True, marks=pytest.mark.slow),
+    ],
 )
-def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll):
+def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll, recompute):
     with jax.enable_x64(True):
         study = gradient_study(
-            unroll=unroll, entropy_coefficient=0.03, regularisers={"policy_target_square": 0.01, "output_entropy": 0.1}
+            unroll=unroll,
+            recompute=recompute,
+            entropy_coefficient=0.03,
+            regularisers={"policy_target_square": 0.01, "output_entropy": 0.1},
         )
         difference, derivative = difference_and_derivative(study)
     assert abs(derivative) > 1e-6

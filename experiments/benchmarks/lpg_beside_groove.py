@@ -4,8 +4,9 @@
 
 Both meta-train LPG on the procedural family `small` (4 x 4 to 6 x 6, tabular agents that live for 250 updates, SGD at
 rate 40), K = 5 updates and one outer rollout per meta-step, a GRU and predictions of the same widths, and as many
-updates of a critic; neither recomputes rollouts in the backward pass. groove's meta-steps also evaluate every agent on four episodes, and its critic's parameters never
-change (its loss does not depend on them). Each runs as one compiled program in a process of its own.
+updates of a critic; neither recomputes rollouts in the backward pass. groove's meta-steps also evaluate every agent on
+four episodes, and its critic's parameters never change (its loss does not depend on them). Each runs as one compiled
+program in a process of its own.
 Writes results/benchmarks/lpg_beside_groove.json.
 """
 

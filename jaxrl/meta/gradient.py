@@ -37,7 +37,7 @@ class GradientConfig(CurriculumConfig):
     num_meta_steps: int = 500
     """Steps of the outer loop; each is `unroll` updates of every agent."""
     recompute: bool = True
-    """Make every update again in the backward pass, so that memory grows with K states and not with K rollouts; a third
+    """Make every update again in the backward pass, so that memory grows with K states and not with K rollouts; a fifth
     quicker without, where memory suffices."""
     critic_epochs: int = 4
     """Gradient steps of the outer critics per meta-step, on the rollout of the outer loss."""
@@ -120,7 +120,8 @@ def differentiate(
         -mean(A log π_θ'(a|s)) - c_e H(π_θ') + Σ cᵢ metricᵢ,
 
     A standardised per agent, from that agent's own outer critic, which learns on the same rollouts; Adam descends its
-    gradient with respect to η, averaged over agents. Agents whose life is over restart on a fresh task with a fresh critic.
+    gradient with respect to η, averaged over agents. Agents whose life is over restart on a fresh task with a fresh
+    critic.
 
     Args:
         trainer: how agents learn; its environment must be the tasks'.
