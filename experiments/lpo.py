@@ -125,11 +125,11 @@ def main() -> None:
         }
         print(method, record[method], flush=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
-        old = path.with_suffix(".csv")
-        if old.exists():
-            kept = pandas.read_csv(old)
+        curves = path.with_suffix(".csv")
+        if curves.exists():
+            kept = pandas.read_csv(curves)
             table = pandas.concat([kept[kept["method"] != method], table])
-        table.to_csv(old, index=False, float_format="%.6g")
+        table.to_csv(curves, index=False, float_format="%.6g")
         draw(table, returns)
 
 
