@@ -1,7 +1,7 @@
 """Values on the command line: NAME=VALUE words as Python's literals."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 __all__ = ["pairs", "swept"]
@@ -9,24 +9,24 @@ __all__ = ["pairs", "swept"]
 
 def pairs(words: Sequence[Any]) -> dict[str, Any]:
     """NAME=VALUE words, values read as Python literals."""
-    values = {}
-    for word in _flat(words):
-        name, equals, text = word.partition("=")
-        if not equals or not text:
-            raise ValueError(f"expected NAME=VALUE, got {word!r}")
-        values[name] = _literal(text)
-    return values
+    return {name: _literal(text) for name, text in _named(words, "NAME=VALUE")}
 
 
 def swept(words: Sequence[Any]) -> dict[str, Any]:
     """NAME=v1,v2 words as lists; NAME=log:low:high as it is."""
-    values = {}
-    for word in _flat(words):
+    return {
+        name: text if ":" in text else [_literal(part) for part in _split_values(text)]
+        for name, text in _named(words, "NAME=VALUE,VALUE,...")
+    }
+
+
+def _named(words: Sequence[Any], form: str) -> Iterator[tuple[str, str]]:
+    """Names and texts of words, some of which come in groups."""
+    for word in (part for group in words for part in (group if isinstance(group, tuple | list) else [group])):
         name, equals, text = word.partition("=")
         if not equals or not text:
-            raise ValueError(f"expected NAME=VALUE,VALUE,... got {word!r}")
-        values[name] = text if ":" in text else [_literal(part) for part in _split_values(text)]
-    return values
+            raise ValueError(f"expected {form}, got {word!r}")
+        yield name, text
 
 
 def _literal(text: str) -> Any:
@@ -46,7 +46,3 @@ def _split_values(text: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
-
-
-def _flat(words: Sequence[Any]) -> list[str]:
-    return [part for word in words for part in (word if isinstance(word, tuple | list) else [word])]

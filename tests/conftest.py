@@ -37,7 +37,7 @@ def compilation(request):
 
 
 @pytest.fixture
-def one_device():
+def own_devices():
     """The environment of a subprocess that has its own devices, and compiles as this process does."""
     flags = os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", "")
     return {**os.environ, "XLA_FLAGS": flags}

@@ -83,12 +83,12 @@ def test_resumed_equals_uninterrupted(whole, tmp_path):
     assert_identical(execute(trainer, compiled, *inputs), result)
 
 
-def test_a_killed_process_resumes_bit_for_bit(one_device, tmp_path):
+def test_a_killed_process_resumes_bit_for_bit(own_devices, tmp_path):
     command = [sys.executable, "-m", "jaxrl", "train", "ppo", "gymnax/CartPole-v1", "--total-steps", "50000"]
     command += ["--num-evaluations", "3", "--evaluation-episodes", "2", "--checkpoint-seconds", "0"]
 
     def start(out):
-        return subprocess.Popen([*command, "--out", str(out)], env=one_device, stdout=subprocess.DEVNULL)
+        return subprocess.Popen([*command, "--out", str(out)], env=own_devices, stdout=subprocess.DEVNULL)
 
     killed = start(tmp_path / "killed")
     deadline = time.monotonic() + 120
@@ -99,7 +99,7 @@ def test_a_killed_process_resumes_bit_for_bit(one_device, tmp_path):
     assert not (tmp_path / "killed" / "metrics.csv").exists()
     assert start(tmp_path / "whole").wait() == 0
     resume = [sys.executable, "-m", "jaxrl", "resume", str(tmp_path / "killed")]
-    subprocess.run(resume, env=one_device, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(resume, env=own_devices, check=True, stdout=subprocess.DEVNULL)
     whole, resumed = (tmp_path / name / "metrics.csv" for name in ("whole", "killed"))
     assert resumed.read_bytes() == whole.read_bytes()
     first, second = jaxrl.load(tmp_path / "whole"), jaxrl.load(tmp_path / "killed")

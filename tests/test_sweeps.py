@@ -63,7 +63,7 @@ def test_a_member_equals_its_single_run(trainer, swept):
         np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-5)
 
 
-def test_eight_devices_one_device_and_blocks_give_the_same_members(trainer):
+def test_eight_devices_own_devices_and_blocks_give_the_same_members(trainer):
     assert jax.device_count() == 8
     settings = {"seeds": 5, "hyperparameters": {"discount": [0.9, 0.99]}, **QUIET}
     eight = jaxrl.sweep(trainer, **settings).final_returns()
@@ -193,11 +193,11 @@ print("RETURNS", json.dumps(result.final_returns().tolist()))
 """
 
 
-def test_two_processes_share_a_sweep(one_device, trainer):
+def test_two_processes_share_a_sweep(own_devices, trainer):
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         address = f"localhost:{listener.getsockname()[1]}"
-    environment = {**one_device, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # As this module is compiled.
+    environment = {**own_devices, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # As this module is compiled.
     command = [sys.executable, "-c", WORKER, address]
     workers = [
         subprocess.Popen([*command, str(i), json.dumps(SMALL)], env=environment, stdout=subprocess.PIPE, text=True)

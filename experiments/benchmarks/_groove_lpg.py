@@ -48,10 +48,9 @@ def main() -> None:
         return jax.lax.scan(step, (rule, agents, critics), keys)[1]
 
     returns, seconds = compile_then_run(run, jax.random.PRNGKey(settings["seed"]))
-    updates = settings["meta_steps"] * settings["num_agents"] * (settings["unroll"] + 1)
     report(
         returns=[float(np.asarray(returns)[-1])],
-        env_steps=updates * settings["num_envs"] * settings["num_steps"],
+        env_steps=settings["env_steps"],
         versions=versions("jax", "jaxlib", "flax", "optax"),
         **seconds,
     )

@@ -49,16 +49,14 @@ def main() -> None:
 
     def run(key: jax.Array, hyperparameters: object) -> jax.Array:
         start = study.init(key, hyperparameters)
-        return scan_steps(study.step, start, hyperparameters, settings["meta_steps"], np.zeros(1, int)).metrics[
-            "episode_return"
-        ]
+        result = scan_steps(study.step, start, hyperparameters, settings["meta_steps"], np.zeros(1, int))
+        return result.metrics["episode_return"]
 
     key = jax.random.key(settings["seed"])
     returns, seconds = compile_then_run(run, key, study.hyperparameters)
-    updates = settings["meta_steps"] * settings["num_agents"] * (settings["unroll"] + 1)
     report(
         returns=[float(np.mean(returns[-1]))],
-        env_steps=updates * settings["num_envs"] * settings["num_steps"],
+        env_steps=settings["env_steps"],
         versions=versions("jax", "jaxlib", "flax", "optax"),
         **seconds,
     )

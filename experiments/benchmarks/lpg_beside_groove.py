@@ -53,6 +53,8 @@ def main(arguments: Arguments) -> None:
         "meta_steps": arguments.meta_steps,
     }
     checkout = str(arguments.groove.expanduser().resolve())
+    rollouts = settings["meta_steps"] * settings["num_agents"] * (settings["unroll"] + 1)
+    settings["env_steps"] = rollouts * settings["num_envs"] * settings["num_steps"]
     results, everything = {}, {}
     for width in arguments.widths:
         sized = {**settings, "width": width}
