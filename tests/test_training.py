@@ -215,9 +215,19 @@ def test_branches_stay_branches_under_vmap():
 
 def test_no_key_is_used_twice():
     trainer = small_trainer(total_steps=256)
+    agent = trainer.agent
+
+    def careless(key, *rest):
+        jax.random.uniform(key)
+        return agent.update(key, *rest)
+
+    schedule = {"total_steps": 256, "num_evaluations": 2, "evaluation_episodes": 3}
+    again = jaxrl.trainer(lambda _: agent._replace(update=careless), trainer.environment, **schedule)
     with jax.debug_key_reuse(True):
         state = jax.jit(trainer.init)(jax.random.key(0), trainer.hyperparameters)
         jax.jit(trainer.step)(state, trainer.hyperparameters, jnp.asarray(0))
+        with pytest.raises(jax.errors.KeyReuseError):
+            jax.jit(again.step)(state, trainer.hyperparameters, jnp.asarray(0))
 
 
 def test_iterations_draw_different_numbers():
