@@ -21,6 +21,7 @@ from jaxrl._figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.environments.base import Environment
 from jaxrl.environments.multi_objective.fronts import convex_coverage_set
 from jaxrl.environments.multi_objective.fronts import front as exact_front
+from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import tabular
 from jaxrl.morl.pareto import hypervolume
 
@@ -49,7 +50,7 @@ def optimistic_linear_support(environment: Environment) -> tuple[tabular.Tabular
 
 def linear_support_q_learning(environment: Environment) -> tuple[tabular.Tabular, Callable]:
     """Corner weights over Q-learning."""
-    config = tabular.OLSConfig("q_learning", max_queries=16, solver_steps=100_000)
+    config = tabular.OLSConfig("q_learning", max_queries=16, total_steps=16 * 100_000)
     return tabular.optimistic_linear_support(environment, config), one_run
 
 
@@ -60,8 +61,8 @@ def ipro_2d(environment: Environment) -> tuple[tabular.Tabular, Callable]:
 
 def chebyshev_exploration(environment: Environment) -> tuple[tabular.Tabular, Callable]:
     """Mixtures for 11 preferences after one exploration."""
-    config = tabular.ChebyshevExplorationConfig(400, horizon=30, num_records=4)
-    return tabular.chebyshev_exploration(environment, config), one_run
+    config = tabular.ChebyshevExplorationConfig(400 * 30, num_evaluations=4)
+    return tabular.chebyshev_exploration(time_limit(environment, 30), config), one_run
 
 
 def q_learning_linear(environment: Environment) -> tuple[tabular.Tabular, Callable]:
@@ -138,7 +139,7 @@ def study(name: str, build: Callable, exact: np.ndarray) -> dict[str, Any]:
             "compile": round(compiled - built, 2),
             "run_all_seeds": round(finished - compiled, 2),
         },
-        **{key: np.round(result.diagnostics[key], 4).tolist() for key in names if key in result.diagnostics},
+        **{key: np.round(result.diagnostics[key][:, -1], 4).tolist() for key in names if key in result.diagnostics},
     }
     print(name, build.__name__, found, summary["final_hypervolume"], summary["seconds"], flush=True)
     return summary

@@ -111,22 +111,27 @@ def given(parsed: Any, options: list[tuple]) -> dict[str, Any]:
 
 
 def _algorithm_options(algorithm: str) -> dict[str, tuple]:
-    """Options of a study: the algorithm's, the protocol's, and those of its members that it leaves to the user."""
+    """Options of a study: the algorithm's, the protocol's, and those of its members, if any, that it leaves open."""
     entry = ALGORITHMS[algorithm]
     config, traced = entry.config(), entry.hyperparameters()
-    options = [*static_options(config), *(traced_options(traced) if traced else [])]
-    options += [
-        option_of("num_evaluations", int, "Evaluations of all members. Default: one every 10 updates.", None),
+    options = [
+        *static_options(config),
+        *(traced_options(traced) if traced else []),
         option_of("evaluation_discount", float, "Discount of all reported returns. Default: the environment's.", None),
         option_of("horizon", int, "Steps after which episodes are cut. Default: the environment's limit.", None),
         option_of("reference_point", tuple[float, ...], "Of the hypervolume. Default: the environment's.", None),
     ]
-    chosen = {option[0] for option in options} | {"weights", *entry.chosen}
+    own = {option[0]: option for option in options if option[0] not in entry.chosen}
+    if not hasattr(config, "member_agent"):
+        return own
+    text = "Evaluations of all members. Default: one every 10 updates."
+    own["num_evaluations"] = option_of("num_evaluations", int, text, None)
+    chosen = {*own, "weights", *entry.chosen}
     members = {name: option for name, option in _setting_options(config.member_agent).items() if name not in chosen}
     for name, value in entry.training.items():
         kind, _ = members[name][1:]
         members[name] = (name, kind, field(default=value))
-    return members | {option[0]: option for option in options}
+    return members | own
 
 
 def _setting_options(agent: str) -> dict[str, tuple]:
@@ -248,7 +253,7 @@ def _runnable(command: str) -> list[str]:
 def parse(command: str, description: str, arguments: list[str], options: list[tuple]) -> Any:
     """The options of a command, each `(name, type, field)`, read from its arguments."""
     described = make_dataclass(command, [option if option[2] is not MISSING else option[:2] for option in options])
-    described.__doc__ = description.capitalize() + "."
+    described.__doc__ = _sentence(description) + "."
     return tyro.cli(described, args=arguments, prog=f"jaxrl {command}", config=(tyro.conf.AvoidSubcommands,))
 
 

@@ -101,20 +101,21 @@ def _split(settings: Mapping[str, Any], algorithms: Sequence[str]) -> tuple[dict
 
 def _measures(outcome: experiment.Outcome) -> "pandas.DataFrame":
     """The final front's measures of every seed, steps and seconds."""
-    table = outcome.front.measures
+    table, group = outcome.front.measures, outcome.sweep.groups[0]
     table = table[table["seed"] != "all"].reset_index(drop=True)
-    timing = outcome.sweep.groups[0].timing
     return table.assign(
-        steps=int(outcome.trainer.iteration_steps.sum()),
-        compile_seconds=timing.compile_seconds,
-        run_seconds=timing.run_seconds,
+        steps=group.evaluation_steps[:, -1],
+        compile_seconds=group.timing.compile_seconds,
+        run_seconds=group.timing.run_seconds,
     )
 
 
 def _curve(outcome: experiment.Outcome) -> "pandas.DataFrame":
     """Hypervolume of the archive after every evaluation, against steps and against the run's own seconds."""
     table, timing = outcome.sweep.table, outcome.sweep.groups[0].timing
-    share = table["steps"] / int(outcome.trainer.iteration_steps.sum())
+    # Planning on tables takes no more steps: what it knows in the end is what those steps gave.
+    table = table.drop_duplicates(["member", "steps"], keep="last")
+    share = table["steps"] / table["steps"].max()
     return table.assign(seconds=timing.compile_seconds + share * timing.run_seconds)
 
 
@@ -130,7 +131,8 @@ def _summary(table: "pandas.DataFrame") -> "pandas.DataFrame":
                 continue
             low, high = interval(values, interquartile_mean) if len(values) > 1 else (np.nan, np.nan)
             row |= {measure: float(interquartile_mean(values)), f"{measure}_low": low, f"{measure}_high": high}
-        rows.append(row | {name: group[name].iloc[0] for name in ("steps", "compile_seconds", "run_seconds")})
+        row["steps"] = round(group["steps"].mean())
+        rows.append(row | {name: group[name].iloc[0] for name in ("compile_seconds", "run_seconds")})
     return pandas.DataFrame(rows)
 
 

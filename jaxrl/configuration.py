@@ -20,7 +20,7 @@ class Configuration:
     """Everything that determines the numbers of a run."""
 
     kind: str
-    """train, sweep, pareto, meta or maml."""
+    """train, sweep, pareto, meta, maml, or policy: one policy of a study, saved alone, that no run of its own made."""
     agent: str
     """Name of the agent, algorithm or meta-learning method."""
     environment: str
@@ -51,7 +51,7 @@ class Configuration:
     """Settings of the outer loop that differ from the method's."""
 
     def __post_init__(self) -> None:
-        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "meta", "maml"))
+        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "policy", "meta", "maml"))
 
 
 def claim(directory: Path, configuration: Configuration) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.base import Agent
+from jaxrl.agents.base import Actor, Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, select_batch, vectorise
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_episode
@@ -40,7 +40,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluator(
-    environment: Environment, agent: Agent, num_episodes: int, max_steps: int, explore: bool = False
+    environment: Environment, agent: Agent | Actor, num_episodes: int, max_steps: int, explore: bool = False
 ) -> Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]:
     """Builds `(key, agent_state, hyperparameters) -> Evaluation`.
 
@@ -80,7 +80,7 @@ def evaluator(
 
 class _Parts(NamedTuple):
     copies: BatchedEnvironment
-    agent: Agent
+    agent: Agent | Actor
     bound: int | Array
     explore: bool
 

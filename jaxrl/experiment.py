@@ -34,6 +34,10 @@ from jaxrl.training import trainer
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]
 
 
+# Kinds of configuration that a study is built from.
+_STUDIES = ("pareto", "policy")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What `run` returns: the trainer, and a `Result`, or a `Sweep` with its `Front`."""
@@ -49,7 +53,10 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
 
     Raises:
         CheckpointError: if the directory holds another configuration.
+        ValueError: for a single policy of a study, which is no run.
     """
+    if configuration.kind == "policy":
+        raise ValueError(f"{directory} holds one policy of a study: there is no run to go on with or to draw")
     directory = Path(directory)
     built = build(configuration)
     claim(directory, configuration)
@@ -65,9 +72,9 @@ def build(configuration: Configuration) -> Trainable:
     if configuration.kind == "maml":
         return maml(family(configuration.environment, **configuration.environment_options), **configuration.settings)
     environment = make(configuration.environment, **configuration.environment_options)
-    if configuration.kind == "pareto" and environment.spec.num_objectives < 2:
+    if configuration.kind in _STUDIES and environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
-    if configuration.kind == "pareto" and configuration.agent in ALGORITHMS:
+    if configuration.kind in _STUDIES and configuration.agent in ALGORITHMS:
         return study(configuration.agent, environment, **configuration.settings)
     if configuration.kind == "meta":
         horizon = configuration.horizon if isinstance(configuration.horizon, int) else tuple(configuration.horizon)

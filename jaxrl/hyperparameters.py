@@ -82,7 +82,8 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
         ValueError: for a value of the wrong shape.
     """
     named = {resolve(hyperparameters, name): value for name, value in values.items()}
-    check_values(named, jnp.shape(hyperparameters.weights)[-1])
+    weights = jnp.shape(getattr(hyperparameters, "weights", ()))
+    check_values(named, sum(weights[-1:]))
 
     def pick(path: Any, leaf: Array) -> Array:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
@@ -95,7 +96,7 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
             value = value.astype(jnp.result_type(leaf))
         allowed = {jnp.shape(leaf)}
         if name == "discount":
-            allowed |= {(), jnp.shape(hyperparameters.weights)[-1:]}
+            allowed |= {(), weights[-1:]}
         if value.shape[batch_axes:] not in allowed:
             shapes = " or ".join(map(str, sorted(allowed)))
             raise ValueError(f"hyperparameter {name!r} has shape {shapes}, got a value of shape {value.shape}")

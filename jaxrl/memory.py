@@ -27,7 +27,8 @@ def bytes_per_member(trainer: Trainable) -> int:
     state = jax.eval_shape(trainer.init, key, trainer.hyperparameters)
     outputs = jax.eval_shape(trainer.step, state, trainer.hyperparameters, 0)[1]
     inner, count = (trainer, 1) if isinstance(trainer, Trainer) else (trainer.trainer, trainer.num_members)
-    experience = _COPIES * _size(_rollout(inner, key)) * count
+    # A tabular algorithm keeps no experience besides its state.
+    experience = _COPIES * _size(_rollout(inner, key)) * count if isinstance(inner, Trainer) else 0
     return 2 * _size(state) + experience + trainer.num_iterations * _size(outputs)
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.agents.base import Agent
+from jaxrl.agents.base import Actor, Agent
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["Policy"]
@@ -23,7 +23,7 @@ class Policy:
         explore: whether actions are sampled; else the most likely is taken.
     """
 
-    def __init__(self, agent: Agent, state: PyTree, hyperparameters: Any, explore: bool = False) -> None:
+    def __init__(self, agent: Agent | Actor, state: PyTree, hyperparameters: Any, explore: bool = False) -> None:
         self.agent = agent
         self.state = jax.tree.map(jnp.asarray, state)
         self.hyperparameters = jax.tree.map(jnp.asarray, hyperparameters)
@@ -56,7 +56,7 @@ class Policy:
 
     def with_weights(self, weights: Array | Sequence[float]) -> "Policy":
         """The same policy under other preference weights (for policies conditioned on them)."""
-        if not self.agent.config.condition_on_weights:
+        if isinstance(self.agent, Actor) or not self.agent.config.condition_on_weights:
             raise ValueError("this policy is not conditioned on weights (train with condition_on_weights=True)")
         changed = self.hyperparameters._replace(weights=jnp.asarray(weights, jnp.float32))
         return Policy(self.agent, self.state, changed, self.explore)

@@ -10,6 +10,7 @@ from jaxrl import plotting
 from jaxrl.configuration import write_atomically
 from jaxrl.meta.study import MetaEvaluation, MetaStudy
 from jaxrl.morl.front import Front
+from jaxrl.morl.study import Study
 from jaxrl.multitask.maml.contract import Maml
 from jaxrl.statistics import summary
 from jaxrl.sweeps import Sweep
@@ -50,8 +51,17 @@ def describe(outcome: "Outcome") -> str:
     on_front = rows[rows["on_front"]].drop(columns="on_front").sort_values(f"return_{spec.objective_names[0]}")
     return (
         f"Pareto front of {spec.name}: {len(on_front)} of {len(rows)} policies\n{as_text(on_front)}\n\n"
-        f"Measures (reference point {spec.reference_point})\n{as_text(found.measures)}"
+        f"Measures (reference point {spec.reference_point})\n{as_text(found.measures)}{_diagnostics(outcome)}"
     )
+
+
+def _diagnostics(outcome: "Outcome") -> str:
+    """What a study's algorithm says of itself at the end, such as the gap that is left."""
+    names = outcome.trainer.diagnostics if isinstance(outcome.trainer, Study) else ()
+    if not names:
+        return ""
+    last = outcome.sweep.table.groupby("member").tail(1)
+    return f"\n\nAt the end\n{as_text(last[['seed', 'setting', 'steps', *names]])}"
 
 
 def _final_summary(swept: Sweep) -> Any:

@@ -179,7 +179,7 @@ def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: 
 def _advance_bar(bar: tqdm, trainer: Trainable, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
-    finished = np.asarray(rows[0]["episode_return"])
+    finished = np.asarray(rows[0].get("episode_return", np.nan))
     if np.any(np.isfinite(finished)):
         returns = np.nanmean(finished.reshape(-1, finished.shape[-1]), axis=0)
         bar.set_postfix_str("return " + ", ".join(f"{value:.4g}" for value in returns), refresh=False)

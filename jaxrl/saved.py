@@ -1,6 +1,6 @@
 """What a finished run directory gives back: policies, sweeps and fresh evaluations; and saving one policy alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from jaxrl.policy import Policy
 from jaxrl.sweeps import Sweep, sweep
 from jaxrl.tables import evaluation_columns
 from jaxrl.training import Trainer
+from jaxrl.types import PRNGKeyArray
+
+# Kinds of run directories that hold one policy: a run, and a policy that no run made.
+_ONE_POLICY = ("train", "policy")
 
 __all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_policy", "save_run"]
 
@@ -29,15 +33,14 @@ def evaluate(
 ) -> Any:
     """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order."""
     configuration = read_configuration(directory)
-    if configuration.kind == "train":
-        policy = load(directory, member)
-        return _fresh([(0, policy)], build(configuration), num_episodes, seed, explore)
+    if configuration.kind in _ONE_POLICY:
+        built = build(configuration)
+        return _fresh({0: load(directory, member)}, lambda _: built, num_episodes, seed, explore)
     swept = load_sweep(directory)
     if isinstance(swept.trainer, Study):
         found = _front(swept, configuration)
         chosen = range(len(found.points)) if member is None else [_require_policy(found, member)]
-        policies = [(index, found.policy(index)) for index in chosen]
-        return _fresh(policies, found.trainer, num_episodes, seed, explore)
+        return _fresh({index: found.policy(index) for index in chosen}, found.source, num_episodes, seed, explore)
     result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
     if member is not None:
         swept.locate(member)
@@ -45,12 +48,21 @@ def evaluate(
     return _table(result, members, swept.trainer.environment.spec, num_episodes)
 
 
-def _fresh(policies: list[tuple[int, Policy]], built: Trainer, num_episodes: int, seed: int, explore: bool) -> Any:
-    """A row of fresh returns for each numbered policy; all face the same episodes."""
-    one = jax.jit(built.evaluator(num_episodes, explore))
-    results = [one(jax.random.key(seed), policy.state, policy.hyperparameters) for _, policy in policies]
+def _fresh(
+    policies: Mapping[int, Policy],
+    source: Callable[[int], Trainer | Study],
+    num_episodes: int,
+    seed: int,
+    explore: bool | None,
+) -> Any:
+    """A row of fresh returns for each numbered policy of a `source`; all face the same episodes."""
+    results, compiled = [], {}
+    for index, policy in policies.items():
+        built = source(index)
+        play = compiled.setdefault(id(built), jax.jit(built.evaluator(num_episodes, explore)))
+        results.append(play(jax.random.key(seed), policy.state, policy.hyperparameters))
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
-    return _table(stacked, [index for index, _ in policies], built.environment.spec, num_episodes)
+    return _table(stacked, [*policies], built.environment.spec, num_episodes)
 
 
 def _table(result: Evaluation, members: list[int], spec: EnvironmentSpec, num_episodes: int) -> Any:
@@ -86,7 +98,7 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     """
     directory = Path(directory)
     configuration = read_configuration(directory)
-    if configuration.kind != "train":
+    if configuration.kind not in _ONE_POLICY:
         swept = load_sweep(directory)
         found = _front(swept, configuration) if isinstance(swept.trainer, Study) else None
         if member is None:
@@ -100,20 +112,29 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
         raise ValueError(f"{directory} is a single run: it has no member {member}")
     built = build(configuration)
     checkpoints = Checkpoints(directory / "checkpoints")
-    template = jax.eval_shape(
-        lambda key: (built.init(key, built.hyperparameters), built.hyperparameters), jax.random.key(0)
-    )
-    state, hyperparameters = checkpoints.restore(template, partial=True)
+    state, hyperparameters = checkpoints.restore(jax.eval_shape(_alone(built), jax.random.key(0)), partial=True)
     checkpoints.close()
-    return Policy(built.agent, state.agent, hyperparameters, explore)
+    return Policy(built.agent, state if isinstance(built, Study) else state.agent, hyperparameters, explore)
+
+
+def _alone(built: Trainer | Study) -> Callable[[PRNGKeyArray], tuple]:
+    """What a directory with a single policy holds, before any training."""
+
+    def of_trainer(key: PRNGKeyArray) -> tuple:
+        return built.init(key, built.hyperparameters), built.hyperparameters
+
+    def of_study(key: PRNGKeyArray) -> tuple:
+        return built.policy(built.init(key, built.hyperparameters), built.hyperparameters, 0)
+
+    return of_study if isinstance(built, Study) else of_trainer
 
 
 def load_sweep(directory: str | Path) -> Sweep:
     """A finished sweep, from its checkpoints; an unfinished one is finished first."""
     directory = Path(directory)
     configuration = read_configuration(directory)
-    if configuration.kind == "train":
-        raise ValueError(f"{directory} is a single run, not a sweep; use jaxrl.load")
+    if configuration.kind in _ONE_POLICY:
+        raise ValueError(f"{directory} holds a single policy, not a sweep; use jaxrl.load")
     values = {name: parse_range(value) for name, value in configuration.hyperparameters.items()}
     return sweep(
         build(configuration),
@@ -157,7 +178,10 @@ def save_policy(found: Front, index: int, directory: str | Path) -> None:
     Raises:
         ValueError: if the trainer was built from a custom agent, which has no name to record.
     """
-    built, policy = found.trainer, found.policy(index)
+    built, policy = found.source(index), found.policy(index)
+    if isinstance(built, Study):
+        _write(_configuration("policy", built.algorithm, built), 0, (policy.state, policy.hyperparameters), directory)
+        return
     state = jax.jit(built.init)(jax.random.key(0), policy.hyperparameters)._replace(agent=policy.state)
     shapes = jax.eval_shape(built.run, jax.random.key(0), policy.hyperparameters)
     unknown = lambda leaf: np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)  # noqa: E731
@@ -175,18 +199,22 @@ def _save(built: Trainer, settings: dict[str, Any], seed: int, tree: Any, direct
         for name, leaf in leaves(tree[1]).items()
         if not np.array_equal(leaf, known[name])
     }
-    environment = built.environment
-    configuration = Configuration(
-        kind="train",
-        agent=built.agent_name,
-        environment=environment.spec.name,
-        environment_options=dict(environment.spec.options),
-        settings={**settings, **changed},
-        seeds=(seed,),
-    )
+    configuration = _configuration("train", built.agent_name, built, settings={**settings, **changed}, seeds=(seed,))
+    _write(configuration, built.num_iterations, tree, directory)
+
+
+def _configuration(kind: str, name: str, built: Trainer | Study, **rest: Any) -> Configuration:
+    spec = built.environment.spec
+    rest = {"settings": built.settings, **rest}
+    return Configuration(kind=kind, agent=name, environment=spec.name, environment_options=dict(spec.options), **rest)
+
+
+def _write(configuration: Configuration, iteration: int, tree: Any, directory: str | Path) -> None:
+    """A run directory with a finished run's configuration and checkpoint."""
+    directory = Path(directory)
     claim(directory, configuration)
     checkpoints = Checkpoints(directory / "checkpoints")
-    checkpoints.save(built.num_iterations, tree, {"iteration": built.num_iterations})
+    checkpoints.save(iteration, tree, {"iteration": iteration})
     checkpoints.close()
 
 
@@ -221,8 +249,8 @@ def choose_policy(
         raise ValueError(f"{directory} holds a {configuration.kind}, not a Pareto study")
     found = _front(load_sweep(directory), configuration)
     index = choose(found, weights, at_least) if point is None else _require_policy(found, point)
-    explore = found.trainer.config.evaluation_explores
-    table = _fresh([(index, found.policy(index))], found.trainer, num_episodes, seed, explore)
+    # Exploring or not, as in training.
+    table = _fresh({index: found.policy(index)}, found.source, num_episodes, seed, None)
     if save:
         save_policy(found, index, save)
     return index, table

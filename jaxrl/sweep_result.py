@@ -15,7 +15,7 @@ from jaxrl.multitask.maml.contract import Maml
 from jaxrl.policy import Policy
 from jaxrl.program import Timing
 from jaxrl.trainable import Trainable
-from jaxrl.types import Float, PyTree
+from jaxrl.types import Float, Int, PyTree
 
 if TYPE_CHECKING:
     import pandas
@@ -48,6 +48,13 @@ class Group:
     axes: Any
     result: Result
     timing: Timing
+
+    @property
+    def evaluation_steps(self) -> Int[np.ndarray, "member evaluation"]:
+        """Environment steps before each evaluation, counted exactly."""
+        if "environment_steps" in self.result.metrics:
+            return np.asarray(self.result.metrics["environment_steps"])[:, self.trainer.evaluation_iterations]
+        return np.tile(self.trainer.evaluation_steps, (len(self.seeds), 1))
 
     def member(self, index: int) -> tuple[PyTree, Any]:
         """The final run state and the hyperparameters of one member."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
 from jaxrl.meta.study import MetaEvaluation
-from jaxrl.morl.study import FrontEvaluation
+from jaxrl.morl.study import FrontEvaluation, Study
 from jaxrl.multitask.maml.contract import MamlEvaluation
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     """One row per member and evaluation of a sweep's group; `finite` is false where a loss was not."""
     import pandas
 
-    counted = group.trainer.evaluation_steps
-    count = len(counted)
+    counted = group.evaluation_steps
+    count = counted.shape[1]
     spec = group.trainer.environment.spec
     rows = range(len(group.seeds))
     columns: dict[str, Any] = {
@@ -73,7 +73,11 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
             columns[f"weight_{objective}"] = np.repeat(group.weights[:, i], count)
     results = evaluation_columns(group.result.evaluation, spec)
     # Counted here: inside a program steps are float32, which is inexact beyond 2^24.
-    results = {"steps": np.tile(counted, len(group.seeds)), **{k: v for k, v in results.items() if k != "steps"}}
+    results = {"steps": counted.ravel(), **{k: v for k, v in results.items() if k != "steps"}}
+    if isinstance(group.trainer, Study):
+        rows = group.trainer.evaluation_iterations
+        for name in group.trainer.diagnostics:
+            results[name] = np.asarray(group.result.metrics[name])[:, rows].ravel()
     return pandas.DataFrame({**columns, **results})
 
 

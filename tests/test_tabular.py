@@ -213,8 +213,8 @@ def test_linear_support_finds_the_convex_coverage_set(supported):
     for run, discount in enumerate([1.0, 0.99]):
         result = swept(run)
         np.testing.assert_allclose(found_by(result), convex_coverage_set(front(name, discount)), rtol=1e-5)
-        assert result.diagnostics["gap"] == 0.0 and np.asarray(result.steps)[-1] > 0
-        gaps = np.asarray(result.diagnostics["gaps"])[1:]
+        gaps = np.asarray(result.diagnostics["gap"])[1:]
+        assert gaps[-1] == 0.0 and np.asarray(result.steps)[-1] > 0
         assert np.all(np.diff(gaps) <= 1e-4) and gaps[0] > 1.0
     index, hyperparameters = int(np.argmax(result.points[:, 0])), algorithm.hyperparameters
     hyperparameters = hyperparameters._replace(discount=jnp.float32(0.99))
@@ -230,10 +230,10 @@ def test_linear_support_stops_within_its_tolerance(supported):
     queries = []
     for run, tolerance in ((0, 0.0), (2, 0.3), (3, 2.0)):
         result = swept(run)
-        gap = result.diagnostics["gap"]
+        gap = result.diagnostics["gap"][-1]
         loss = (exact - (weights @ found_by(result).T).max(axis=1)).max()
         assert loss <= gap + 1e-4 and gap <= tolerance
-        queries.append(int(result.diagnostics["queries"]))
+        queries.append(int(result.diagnostics["queries"][-1]))
     # The coverage set of the concave map is known after its two extremes and one corner.
     assert queries[0] > queries[1] > queries[2] or queries == [3, 3, 3]
 
@@ -241,7 +241,7 @@ def test_linear_support_stops_within_its_tolerance(supported):
 def test_linear_support_of_three_objectives():
     algorithm = tabular.optimistic_linear_support(tree(), tabular.OLSConfig(max_queries=24))
     result = jax.jit(algorithm.run)(jax.random.key(0), algorithm.hyperparameters)
-    assert result.diagnostics["gap"] == 0.0 and result.diagnostics["queries"] < 24
+    assert result.diagnostics["gap"][-1] == 0.0 and result.diagnostics["queries"][-1] < 24
     np.testing.assert_allclose(found_by(result), convex_coverage_set(tree_leaves()), rtol=1e-5)
 
 
@@ -263,12 +263,12 @@ def tree():
 
 
 def test_linear_support_over_q_learning():
-    config = tabular.OLSConfig(solver="q_learning", max_queries=6, solver_steps=8000)
+    config = tabular.OLSConfig(solver="q_learning", max_queries=6, total_steps=6 * 8100)
     algorithm = tabular.optimistic_linear_support(jaxrl.make(CONVEX), config)
     result = jax.jit(algorithm.run)(jax.random.key(0), algorithm.hyperparameters)
     assert len(exact_set(CONVEX) & rounded(result.points, result.mask)) >= 3
     steps = np.asarray(result.steps)
-    assert np.all(np.diff(steps) > 8000) and steps[-1] <= 6 * (8000 + 100)
+    assert np.all(np.diff(steps) > 8000) and steps[-1] <= 6 * 8100
 
 
 @pytest.fixture(scope="module", params=[CONVEX, CONCAVE])
@@ -283,7 +283,7 @@ def test_referents_find_the_whole_front_and_close_the_gap(referents):
     for run, discount in enumerate([1.0, 0.99]):
         result = swept(run)
         np.testing.assert_allclose(found_by(result), front(name, discount), rtol=1e-5)
-        assert result.diagnostics["gap"] == 0.0 and result.diagnostics["evicted"] == 0
+        assert result.diagnostics["gap"][-1] == 0.0 and not result.diagnostics["evicted"].any()
     hyperparameters = algorithm.hyperparameters._replace(discount=jnp.float32(0.99))
     found = jnp.flatnonzero(result.mask)
     episodes = execute_all(algorithm, result, found, hyperparameters)
@@ -295,9 +295,9 @@ def test_referents_stop_within_their_tolerance(referents):
     exact, queries = front(name, 1.0).astype(np.float32), []
     for run, tolerance in ((0, 0.0), (2, 1.5), (3, 5.0)):
         result = swept(run)
-        gap = result.diagnostics["gap"]
+        gap = result.diagnostics["gap"][-1]
         assert pareto.additive_epsilon(result.points, exact, result.mask) <= gap <= tolerance
-        queries.append(int(result.diagnostics["queries"]))
+        queries.append(int(result.diagnostics["queries"][-1]))
     assert queries[0] > queries[1] > queries[2]
 
 
@@ -324,7 +324,7 @@ def test_divide_and_conquer_on_random_fronts():
 def learned():
     """Pareto Q-learning on both maps at once: the map is a traced parameter."""
     environments = [jaxrl.make(name) for name in (CONVEX, CONCAVE)]
-    config = tabular.ParetoQLearningConfig(total_steps=60_000, num_records=4, capacity=11)
+    config = tabular.ParetoQLearningConfig(total_steps=60_000, num_evaluations=4, capacity=11)
     algorithm = tabular.pareto_q_learning(environments[0], config)
     maps = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(environment.params for environment in environments))
     hyperparameters = algorithm.hyperparameters
@@ -337,7 +337,7 @@ def learned():
 def test_pareto_q_learning_finds_the_whole_front(learned, row, name, volume):
     algorithm, results = learned
     result = jax.tree.map(lambda leaf: leaf[row], results)
-    assert result.diagnostics["evicted"] == 0
+    assert not result.diagnostics["evicted"].any()
     np.testing.assert_allclose(found_by(result), front(name, 1.0), rtol=1e-6)
     np.testing.assert_allclose(result.hypervolume[-1], volume, rtol=1e-5)
     assert result.hypervolume[0] < volume
@@ -355,13 +355,13 @@ def test_other_selections_learn_a_front(selection):
     algorithm = tabular.pareto_q_learning(tree(), config)
     result = jax.jit(algorithm.run)(jax.random.key(0), algorithm.hyperparameters)
     np.testing.assert_allclose(found_by(result), by_first(brute_front(tree_leaves())), rtol=1e-6)
-    assert result.diagnostics["visited"] == 14 and np.isfinite(result.hypervolume[-1])
+    assert result.diagnostics["visited"][-1] == 14 and np.isfinite(result.hypervolume[-1])
 
 
 def test_small_sets_report_their_evictions(concave):
     algorithm = tabular.pareto_q_learning(concave, tabular.ParetoQLearningConfig(4000, 1, 2))
     result = jax.jit(algorithm.run)(jax.random.key(0), algorithm.hyperparameters)
-    assert result.diagnostics["evicted"] > 0
+    assert result.diagnostics["evicted"][-1] > 0
 
 
 @pytest.mark.parametrize(("scalarisation", "least"), [("linear", 5), ("chebyshev", 2)])
@@ -375,17 +375,18 @@ def test_q_learning_over_weights(scalarisation, least):
     one = jax.tree.map(lambda leaf: leaf[8], result)
     episode = algorithm.execute(jax.random.key(1), one, 0, algorithm.hyperparameters)
     np.testing.assert_allclose(episode.discounted_returns, one.points[0], rtol=1e-6)
-    evaluation = np.asarray(result.diagnostics["evaluation_steps"])
+    evaluation = np.asarray(result.diagnostics["evaluation_steps"])[:, -1]
     assert np.all(evaluation >= 4)
     np.testing.assert_array_equal(result.steps[:, -1], 16_000 + evaluation)
 
 
 def test_exploration_without_preferences_then_chebyshev_mixtures(concave):
-    config = tabular.ChebyshevExplorationConfig(240, horizon=25, num_rounds=100, num_preferences=5, num_records=2)
-    algorithm = tabular.chebyshev_exploration(concave, config)
+    config = tabular.ChebyshevExplorationConfig(240 * 25, num_rounds=100, num_preferences=5, num_evaluations=2)
+    algorithm = tabular.chebyshev_exploration(time_limit(concave, 25), config)
     hyperparameters = algorithm.hyperparameters
     result = jax.jit(algorithm.run)(jax.random.key(0), hyperparameters)
-    value, gap = result.diagnostics["value"], np.asarray(result.diagnostics["gap"])
+    value, gap = result.state.mixtures.value, np.asarray(result.state.mixtures.gap)
+    assert result.diagnostics["gap"][-1] == gap.max()
     assert np.all(gap > -1e-5) and np.all(gap < 0.05)
     # On a concave front the best mixture lies on the chord between the extremes, (1, -1) and (124, -19).
     share = np.asarray(hyperparameters.preferences[:, 0])
@@ -464,10 +465,16 @@ def test_what_an_algorithm_cannot_do_is_named():
         tabular.pareto_q_learning(fruit, tabular.ParetoQLearningConfig(selection="cardinalty"))
     with pytest.raises(ValueError, match="test/walk is random"):
         tabular.ipro_2d(one_way(noise=0.5))
-    with pytest.raises(ValueError, match="num_records=7 does not divide total_steps=50000"):
-        tabular.q_learning(fruit, tabular.QLearningConfig(num_records=7))
-    with pytest.raises(ValueError, match="horizon must lie between 1 and the time limit 9, got 10"):
-        tabular.chebyshev_exploration(one_way(), tabular.ChebyshevExplorationConfig(horizon=10))
+    with pytest.raises(ValueError, match="total_steps of at least 25 for one in each iteration, got 24"):
+        tabular.q_learning(fruit, tabular.QLearningConfig(24))
+    with pytest.raises(
+        ValueError, match="total_steps of at least 45 for an episode of 9 steps in each of 5 iterations"
+    ):
+        tabular.chebyshev_exploration(one_way(), tabular.ChebyshevExplorationConfig(44))
+    with pytest.raises(ValueError, match="total_steps of at least 192 to fill its tables, got 191"):
+        tabular.ipro_2d(one_way(), tabular.IPROConfig(total_steps=191))
+    with pytest.raises(ValueError, match="total_steps of at least 320 for 32 queries"):
+        tabular.optimistic_linear_support(one_way(), tabular.OLSConfig("q_learning", total_steps=319))
     continuous = jaxrl.Environment(*one_way()[:3], one_way({"time_limit": None}).spec)
     bare = continuous._replace(spec=EnvironmentSpec("test/walk", Discrete(4), Discrete(2), 2))
     with pytest.raises(ValueError, match="q_learning needs a time limit, test/walk has none"):

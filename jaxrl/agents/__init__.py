@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, npg, ppo, reinforce, stac
-from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.base import Actor, Agent, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.trajectory import TrajectoryHyperparameters
 from jaxrl.errors import require_name
 
 __all__ = [
     "AGENTS",
+    "Actor",
     "Agent",
     "AgentEntry",
     "OnPolicyConfig",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Agent", "Progress", "Rollout"]
+__all__ = ["Actor", "Agent", "Progress", "Rollout"]
 
 
 class Progress(NamedTuple):
@@ -46,6 +46,20 @@ class Rollout(NamedTuple):
     start: Bool[Array, "time env"]
     memory: PyTree
     weights: Float[Array, "env objective"]
+
+
+class Actor(NamedTuple):
+    """What acts: as much of an agent as evaluation and `Policy` need, for policies that no `Agent` learns.
+
+    Attributes:
+        memory: `batch_shape -> memory` at the start of an episode.
+        act: `(key, state, observation, memory, hyperparameters, explore=False) -> (action, memory)`.
+        spec: the environment's spec that it was built for.
+    """
+
+    memory: Callable[[tuple[int, ...]], PyTree]
+    act: Callable[..., tuple[Array, PyTree]]
+    spec: EnvironmentSpec
 
 
 class Agent(NamedTuple):

@@ -35,8 +35,8 @@ class Front(NamedTuple):
         measures: one row per seed and one for all seeds together (`seed` = `all`).
         labels: one row per policy: member, seed, weights.
         spec: of the environment.
-        trainer: of the policies.
         policy: `index -> Policy`.
+        source: `index -> ` the trainer that made that policy; where none did, the study.
     """
 
     points: Float[np.ndarray, "policy objective"]
@@ -45,8 +45,8 @@ class Front(NamedTuple):
     measures: "pandas.DataFrame"
     labels: "pandas.DataFrame"
     spec: EnvironmentSpec
-    trainer: Trainer
     policy: Callable[[int], Policy]
+    source: Callable[[int], Trainer | Study]
 
 
 def front(
@@ -71,12 +71,12 @@ def front(
         raise ValueError(f"a Pareto front needs at least 2 objectives, {spec.name} has 1; use a sweep")
     if isinstance(sweep.trainer, Study):
         problem = sweep.trainer.problem
-        points, labels, policy = _archived(sweep, num_episodes or problem.num_episodes)
+        points, labels, policy, source = _archived(sweep, num_episodes or problem.num_episodes)
     else:
         problem = make_problem(
             sweep.trainer.environment, discount=None if discounted else 1.0, reference_point=_reference(spec)
         )
-        points, labels, policy = _final(sweep, num_episodes or problem.num_episodes, discounted)
+        points, labels, policy, source = _final(sweep, num_episodes or problem.num_episodes, discounted)
     kept = archive.init(capacity or len(points), spec.num_objectives, payload=jnp.asarray(0))
     kept = archive.insert(kept, jnp.asarray(points), jnp.arange(len(points)))
     chosen = np.asarray(kept.payload)[np.asarray(kept.mask)]
@@ -84,8 +84,7 @@ def front(
     on_front[chosen] = True
     order = chosen[np.argsort(points[chosen, 0], kind="stable")]
     measures = _measures_by_seed(points, labels["seed"].to_numpy(), problem)
-    trainer = sweep.trainer.trainer if isinstance(sweep.trainer, Study) else sweep.trainer
-    return Front(points, on_front, order, measures, labels, spec, trainer, policy)
+    return Front(points, on_front, order, measures, labels, spec, policy, source)
 
 
 def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
@@ -132,7 +131,7 @@ def choose(
 
 
 def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:
-    """Points, labels and policies of the last policy of every run of a sweep."""
+    """Points, labels, policies and sources of the last policy of every run of a sweep."""
     import pandas
 
     evaluation = sweep.evaluate(num_episodes)
@@ -141,11 +140,11 @@ def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:
     if sweep.groups[0].weights is not None:
         weights = np.concatenate([group.weights for group in sweep.groups])
         labels |= _weight_columns(weights, sweep.trainer.environment.spec)
-    return points, pandas.DataFrame(labels), sweep.policy
+    return points, pandas.DataFrame(labels), sweep.policy, lambda index: sweep.locate(index)[0].trainer
 
 
 def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
-    """Points, labels and policies of every archive of a study's runs."""
+    """Points, labels, policies and sources of every archive of a study's runs."""
     import pandas
 
     frames, places = [], []
@@ -162,7 +161,8 @@ def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
         run, slot = np.nonzero(mask)
         places += [(group, int(row), int(column)) for row, column in zip(run, slot, strict=True)]
         labels = {"member": first + np.arange(len(run)), "seed": np.asarray(group.seeds)[run], "run": run}
-        labels |= _weight_columns(weights[run, slot], study.environment.spec)
+        if weights is not None:
+            labels |= _weight_columns(weights[run, slot], study.environment.spec)
         frames.append(
             pandas.DataFrame(labels).assign(**{str(i): points[run, slot, i] for i in range(points.shape[-1])})
         )
@@ -174,7 +174,11 @@ def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
         state, hyperparameters = group.member(row)
         return Policy(group.trainer.agent, *group.trainer.policy(state, hyperparameters, column))
 
-    return table[objectives].to_numpy(), table.drop(columns=objectives), policy
+    def source(index: int) -> Trainer | Study:
+        study = places[index][0].trainer
+        return study.trainer if isinstance(study.trainer, Trainer) else study
+
+    return table[objectives].to_numpy(), table.drop(columns=objectives), policy, source
 
 
 def _weight_columns(weights: np.ndarray, spec: EnvironmentSpec) -> dict[str, np.ndarray]:

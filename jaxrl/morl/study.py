@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrl.agents import Agent
+from jaxrl.agents import Actor, Agent
 from jaxrl.environments.base import Environment
+from jaxrl.evaluation import Evaluation
 from jaxrl.loop import Result
 from jaxrl.morl.problem import Problem, measure
+from jaxrl.morl.tabular.base import Tabular
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -29,7 +31,7 @@ class StudyHyperparameters(NamedTuple):
     """Everything traced in a study.
 
     Attributes:
-        training: of the inner trainer; its weights are set by the algorithm.
+        training: of the inner trainer, if there is one; its weights are set by the algorithm.
         algorithm: of the algorithm.
     """
 
@@ -67,31 +69,34 @@ class Study(NamedTuple):
             stays outside every vmap.
         run: `(key, hyperparameters) -> Result`: one program.
         evaluate: `(key, state, hyperparameters, num_episodes) -> (points [policy, objective], mask [policy],
-            weights [policy, objective])`: fresh episodes of every policy that the study offers.
+            weights [policy, objective] or None)`: fresh episodes of every policy that the study offers.
         policy: `(state, hyperparameters, index) -> (agent state, agent hyperparameters)` of one of them.
         hyperparameters: traced defaults.
-        trainer: the inner trainer, whose members the study moves about.
+        trainer: the inner trainer, whose members the study moves about, or a tabular algorithm, which has no members.
         problem: the protocol.
         algorithm: its registered name.
         config: static settings of the algorithm.
         settings: what differs from the defaults, by name.
         rebuild: `(**settings) -> Study`, with some settings changed; None for a study of no registered algorithm.
-        iteration_steps: `[iteration]`, environment steps of each iteration, all members counted.
+        iteration_steps: `[iteration]`, environment steps of each iteration, all members counted; where episodes may
+            end early, at most, and `metrics["environment_steps"]` counts.
+        diagnostics: metrics, by name, that are reported beside the measures of the front.
     """
 
     init: Callable[[PRNGKeyArray, StudyHyperparameters], PyTree]
     step: Callable[[PyTree, StudyHyperparameters, Int[Array, ""]], tuple[PyTree, tuple[dict, FrontEvaluation]]]
     run: Callable[[PRNGKeyArray, StudyHyperparameters], Result]
-    evaluate: Callable[..., tuple[Array, Array, Array]]
+    evaluate: Callable[..., tuple[Array, Array, Array | None]]
     policy: Callable[..., tuple[PyTree, Any]]
     hyperparameters: StudyHyperparameters
-    trainer: Trainer
+    trainer: Trainer | Tabular
     problem: Problem
     algorithm: str
     config: Any
     settings: dict[str, Any]
     rebuild: Callable[..., "Study"] | None
     iteration_steps: Int[np.ndarray, " iteration"]
+    diagnostics: tuple[str, ...] = ()
 
     @property
     def environment(self) -> Environment:
@@ -99,9 +104,13 @@ class Study(NamedTuple):
         return self.trainer.environment
 
     @property
-    def agent(self) -> Agent:
-        """The inner agent."""
+    def agent(self) -> Agent | Actor:
+        """The inner agent, or what follows a tabular algorithm's policies."""
         return self.trainer.agent
+
+    def evaluator(self, num_episodes: int, explore: bool | None = None) -> Callable[..., Evaluation]:
+        """As `Trainer.evaluator`, of the policies that `policy` returns."""
+        return self.trainer.evaluator(num_episodes, explore)
 
     @property
     def num_iterations(self) -> int:

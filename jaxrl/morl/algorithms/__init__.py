@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, pgmorl
+from jaxrl.morl import tabular
+from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, pgmorl, tables
 from jaxrl.morl.problem import apply_problem, make_problem
 from jaxrl.morl.study import Study
 
@@ -43,6 +44,10 @@ class AlgorithmEntry(NamedTuple):
     chosen: tuple[str, ...] = ()
 
 
+def _tabular(algorithm: Callable[..., tabular.Tabular], config: type, hyperparameters: type) -> AlgorithmEntry:
+    return AlgorithmEntry(tables.as_study(algorithm), config, hyperparameters, {}, tuple(tables.PROTOCOL))
+
+
 ALGORITHMS: dict[str, AlgorithmEntry] = {
     "population": AlgorithmEntry(
         decomposition.weight_population,
@@ -69,6 +74,18 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         ("condition_on_weights",),
     ),
     "pgmorl": AlgorithmEntry(pgmorl.pgmorl, pgmorl.PGMORLConfig, pgmorl.PGMORLHyperparameters, pgmorl.TRAINING),
+    "pareto_q_learning": _tabular(
+        tabular.pareto_q_learning, tabular.ParetoQLearningConfig, tabular.ParetoQLearningHyperparameters
+    ),
+    "optimistic_linear_support": _tabular(
+        tabular.optimistic_linear_support, tabular.OLSConfig, tabular.OLSHyperparameters
+    ),
+    "ipro_2d": _tabular(tabular.ipro_2d, tabular.IPROConfig, tabular.IPROHyperparameters),
+    "chebyshev_exploration": _tabular(
+        tabular.chebyshev_exploration,
+        tabular.ChebyshevExplorationConfig,
+        tabular.ChebyshevExplorationHyperparameters,
+    ),
 }
 
 
@@ -79,8 +96,8 @@ def study(algorithm: str, environment: str | Environment, **settings: Any) -> St
         algorithm: a name of `jaxrl list algorithms`.
         environment: an environment with at least two objectives, or its name.
         settings: of the algorithm (its config), of the protocol (`evaluation_discount`, `horizon`, `reference_point`,
-            `front_episodes`), of the inner trainer (`total_steps` of all members together, `num_evaluations`, and
-            what `jaxrl.trainer` takes), and defaults of traced hyperparameters, all by name.
+            `front_episodes`), of the inner trainer, where there is one (`total_steps` of all members together,
+            `num_evaluations`, and what `jaxrl.trainer` takes), and defaults of traced hyperparameters, all by name.
 
     Raises:
         UnknownNameError: for an unknown algorithm, environment or setting, with the nearest match.
@@ -89,6 +106,7 @@ def study(algorithm: str, environment: str | Environment, **settings: Any) -> St
     entry = ALGORITHMS[require_name("algorithm", algorithm, ALGORITHMS)]
     if "weights" in settings:
         raise ValueError(f"{algorithm} chooses preference weights itself; a fixed set is a sweep with weights=")
+    _check_names(entry, settings)
     given = dict(settings)
     built = make(environment) if isinstance(environment, str) else environment
     protocol = {name: given.pop(key) for key, name in _PROTOCOL.items() if key in given}
@@ -98,7 +116,6 @@ def study(algorithm: str, environment: str | Environment, **settings: Any) -> St
     names = entry.hyperparameters._fields
     traced = entry.hyperparameters(**{name: given.pop(name) for name in list(given) if name in names})
     traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
-    _check_names(entry, given)
     found = entry.build(apply_problem(built, problem), problem, config, traced, {**entry.training, **given})
     return found._replace(
         algorithm=algorithm,
@@ -108,7 +125,9 @@ def study(algorithm: str, environment: str | Environment, **settings: Any) -> St
 
 
 def _check_names(entry: AlgorithmEntry, given: dict[str, Any]) -> None:
-    """Refuses what the algorithm chooses itself."""
+    """Refuses what the algorithm or the protocol says itself."""
     for name in entry.chosen:
         if name in given:
-            raise ValueError(f"{name}={given[name]!r} cannot be set: this algorithm chooses {name} itself")
+            protocol = tables.PROTOCOL.get(name)
+            says = f"the protocol's {protocol} says it" if protocol else f"this algorithm chooses {name} itself"
+            raise ValueError(f"{name}={given[name]!r} cannot be set: {says}")

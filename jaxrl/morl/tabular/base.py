@@ -1,78 +1,154 @@
-"""What every tabular algorithm returns, and how it steps an environment whose states are numbered."""
+"""What every tabular algorithm is, what it returns, and how it steps an environment whose states are numbered."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxrl.agents.base import Actor
 from jaxrl.environments.base import Environment, EnvironmentSpec
+from jaxrl.evaluation import Evaluation, evaluator
 from jaxrl.morl.pareto import hypervolume
+from jaxrl.morl.tabular.acting import Acting, Episode, play
 from jaxrl.morl.tabular.model import state_index
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "MAX_HYPERVOLUME_OBJECTIVES",
-    "Episode",
+    "Found",
     "Result",
     "Tabular",
     "as_arrays",
     "epsilon",
-    "follow",
     "interact",
     "measured",
     "reference_point",
-    "rollout",
 ]
 
 # What compiled code can measure exactly.
 MAX_HYPERVOLUME_OBJECTIVES = 3
 
 
-class Result(NamedTuple):
-    """What a run found.
+class Found(NamedTuple):
+    """What an algorithm knows of the front.
 
     Attributes:
-        points: return vectors from the start, discounted as the run was; zeros outside `mask`.
+        points: return vectors from the start, discounted as the run is; zeros outside `mask`.
         mask: which entries are on the front found.
-        hypervolume: of what was known at each record, above the reference point; NaN for more
-            than three objectives, which compiled code cannot measure.
-        steps: environment steps taken until each record, all that the algorithm used.
-        policy: what `execute` needs; entry `i` of `points` is policy `i`.
-        diagnostics: named arrays of the algorithm's own.
+        weights: the preference that each belongs to, or None where preferences play no part.
     """
 
     points: Float[Array, "capacity objective"]
     mask: Bool[Array, " capacity"]
-    hypervolume: Float[Array, " record"]
-    steps: Int[Array, " record"]
-    policy: PyTree
+    weights: Float[Array, "capacity objective"] | None
+
+
+class Result(NamedTuple):
+    """What a run found.
+
+    Attributes:
+        points, mask: as in `Found`; entry `i` of `points` is policy `i`.
+        hypervolume: of what was known after each iteration, above the reference point; NaN for more
+            than three objectives, which compiled code cannot measure.
+        steps: environment steps taken until then, all that the algorithm used.
+        state: the algorithm's last.
+        diagnostics: named arrays of the algorithm's own, one entry per iteration.
+    """
+
+    points: Float[Array, "capacity objective"]
+    mask: Bool[Array, " capacity"]
+    hypervolume: Float[Array, " iteration"]
+    steps: Int[Array, " iteration"]
+    state: PyTree
     diagnostics: dict[str, Array]
-
-
-class Episode(NamedTuple):
-    """One episode: its return vector, the same discounted, and its length."""
-
-    returns: Float[Array, " objective"]
-    discounted_returns: Float[Array, " objective"]
-    length: Int[Array, ""]
 
 
 class Tabular(NamedTuple):
     """A tabular multi-objective algorithm on one environment.
 
     Attributes:
-        run: `(key, hyperparameters) -> Result`, pure: jit it, and vmap it over keys and leaves.
-        execute: `(key, result, index, hyperparameters) -> Episode`: one episode of the policy
-            behind `result.points[index]`; pure too.
+        init: `(key, hyperparameters) -> state`.
+        step: `(state, hyperparameters, index) -> (state, diagnostics)`: one iteration, after which the front is
+            known anew; `diagnostics` are scalars by name.
+        steps: `state -> environment steps` taken so far, int32.
+        front: `(state, hyperparameters) -> Found`.
+        policy: `(state, hyperparameters, index) -> state of the actor`: the policy behind entry `index` of the front.
+        agent: the actor that follows such a policy.
+        environment: the environment.
         hyperparameters: traced defaults.
         config: the static settings.
+        iteration_steps: environment steps of each iteration; at most, where episodes may end early.
+        diagnostics: names of what `step` reports.
     """
 
-    run: Callable[[PRNGKeyArray, PyTree], Result]
-    execute: Callable[[PRNGKeyArray, Result, Int[Array, ""] | int, PyTree], Episode]
-    hyperparameters: PyTree
+    init: Callable[[PRNGKeyArray, PyTree], PyTree]
+    step: Callable[[PyTree, PyTree, Int[Array, ""]], tuple[PyTree, dict[str, Array]]]
+    steps: Callable[[PyTree], Int[Array, ""]]
+    front: Callable[[PyTree, PyTree], Found]
+    policy: Callable[[PyTree, PyTree, Int[Array, ""] | int], PyTree]
+    agent: Actor
+    environment: Environment
+    hyperparameters: Any
     config: Any
+    iteration_steps: Int[np.ndarray, " iteration"]
+    diagnostics: tuple[str, ...]
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations of a run."""
+        return len(self.iteration_steps)
+
+    @property
+    def evaluation_iterations(self) -> Int[np.ndarray, " evaluation"]:
+        """Every iteration ends with a front."""
+        return np.arange(self.num_iterations)
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps of an iteration, on average."""
+        return int(self.iteration_steps.sum()) // self.num_iterations
+
+    @property
+    def static_names(self) -> set[str]:
+        """Names of static settings beside those of `config`: none."""
+        return set()
+
+    def run(self, key: PRNGKeyArray, hyperparameters: PyTree) -> Result:
+        """A whole run as one program, pure: jit it, and vmap it over keys and leaves."""
+
+        def iteration(state: PyTree, index: Array) -> tuple[PyTree, tuple]:
+            state, diagnostics = self.step(state, hyperparameters, index)
+            found = self.front(state, hyperparameters)
+            volume = measured(found.points, found.mask, hyperparameters.reference)
+            return state, (volume, self.steps(state), diagnostics)
+
+        start = self.init(key, hyperparameters)
+        state, (curve, steps, diagnostics) = jax.lax.scan(iteration, start, jnp.arange(self.num_iterations))
+        found = self.front(state, hyperparameters)
+        return Result(found.points, found.mask, curve, steps, state, diagnostics)
+
+    def execute(
+        self, key: PRNGKeyArray, result: Result, index: Int[Array, ""] | int, hyperparameters: PyTree
+    ) -> Episode:
+        """One episode of the policy behind `result.points[index]`; pure too."""
+        policy = self.policy(result.state, hyperparameters, index)
+        return play(self.environment, key, self.agent, policy, hyperparameters.discount, self.params(hyperparameters))
+
+    def params(self, hyperparameters: PyTree) -> PyTree:
+        """The environment's parameters: those of the run, or, where it planned on tables, the defaults."""
+        traced = getattr(hyperparameters, "environment", ())
+        return self.environment.params if isinstance(traced, tuple) and not traced else traced
+
+    def acting(self, hyperparameters: PyTree) -> Acting:
+        """What an evaluation needs to know of a run's hyperparameters."""
+        return Acting(jax.tree.map(jnp.asarray, self.params(hyperparameters)))
+
+    def evaluator(self, num_episodes: int, explore: bool | None = None) -> Callable[..., Evaluation]:
+        """`(key, policy, acting) -> Evaluation` over that many episodes; policies here do not explore."""
+        limit = self.environment.spec.time_limit
+        return evaluator(self.environment, self.agent, num_episodes, limit, bool(explore))
 
 
 def as_arrays(hyperparameters: PyTree) -> PyTree:
@@ -119,49 +195,3 @@ def interact(
     state = jax.tree.map(lambda new, old: jnp.where(done, new, old), fresh, state)
     onward = jnp.where(done, number(observation), reached)
     return state, onward, reached, timestep.reward, timestep.terminated
-
-
-def rollout(
-    environment: Environment,
-    key: PRNGKeyArray,
-    choose: Callable[[PyTree, Int[Array, ""], Int[Array, ""]], tuple[Int[Array, ""], PyTree]],
-    memory: PyTree,
-    discount: Float[Array, ""],
-    params: PyTree,
-) -> Episode:
-    """One episode of `choose(memory, state number, steps taken) -> (action, memory)`."""
-    number = state_index(environment.spec.observation)
-    reset_key, key = jax.random.split(key)
-    state, observation = environment.reset(reset_key, params)
-    nothing = jnp.zeros(environment.spec.num_objectives)
-
-    def body(carry: PyTree) -> PyTree:
-        state, observation, memory, episode, weight, _ = carry
-        action, memory = choose(memory, number(observation), episode.length)
-        step_key = jax.random.fold_in(key, episode.length)
-        state, timestep = environment.step(step_key, state, action, params)
-        episode = Episode(
-            episode.returns + timestep.reward,
-            episode.discounted_returns + weight * timestep.reward,
-            episode.length + 1,
-        )
-        done = timestep.terminated | timestep.truncated
-        return state, timestep.observation, memory, episode, weight * discount, done
-
-    start = state, observation, memory, Episode(nothing, nothing, jnp.int32(0)), jnp.float32(1.0), jnp.array(False)
-    return jax.lax.while_loop(lambda carry: ~carry[-1], body, start)[3]
-
-
-def follow(
-    environment: Environment,
-    key: PRNGKeyArray,
-    actions: Int[Array, "time state"],
-    discount: Float[Array, ""],
-    params: PyTree,
-) -> Episode:
-    """One episode of a table of actions by steps taken and state; its last row goes on for ever."""
-
-    def choose(memory: PyTree, state: Array, steps: Array) -> tuple[Array, PyTree]:
-        return actions[jnp.minimum(steps, actions.shape[0] - 1), state], memory
-
-    return rollout(environment, key, choose, (), discount, params)

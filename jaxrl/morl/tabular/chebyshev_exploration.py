@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.morl.pareto import non_dominated
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured, reference_point
+from jaxrl.morl.tabular.acting import by_tables
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
 from jaxrl.morl.tabular.experience import Experience, explore, solver
-from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes
+from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps
 from jaxrl.morl.weights import equally_spaced
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -28,16 +30,15 @@ __all__ = [
 class ChebyshevExplorationConfig:
     """Static settings."""
 
-    num_episodes: int = 500
-    """Episodes of exploration."""
-    horizon: int | None = None
-    """Steps of an episode; the environment's time limit by default, and no more than it."""
+    total_steps: int = 50_000
+    """Environment steps of exploration at most: whole episodes as long as the time limit fit in; those that end
+    earlier take fewer."""
     num_rounds: int = 200
     """Policies in a mixture: rounds of mirror ascent for each preference."""
     num_preferences: int = 11
     """Default preferences, evenly spaced on the simplex."""
-    num_records: int = 5
-    """Plans for all preferences while exploring, the last at the end; divides `num_episodes`."""
+    num_evaluations: int = 5
+    """Iterations, each some episodes of exploration and a plan for every preference."""
     max_states: int = 2_000
     """More observations than this are an error: a transition table has states² · actions entries."""
 
@@ -59,9 +60,9 @@ class ChebyshevExplorationHyperparameters(NamedTuple):
         discount: γ in [0, 1]; 1 in the analysis.
     """
 
-    preferences: Float[Array, "preference objective"]
-    reference: Float[Array, " objective"]
-    environment: PyTree
+    preferences: Float[Array, "preference objective"] | None = None
+    reference: Float[Array, " objective"] | None = None
+    environment: PyTree = None
     bonus_scale: Float[Array, ""] | float = 1e-3
     optimism: Float[Array, ""] | float = 0.0
     confidence: Float[Array, ""] | float = 0.1
@@ -84,6 +85,12 @@ class Mixture(NamedTuple):
     weights: Float[Array, "round objective"]
     value: Float[Array, ""]
     gap: Float[Array, ""]
+
+
+class _Run(NamedTuple):
+    key: PRNGKeyArray
+    seen: Experience
+    mixtures: Mixture
 
 
 def chebyshev_exploration(
@@ -122,23 +129,28 @@ def chebyshev_exploration(
     width = require_objectives(spec, name, 2)
     sizes = require_finite(spec, name, config.max_states)
     require_sizes(
-        num_episodes=config.num_episodes,
         num_rounds=config.num_rounds,
         num_preferences=config.num_preferences,
-        num_records=config.num_records,
+        num_evaluations=config.num_evaluations,
     )
-    require_divisible(num_episodes=config.num_episodes, num_records=config.num_records)
-    horizon = spec.time_limit if config.horizon is None else config.horizon
-    if not 1 <= horizon <= spec.time_limit:
-        raise ValueError(f"horizon must lie between 1 and the time limit {spec.time_limit}, got {horizon}")
+    reason = f"for an episode of {spec.time_limit} steps in each of {config.num_evaluations} iterations"
+    require_steps(name, config.num_evaluations * spec.time_limit, config.total_steps, reason)
+    episodes = config.total_steps // (config.num_evaluations * spec.time_limit)
     defaults = ChebyshevExplorationHyperparameters(
         equally_spaced(width, config.num_preferences), reference_point(spec), environment.params
     )
     return Tabular(
-        partial(_run, environment, config, sizes, horizon),
-        partial(_execute, environment, horizon),
-        as_arrays(defaults),
-        config,
+        init=partial(_init, environment, config, sizes),
+        step=partial(_iterate, environment, config, episodes),
+        steps=lambda run: run.seen.steps,
+        front=_found,
+        policy=partial(_policy, spec.time_limit),
+        agent=by_tables(spec),
+        environment=environment,
+        hyperparameters=as_arrays(defaults),
+        config=config,
+        iteration_steps=np.full(config.num_evaluations, episodes * spec.time_limit),
+        diagnostics=("gap", "visited"),
     )
 
 
@@ -175,56 +187,51 @@ def plan_mixture(
     return Mixture(mean, weights * scale, value, value - least)
 
 
-def _run(
+def _init(
     environment: Environment,
     config: ChebyshevExplorationConfig,
     sizes: tuple[int, int],
-    horizon: int,
     key: PRNGKeyArray,
     hyperparameters: ChebyshevExplorationHyperparameters,
-) -> Result:
-    zero = jnp.int32(0)
-    seen = Experience(
-        jnp.zeros(sizes, jnp.int32),
-        jnp.zeros((*sizes, sizes[0])),
-        jnp.zeros((*sizes, environment.spec.num_objectives)),
-        zero,
-        zero,
-    )
+) -> _Run:
+    zero, width = jnp.int32(0), environment.spec.num_objectives
+    nothing = jnp.zeros((*sizes, sizes[0])), jnp.zeros((*sizes, width))
+    seen = Experience(jnp.zeros(sizes, jnp.int32), *nothing, zero, zero)
+    count = hyperparameters.preferences.shape[0]
+    unknown = jnp.full(count, jnp.inf)
+    mixtures = Mixture(jnp.zeros((count, width)), jnp.zeros((count, config.num_rounds, width)), unknown, unknown)
+    return _Run(key, seen, mixtures)
+
+
+def _iterate(
+    environment: Environment,
+    config: ChebyshevExplorationConfig,
+    episodes: int,
+    run: _Run,
+    hyperparameters: ChebyshevExplorationHyperparameters,
+    index: Int[Array, ""],
+) -> tuple[_Run, dict[str, Array]]:
+    """Some episodes, then a plan for every preference from all that was seen."""
+    horizon, total = environment.spec.time_limit, config.num_evaluations * episodes
 
     def episode(seen: Experience, key: PRNGKeyArray) -> tuple[Experience, None]:
-        return explore(environment, horizon, config.num_episodes, key, seen, hyperparameters), None
+        return explore(environment, horizon, total, key, seen, hyperparameters), None
 
-    def record(seen: Experience, keys: Array) -> tuple[Experience, tuple[Mixture, Array, Array]]:
-        seen, _ = jax.lax.scan(episode, seen, keys)
-        plan = partial(plan_mixture, horizon, config.num_rounds, seen)
-        mixtures = jax.vmap(plan, (0, None))(hyperparameters.preferences, hyperparameters)
-        every = jnp.ones(mixtures.value.shape, bool)
-        return seen, (mixtures, measured(mixtures.returns, every, hyperparameters.reference), seen.steps)
-
-    keys = jax.random.split(key, config.num_episodes).reshape(config.num_records, -1)
-    seen, (mixtures, curve, steps) = jax.lax.scan(record, seen, keys)
-    mixtures = jax.tree.map(lambda leaf: leaf[-1], mixtures)
-    diagnostics = {
-        "value": mixtures.value,
-        "gap": mixtures.gap,
-        "visited": jnp.sum(seen.visits > 0),
-    }
-    policy = seen, mixtures.weights
-    return Result(mixtures.returns, non_dominated(mixtures.returns), curve, steps, policy, diagnostics)
+    keys = jax.random.split(jax.random.fold_in(run.key, index), episodes)
+    seen, _ = jax.lax.scan(episode, run.seen, keys)
+    plan = partial(plan_mixture, horizon, config.num_rounds, seen)
+    mixtures = jax.vmap(plan, (0, None))(hyperparameters.preferences, hyperparameters)
+    return _Run(run.key, seen, mixtures), {"gap": jnp.max(mixtures.gap), "visited": jnp.sum(seen.visits > 0)}
 
 
-def _execute(
-    environment: Environment,
-    horizon: int,
-    key: PRNGKeyArray,
-    result: Result,
-    index: Int[Array, ""] | int,
-    hyperparameters: ChebyshevExplorationHyperparameters,
-) -> Episode:
-    """Draws one of the mixture's rounds and follows that round's policy."""
-    draw_key, key = jax.random.split(key)
-    seen, weights = result.policy
-    weights = jax.random.choice(draw_key, weights[index])
-    actions = solver(horizon, seen, hyperparameters.discount)(weights)[1]
-    return follow(environment, key, actions, hyperparameters.discount, hyperparameters.environment)
+def _found(run: _Run, hyperparameters: ChebyshevExplorationHyperparameters) -> Found:
+    returns = run.mixtures.returns
+    return Found(returns, non_dominated(returns), hyperparameters.preferences)
+
+
+def _policy(
+    horizon: int, run: _Run, hyperparameters: ChebyshevExplorationHyperparameters, index: Int[Array, ""] | int
+) -> Int[Array, "round time state"]:
+    """The actions of every round: an episode follows one of them."""
+    solve = solver(horizon, run.seen, hyperparameters.discount)
+    return jax.lax.map(lambda weights: solve(weights)[1], run.mixtures.weights[index])

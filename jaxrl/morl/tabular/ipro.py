@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, measured, reference_point
-from jaxrl.morl.tabular.model import Model, require_objectives, require_sizes, tabulate
-from jaxrl.morl.tabular.return_sets import plan, track
+from jaxrl.morl.tabular.acting import Tracked, by_tracking
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
+from jaxrl.morl.tabular.model import Model, require_objectives, require_sizes, require_steps, tabulate
+from jaxrl.morl.tabular.return_sets import Plan, plan
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["IPROConfig", "IPROHyperparameters", "Search", "achievement", "divide_and_conquer", "ipro_2d"]
@@ -25,6 +27,8 @@ class IPROConfig:
     """Calls of the oracle, the two for the extremes included."""
     capacity: int = 32
     """Return vectors that the oracle keeps in every state."""
+    total_steps: int | None = None
+    """Environment steps that filling the tables may take. Default: as many as it needs."""
     max_states: int = 20_000
     """More observations than this are an error."""
 
@@ -35,12 +39,12 @@ class IPROHyperparameters(NamedTuple):
     Attributes:
         reference: lower corner for hypervolumes; the environment's by default.
         scale: unit of every objective, in which gaps and achievements are measured.
-        tolerance: stop as soon as the gap is no larger, in those units.
+        tolerance: stop as soon as the gap is no larger, in units of `scale`.
         discount: γ in [0, 1].
     """
 
-    reference: Float[Array, " objective"]
-    scale: Float[Array, " objective"]
+    reference: Float[Array, " objective"] | None = None
+    scale: Float[Array, " objective"] | None = None
     tolerance: Float[Array, ""] | float = 0.0
     discount: Float[Array, ""] | float = 1.0
 
@@ -56,7 +60,6 @@ class Search(NamedTuple):
         queries: calls of the oracle.
         gap: the largest of the open boxes' shorter sides: for every Pareto optimal p there
             is a found v with p ≤ v + gap · scale.
-        gaps: the gap after each query.
     """
 
     points: Float[Array, "query 2"]
@@ -66,7 +69,11 @@ class Search(NamedTuple):
     open: Bool[Array, " box"]
     queries: Int[Array, ""]
     gap: Float[Array, ""]
-    gaps: Float[Array, " query"]
+
+
+class _Run(NamedTuple):
+    planned: Plan
+    search: Search
 
 
 def ipro_2d(environment: Environment, config: IPROConfig = IPROConfig()) -> Tabular:
@@ -80,10 +87,10 @@ def ipro_2d(environment: Environment, config: IPROConfig = IPROConfig()) -> Tabu
 
     The gap is the largest shorter side of an open box; every Pareto optimal p has a found v with
     p ≤ v + gap · scale. The search ends with gap ≤ `tolerance` (0: the whole front), or at
-    `max_queries` with the gap that is left.
+    `max_queries` with the gap that is left. Every query but those for the two extremes is an iteration.
 
     The oracle here is exact: dynamic programming over the return sets of the tabulated environment,
-    run once per `run`; `diagnostics["evicted"]` must be 0 for its exactness. `steps` is constant:
+    run once at the start; `diagnostics["evicted"]` must be 0 for its exactness. `steps` is constant:
     the transitions that were tabulated. `divide_and_conquer` takes any other oracle.
 
     Args:
@@ -98,9 +105,21 @@ def ipro_2d(environment: Environment, config: IPROConfig = IPROConfig()) -> Tabu
     if config.max_queries < 3:
         raise ValueError(f"max_queries must be at least 3, two of them for the extremes, got {config.max_queries}")
     model = tabulate(environment, "ipro_2d", config.max_states)
+    require_steps("ipro_2d", model.num_steps, config.total_steps, "to fill its tables")
     defaults = IPROHyperparameters(reference_point(environment.spec), jnp.ones(2))
-    run = partial(_run, environment, model, config)
-    return Tabular(run, partial(_execute, environment), as_arrays(defaults), config)
+    return Tabular(
+        init=partial(_init, environment, model, config),
+        step=partial(_iterate, config),
+        steps=lambda _: jnp.int32(model.num_steps),
+        front=lambda run, _: _found(run.search),
+        policy=lambda run, hp, index: Tracked(run.planned.sets, run.search.points[index], hp.discount),
+        agent=by_tracking(environment.spec),
+        environment=environment,
+        hyperparameters=as_arrays(defaults),
+        config=config,
+        iteration_steps=np.append(model.num_steps, np.zeros(config.max_queries - 3, int)),
+        diagnostics=("gap", "queries", "evicted", "converged"),
+    )
 
 
 def achievement(
@@ -130,6 +149,15 @@ def divide_and_conquer(
         scale, tolerance: as in `IPROHyperparameters`.
         max_queries: static bound, the two extremes included.
     """
+    return jax.lax.while_loop(
+        partial(_unfinished, max_queries, tolerance),
+        partial(_ask, oracle, scale),
+        _begin(first, second, scale, max_queries),
+    )
+
+
+def _begin(first: Float[Array, "2"], second: Float[Array, "2"], scale: Float[Array, "2"], max_queries: int) -> Search:
+    """The search that knows the extremes."""
     # Every query closes one box and opens at most two.
     boxes = 2 * max_queries
     lower, upper = jnp.minimum(first, second), jnp.maximum(first, second)
@@ -141,49 +169,46 @@ def divide_and_conquer(
         jnp.zeros(boxes, bool).at[0].set(jnp.all(upper > lower)),
         jnp.int32(2),
         jnp.float32(0.0),
-        jnp.full(max_queries, jnp.inf),
     )
+    return _noted(scale, search)
 
-    def ask(search: Search) -> Search:
-        areas = jnp.prod((search.upper - search.lower) / scale, axis=-1)
-        box = jnp.argmax(jnp.where(search.open, areas, -jnp.inf))
-        low, high = search.lower[box], search.upper[box]
-        point = oracle(low)
-        found = jnp.all(point > low)
-        # The left part keeps the box's second objective's upper end, the right part the first's.
-        left = jnp.stack([low[0], point[1]]), jnp.stack([point[0], high[1]])
-        right = jnp.stack([point[0], low[1]]), jnp.stack([high[0], point[1]])
-        slots = jnp.stack([2 * search.queries - 2, 2 * search.queries - 1])
-        sides = jnp.stack([jnp.all(left[1] > left[0]), jnp.all(right[1] > right[0])])
-        return _noted(
-            scale,
-            search._replace(
-                points=search.points.at[search.queries].set(jnp.where(found, point, 0.0)),
-                found=search.found.at[search.queries].set(found),
-                lower=search.lower.at[slots].set(jnp.stack([left[0], right[0]])),
-                upper=search.upper.at[slots].set(jnp.stack([left[1], right[1]])),
-                open=search.open.at[slots].set(found & sides).at[box].set(False),
-                queries=search.queries + 1,
-            ),
-        )
 
-    def unfinished(search: Search) -> Array:
-        return (search.queries < max_queries) & (search.gap > tolerance)
+def _unfinished(max_queries: int, tolerance: Float[Array, ""], search: Search) -> Bool[Array, ""]:
+    return (search.queries < max_queries) & (search.gap > tolerance)
 
-    return jax.lax.while_loop(unfinished, ask, _noted(scale, search))
+
+def _ask(oracle: Callable[[Array], Array], scale: Float[Array, "2"], search: Search) -> Search:
+    """Asks about the largest box, and splits it at the answer or closes it."""
+    areas = jnp.prod((search.upper - search.lower) / scale, axis=-1)
+    box = jnp.argmax(jnp.where(search.open, areas, -jnp.inf))
+    low, high = search.lower[box], search.upper[box]
+    point = oracle(low)
+    found = jnp.all(point > low)
+    # The left part keeps the box's second objective's upper end, the right part the first's.
+    left = jnp.stack([low[0], point[1]]), jnp.stack([point[0], high[1]])
+    right = jnp.stack([point[0], low[1]]), jnp.stack([high[0], point[1]])
+    slots = jnp.stack([2 * search.queries - 2, 2 * search.queries - 1])
+    sides = jnp.stack([jnp.all(left[1] > left[0]), jnp.all(right[1] > right[0])])
+    asked = search._replace(
+        points=search.points.at[search.queries].set(jnp.where(found, point, 0.0)),
+        found=search.found.at[search.queries].set(found),
+        lower=search.lower.at[slots].set(jnp.stack([left[0], right[0]])),
+        upper=search.upper.at[slots].set(jnp.stack([left[1], right[1]])),
+        open=search.open.at[slots].set(found & sides).at[box].set(False),
+        queries=search.queries + 1,
+    )
+    return _noted(scale, asked)
 
 
 def _noted(scale: Float[Array, "2"], search: Search) -> Search:
-    """Brings the gap, and its record from the last query on, up to date."""
+    """Brings the gap up to date."""
     sides = jnp.min((search.upper - search.lower) / scale, axis=-1)
-    gap = jnp.max(jnp.where(search.open, sides, 0.0))
-    after = jnp.arange(search.gaps.size) >= search.queries - 1
-    return search._replace(gap=gap, gaps=jnp.where(after, gap, search.gaps))
+    return search._replace(gap=jnp.max(jnp.where(search.open, sides, 0.0)))
 
 
-def _run(
-    environment: Environment, model: Model, config: IPROConfig, key: Array, hyperparameters: IPROHyperparameters
-) -> Result:
+def _init(
+    environment: Environment, model: Model, config: IPROConfig, key: PRNGKeyArray, hyperparameters: IPROHyperparameters
+) -> _Run:
     del key  # Nothing here is random.
     planned = plan(model, hyperparameters.discount, config.capacity, environment.spec.time_limit)
 
@@ -191,36 +216,31 @@ def _run(
         values = jnp.where(planned.mask, planned.points[:, objective], -jnp.inf)
         return planned.points[jnp.argmax(values)]
 
-    scale = hyperparameters.scale
-    search = divide_and_conquer(
-        lambda referent: achievement(planned.points, planned.mask, referent, scale),
-        extreme(0),
-        extreme(1),
-        scale,
-        hyperparameters.tolerance,
-        config.max_queries,
+    return _Run(planned, _begin(extreme(0), extreme(1), hyperparameters.scale, config.max_queries))
+
+
+def _iterate(
+    config: IPROConfig, run: _Run, hyperparameters: IPROHyperparameters, index: Int[Array, ""]
+) -> tuple[_Run, dict[str, Array]]:
+    """One query, where any box is open."""
+    scale, planned = hyperparameters.scale, run.planned
+    oracle = lambda referent: achievement(planned.points, planned.mask, referent, scale)  # noqa: E731
+    search = jax.lax.cond(
+        _unfinished(config.max_queries, hyperparameters.tolerance, run.search),
+        partial(_ask, oracle, scale),
+        lambda search: search,
+        run.search,
     )
-    asked = jnp.arange(config.max_queries)
-    curve = jax.vmap(lambda last: measured(search.points, search.found & (asked <= last), hyperparameters.reference))
-    # The two extremes are one point where a single policy is best in both objectives.
-    mask = search.found & ~((asked == 1) & jnp.all(search.points[0] == search.points[1]))
     diagnostics = {
         "gap": search.gap,
-        "gaps": search.gaps,
         "queries": search.queries,
         "evicted": planned.evicted,
         "converged": planned.converged,
     }
-    steps = jnp.full(config.max_queries, model.num_steps)
-    return Result(search.points, mask, curve(asked), steps, planned.sets, diagnostics)
+    return _Run(planned, search), diagnostics
 
 
-def _execute(
-    environment: Environment,
-    key: PRNGKeyArray,
-    result: Result,
-    index: Int[Array, ""] | int,
-    hyperparameters: IPROHyperparameters,
-) -> Episode:
-    target = result.points[index]
-    return track(environment, key, result.policy, target, hyperparameters.discount, environment.params)
+def _found(search: Search) -> Found:
+    # The two extremes are one point where a single policy is best in both objectives.
+    one = (jnp.arange(search.found.size) == 1) & jnp.all(search.points[0] == search.points[1])
+    return Found(search.points, search.found & ~one, None)

@@ -16,10 +16,10 @@ from jaxrl.types import Array, Bool, Float, Int, PyTree
 __all__ = [
     "Model",
     "num_states",
-    "require_divisible",
     "require_finite",
     "require_objectives",
     "require_sizes",
+    "require_steps",
     "state_index",
     "tabulate",
 ]
@@ -104,11 +104,10 @@ def require_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
-def require_divisible(**sizes: int) -> None:
-    """Refuses a first size that the second does not divide, by name."""
-    (name, size), (divisor_name, divisor) = sizes.items()
-    if size % divisor:
-        raise ValueError(f"{divisor_name}={divisor} does not divide {name}={size}")
+def require_steps(algorithm: str, needed: int, total_steps: int | None, reason: str) -> None:
+    """Refuses a budget that is too small, naming what it is needed for; None allows everything."""
+    if total_steps is not None and total_steps < needed:
+        raise ValueError(f"{algorithm} needs total_steps of at least {needed} {reason}, got {total_steps}")
 
 
 def tabulate(environment: Environment, algorithm: str = "tabulate", max_states: int = 20_000) -> Model:
@@ -175,7 +174,10 @@ def _the_one_outcome(outcomes: PyTree, name: str, algorithm: str) -> PyTree:
 
 
 def _without_clock(state: PyTree) -> PyTree:
-    return state._replace(steps=0 * state.steps) if isinstance(state, TimeLimitState) else state
+    if not isinstance(state, TimeLimitState):
+        return state
+    # A shorter limit may lie around the environment's own.
+    return TimeLimitState(_without_clock(state.inner), 0 * state.steps)
 
 
 def _same(first: PyTree, second: PyTree) -> bool:

@@ -7,18 +7,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import non_dominated
-from jaxrl.morl.tabular.base import Episode, Result, Tabular, as_arrays, follow, measured, reference_point
+from jaxrl.morl.tabular.acting import by_tables, play
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
 from jaxrl.morl.tabular.corner_weights import corner_weights, upper_bound
 from jaxrl.morl.tabular.model import (
     Model,
     num_states,
     require_finite,
     require_objectives,
-    require_sizes,
+    require_steps,
     state_index,
     tabulate,
 )
@@ -30,6 +32,8 @@ __all__ = ["OLSConfig", "OLSHyperparameters", "optimistic_linear_support"]
 
 # Weights nearer than this count as one.
 _SAME_WEIGHTS = 1e-5
+# Environment steps of a query that learns, where no budget is given.
+_STEPS_PER_QUERY = 50_000
 _SOLVERS = ("q_learning", "value_iteration")
 
 # From a key, weights and what the solver remembers: a return vector, the action by steps taken and
@@ -45,8 +49,9 @@ class OLSConfig:
     """value_iteration (exact, on tables of the environment) or q_learning (from steps)."""
     max_queries: int = 32
     """Weights that are solved at most, the corners of the simplex included."""
-    solver_steps: int = 50_000
-    """Environment steps of each query, q_learning only."""
+    total_steps: int | None = None
+    """Environment steps at most: of filling tables (value_iteration; default as many as it needs), or of all queries
+    together (q_learning; default 50000 for each)."""
     max_states: int = 20_000
     """More observations than this are an error."""
 
@@ -56,14 +61,15 @@ class OLSHyperparameters(NamedTuple):
 
     Attributes:
         reference: lower corner for hypervolumes; the environment's by default.
-        learner: of the q_learning solver, without the weights and the discount, which the search
-            sets; None for value_iteration.
+        environment: its parameters, for q_learning; () for value_iteration, whose tables are of the defaults.
+        learner: of the q_learning solver, without what the search sets; () for value_iteration.
         tolerance: stop as soon as no weights can gain more.
         discount: γ in [0, 1].
     """
 
-    reference: Float[Array, " objective"]
-    learner: QLearningHyperparameters | None
+    reference: Float[Array, " objective"] | None = None
+    environment: PyTree = None
+    learner: QLearningHyperparameters | tuple[()] | None = None
     tolerance: Float[Array, ""] | float = 0.0
     discount: Float[Array, ""] | float = 1.0
 
@@ -76,10 +82,9 @@ class _Search(NamedTuple):
     values: Float[Array, " query"]
     points: Float[Array, "query objective"]
     policies: Int[Array, "query time state"]
-    steps: Int[Array, " query"]
+    steps: Int[Array, ""]
     next_weights: Float[Array, " objective"]
     gap: Float[Array, ""]
-    gaps: Float[Array, " query"]
 
 
 def optimistic_linear_support(environment: Environment, config: OLSConfig = OLSConfig()) -> Tabular:
@@ -90,7 +95,7 @@ def optimistic_linear_support(environment: Environment, config: OLSConfig = OLSC
     simplex, the corner weights with the largest optimistic improvement V̄(w) − V(w) are solved next,
     V̄ being the linear-programming bound of `corner_weights.upper_bound`. The search ends when no
     improvement exceeds `tolerance`, or at `max_queries`; `diagnostics["gap"]` is the largest left,
-    a guarantee for exact solvers. Roijers et al., AAMAS 2014; Roijers, 2016, algorithm 5.
+    a guarantee for exact solvers. Every query is an iteration. Roijers et al., AAMAS 2014; Roijers, 2016, algorithm 5.
 
     Everything runs in one compiled program, corner weights and bounds too. Points between two others
     in a concave stretch of the front are in no convex coverage set: see `ipro_2d` or `pareto_q_learning`.
@@ -112,70 +117,100 @@ def optimistic_linear_support(environment: Environment, config: OLSConfig = OLSC
     name, spec = "optimistic_linear_support", environment.spec
     require_name("solver", config.solver, _SOLVERS)
     width = require_objectives(spec, name, 2, 3)
-    require_sizes(solver_steps=config.solver_steps)
     if config.max_queries <= width:
         raise ValueError(f"max_queries must exceed the {width} corners of the simplex, got {config.max_queries}")
     require_finite(spec, name, config.max_states)
     model = tabulate(environment, name, config.max_states) if config.solver == "value_iteration" else None
-    reference = reference_point(spec)
-    learner = None
+    defaults = OLSHyperparameters(reference_point(spec), (), ())
     if model is None:
-        learner = QLearningHyperparameters(None, reference, environment.params)._replace(discount=None)
-    defaults = as_arrays(OLSHyperparameters(reference, learner))
-    return Tabular(partial(_run, environment, config, model), partial(_execute, environment), defaults, config)
+        # The last step of a query is one episode of its policy.
+        length = _steps_per_query(config, spec.time_limit)
+        iteration_steps = np.full(config.max_queries, length + spec.time_limit)
+        learner = QLearningHyperparameters((), (), (), discount=())
+        defaults = defaults._replace(environment=environment.params, learner=learner)
+    else:
+        length = 0
+        require_steps(name, model.num_steps, config.total_steps, "to fill its tables")
+        iteration_steps = np.append(model.num_steps, np.zeros(config.max_queries - 1, int))
+    return Tabular(
+        init=partial(_init, environment, config, model),
+        step=partial(_iterate, environment, config, model, length),
+        steps=lambda search: search.steps,
+        front=partial(_found, config),
+        policy=lambda search, _, index: search.policies[index][None],
+        agent=by_tables(spec),
+        environment=environment,
+        hyperparameters=as_arrays(defaults),
+        config=config,
+        iteration_steps=iteration_steps,
+        diagnostics=("gap", "queries"),
+    )
 
 
-def _run(
+def _steps_per_query(config: OLSConfig, time_limit: int) -> int:
+    """Of learning; an episode of the policy learnt follows."""
+    if config.total_steps is None:
+        return _STEPS_PER_QUERY
+    needed = config.max_queries * (time_limit + 1)
+    reason = f"for {config.max_queries} queries that learn and play one episode each"
+    require_steps("optimistic_linear_support", needed, config.total_steps, reason)
+    return config.total_steps // config.max_queries - time_limit
+
+
+def _init(
     environment: Environment,
     config: OLSConfig,
     model: Model | None,
     key: PRNGKeyArray,
     hyperparameters: OLSHyperparameters,
-) -> Result:
+) -> _Search:
     count, width = config.max_queries, environment.spec.num_objectives
     states = num_states(environment.spec.observation)
+    memory, horizon = (), environment.spec.time_limit
     if model is None:
-        solve, horizon = partial(_learn, environment, config, hyperparameters), 1
-        memory = QTables(jnp.zeros((states, environment.spec.action.n, width)), jnp.zeros(width))
-    else:
-        horizon, memory = environment.spec.time_limit, ()
-        solve = partial(_plan, model, hyperparameters.discount, horizon)
-    corners = jnp.eye(width)
+        memory, horizon = QTables(jnp.zeros((states, environment.spec.action.n, width)), jnp.zeros(width)), 1
     nothing = jnp.zeros((count, width))
-    policies = jnp.zeros((count, horizon, states), jnp.int32)
-    infinite = jnp.full(count, jnp.inf)
-    steps = jnp.zeros(count, jnp.int32)
-    first = _Search(
-        key,
-        memory,
-        jnp.int32(0),
-        nothing,
-        infinite,
-        nothing,
-        policies,
-        steps,
-        corners[0],
-        jnp.float32(jnp.inf),
-        infinite,
+    return _Search(
+        key=key,
+        memory=memory,
+        query=jnp.int32(0),
+        weights=nothing,
+        values=jnp.full(count, jnp.inf),
+        points=nothing,
+        policies=jnp.zeros((count, horizon, states), jnp.int32),
+        steps=jnp.int32(0 if model is None else model.num_steps),
+        next_weights=jnp.eye(width)[0],
+        gap=jnp.float32(jnp.inf),
     )
-    search = jax.lax.while_loop(
-        lambda search: (search.query < count) & (search.gap > hyperparameters.tolerance),
-        partial(_ask, solve, corners),
-        first,
-    )
-    asked = jnp.arange(count)
-    mask = non_dominated(search.points, asked < search.query)
-
-    def known(last: Array) -> Array:
-        return measured(search.points, mask & (asked <= last), hyperparameters.reference)
-
-    taken = jnp.cumsum(search.steps) if model is None else jnp.full(count, model.num_steps)
-    diagnostics = {"gap": search.gap, "gaps": search.gaps, "queries": search.query, "weights": search.weights}
-    return Result(search.points, mask, jax.vmap(known)(asked), taken, search.policies, diagnostics)
 
 
-def _ask(solve: _Solver, corners: Float[Array, "objective objective"], search: _Search) -> _Search:
+def _iterate(
+    environment: Environment,
+    config: OLSConfig,
+    model: Model | None,
+    length: int,
+    search: _Search,
+    hyperparameters: OLSHyperparameters,
+    index: Int[Array, ""],
+) -> tuple[_Search, dict[str, Array]]:
+    """One query, where any weights may gain more than the tolerance."""
+    if model is None:
+        solve = partial(_learn, environment, length, hyperparameters)
+    else:
+        solve = partial(_plan, model, hyperparameters.discount, environment.spec.time_limit)
+    unfinished = (search.query < config.max_queries) & (search.gap > hyperparameters.tolerance)
+    search = jax.lax.cond(unfinished, partial(_ask, solve), lambda search: search, search)
+    return search, {"gap": search.gap, "queries": search.query}
+
+
+def _found(config: OLSConfig, search: _Search, hyperparameters: OLSHyperparameters) -> Found:
+    asked = jnp.arange(config.max_queries) < search.query
+    return Found(search.points, non_dominated(search.points, asked), search.weights)
+
+
+def _ask(solve: _Solver, search: _Search) -> _Search:
     """Solves the next weights, then looks for the ones after them."""
+    corners = jnp.eye(search.points.shape[-1])
     key, solver_key = jax.random.split(search.key)
     point, policy, steps, memory = solve(solver_key, search.next_weights, search.memory)
     query = search.query
@@ -194,9 +229,8 @@ def _ask(solve: _Solver, corners: Float[Array, "objective objective"], search: _
     started = query + 1 >= corners.shape[0]
     gap = jnp.where(started, jnp.maximum(improvement[best], 0.0), jnp.inf)
     onward = jnp.where(started, candidates[best], corners[jnp.minimum(query + 1, corners.shape[0] - 1)])
-    gaps = jnp.where(jnp.arange(values.size) >= query, gap, search.gaps)
-    policies, taken = search.policies.at[query].set(policy), search.steps.at[query].set(steps)
-    return _Search(key, memory, query + 1, weights, values, points, policies, taken, onward, gap, gaps)
+    policies, taken = search.policies.at[query].set(policy), search.steps + steps
+    return _Search(key, memory, query + 1, weights, values, points, policies, taken, onward, gap)
 
 
 def _plan(
@@ -209,30 +243,18 @@ def _plan(
 
 def _learn(
     environment: Environment,
-    config: OLSConfig,
+    length: int,
     hyperparameters: OLSHyperparameters,
     key: PRNGKeyArray,
     weights: Float[Array, " objective"],
     memory: QTables,
 ) -> tuple[Array, Array, Array, QTables]:
-    learner = hyperparameters.learner._replace(weights=weights, discount=hyperparameters.discount)
+    discount, params = hyperparameters.discount, hyperparameters.environment
+    learner = hyperparameters.learner._replace(weights=weights, discount=discount, environment=params)
     reset_key, learn_key, evaluation_key = jax.random.split(key, 3)
-    state, observation = environment.reset(reset_key, learner.environment)
+    state, observation = environment.reset(reset_key, params)
     start = learn_key, state, state_index(environment.spec.observation)(observation), memory
-    steps = jnp.arange(config.solver_steps)
-    tables = learn(environment, "linear", config.solver_steps, learner, start, steps)[-1]
+    tables = learn(environment, "linear", length, learner, start, jnp.arange(length))[-1]
     actions = jnp.argmax(tables.values @ weights, axis=-1)[None]
-    episode = follow(environment, evaluation_key, actions, hyperparameters.discount, learner.environment)
-    return episode.discounted_returns, actions, config.solver_steps + episode.length, tables
-
-
-def _execute(
-    environment: Environment,
-    key: PRNGKeyArray,
-    result: Result,
-    index: Int[Array, ""] | int,
-    hyperparameters: OLSHyperparameters,
-) -> Episode:
-    learner = hyperparameters.learner
-    params = environment.params if learner is None else learner.environment
-    return follow(environment, key, result.policy[index], hyperparameters.discount, params)
+    episode = play(environment, evaluation_key, by_tables(environment.spec), actions[None], discount, params)
+    return episode.discounted_returns, actions, length + episode.length, tables

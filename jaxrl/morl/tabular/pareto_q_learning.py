@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import hypervolume, non_dominated
+from jaxrl.morl.tabular.acting import Tracked, by_tracking
 from jaxrl.morl.tabular.base import (
     MAX_HYPERVOLUME_OBJECTIVES,
-    Episode,
-    Result,
+    Found,
     Tabular,
     as_arrays,
     epsilon,
     interact,
-    measured,
     reference_point,
 )
-from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes, state_index
-from jaxrl.morl.tabular.return_sets import ReturnSets, q_sets, state_set, track
+from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps, state_index
+from jaxrl.morl.tabular.return_sets import ReturnSets, q_sets, state_set
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["ParetoQLearningConfig", "ParetoQLearningHyperparameters", "pareto_q_learning"]
@@ -35,9 +35,9 @@ class ParetoQLearningConfig:
     """Static settings."""
 
     total_steps: int = 100_000
-    """Environment steps."""
-    num_records: int = 25
-    """How often the start's front is recorded; divides `total_steps`."""
+    """Environment steps, rounded down to whole iterations."""
+    num_evaluations: int = 25
+    """Iterations: how often the start's front is measured."""
     capacity: int = 16
     """Return vectors that a set holds."""
     selection: str = "hypervolume"
@@ -53,12 +53,13 @@ class ParetoQLearningHyperparameters(NamedTuple):
         reference: lower corner for hypervolumes; the environment's by default.
         environment: its parameters.
         discount: γ in [0, 1].
-        epsilon_start, epsilon_end: probability of a uniform action, first and last.
+        epsilon_start: probability of a uniform action at first.
+        epsilon_end: the same at last.
         exploration_fraction: share of the run over which ε falls, linearly.
     """
 
-    reference: Float[Array, " objective"]
-    environment: PyTree
+    reference: Float[Array, " objective"] | None = None
+    environment: PyTree = None
     discount: Float[Array, ""] | float = 1.0
     epsilon_start: Float[Array, ""] | float = 1.0
     epsilon_end: Float[Array, ""] | float = 0.5
@@ -68,7 +69,9 @@ class ParetoQLearningHyperparameters(NamedTuple):
 class _Run(NamedTuple):
     key: PRNGKeyArray
     state: PyTree
+    start: Int[Array, ""]
     number: Int[Array, ""]
+    steps: Int[Array, ""]
     sets: ReturnSets
     counts: Int[Array, "state action"]
     evicted: Int[Array, ""]
@@ -89,7 +92,7 @@ def pareto_q_learning(environment: Environment, config: ParetoQLearningConfig = 
     ends by itself, sets stay empty. Of several successors of one state and action the last one
     seen counts, so random transitions need another algorithm.
 
-    `result.points` are the vectors of the first state of the run; `execute` tracks one of them.
+    `result.points` are the vectors of the first state of the run; their policies track one of them each.
 
     Args:
         environment: with `Discrete` actions, finitely many observations and a time limit.
@@ -108,38 +111,57 @@ def pareto_q_learning(environment: Environment, config: ParetoQLearningConfig = 
     if most and spec.reference_point is None:
         raise ValueError(f"{label} needs a reference point, {spec.name} names none in its spec")
     sizes = require_finite(spec, name, config.max_states)
-    require_sizes(total_steps=config.total_steps, num_records=config.num_records, capacity=config.capacity)
-    require_divisible(total_steps=config.total_steps, num_records=config.num_records)
+    require_sizes(num_evaluations=config.num_evaluations, capacity=config.capacity)
+    require_steps(name, config.num_evaluations, config.total_steps, "for one in each iteration")
+    length = config.total_steps // config.num_evaluations
     defaults = ParetoQLearningHyperparameters(reference_point(spec), environment.params)
-    run = partial(_run, environment, config, sizes)
-    return Tabular(run, partial(_execute, environment), as_arrays(defaults), config)
+    return Tabular(
+        init=partial(_init, environment, config, sizes),
+        step=partial(_iterate, environment, config, length),
+        steps=lambda run: run.steps,
+        front=lambda run, hp: Found(*state_set(run.sets, run.start, hp.discount)[:2], None),
+        policy=_policy,
+        agent=by_tracking(spec),
+        environment=environment,
+        hyperparameters=as_arrays(defaults),
+        config=config,
+        iteration_steps=np.full(config.num_evaluations, length),
+        diagnostics=("evicted", "visited"),
+    )
 
 
-def _run(
+def _init(
     environment: Environment,
     config: ParetoQLearningConfig,
     sizes: tuple[int, int],
     key: PRNGKeyArray,
     hyperparameters: ParetoQLearningHyperparameters,
-) -> Result:
+) -> _Run:
     shape = (*sizes, config.capacity)
     width = environment.spec.num_objectives
     reset_key, key = jax.random.split(key)
     state, observation = environment.reset(reset_key, hyperparameters.environment)
     start = state_index(environment.spec.observation)(observation)
     sets = ReturnSets(jnp.zeros((*sizes, width)), jnp.zeros((*shape, width)), jnp.zeros(shape, bool))
-    first = _Run(key, state, start, sets, jnp.zeros(sizes, jnp.int32), jnp.int32(0))
+    return _Run(key, state, start, start, jnp.int32(0), sets, jnp.zeros(sizes, jnp.int32), jnp.int32(0))
 
-    def record(run: _Run, steps: Array) -> tuple[_Run, Array]:
-        run, _ = jax.lax.scan(partial(_step, environment, config, hyperparameters), run, steps)
-        points, mask, _ = state_set(run.sets, start, hyperparameters.discount)
-        return run, measured(points, mask, hyperparameters.reference)
 
-    steps = jnp.arange(config.total_steps).reshape(config.num_records, -1)
-    last, curve = jax.lax.scan(record, first, steps)
-    points, mask, _ = state_set(last.sets, start, hyperparameters.discount)
-    diagnostics = {"evicted": last.evicted, "visited": jnp.sum(last.counts > 0)}
-    return Result(points, mask, curve, steps[:, -1] + 1, last.sets, diagnostics)
+def _iterate(
+    environment: Environment,
+    config: ParetoQLearningConfig,
+    length: int,
+    run: _Run,
+    hyperparameters: ParetoQLearningHyperparameters,
+    index: Int[Array, ""],
+) -> tuple[_Run, dict[str, Array]]:
+    steps = index * length + jnp.arange(length)
+    run, _ = jax.lax.scan(partial(_step, environment, config, hyperparameters), run, steps)
+    return run, {"evicted": run.evicted, "visited": jnp.sum(run.counts > 0)}
+
+
+def _policy(run: _Run, hyperparameters: ParetoQLearningHyperparameters, index: Int[Array, ""] | int) -> Tracked:
+    target = state_set(run.sets, run.start, hyperparameters.discount)[0][index]
+    return Tracked(run.sets, target, hyperparameters.discount)
 
 
 def _step(
@@ -170,7 +192,8 @@ def _step(
         run.sets.continuation.at[here].set(after),
         run.sets.mask.at[here].set(filled),
     )
-    return _Run(key, state, onward, sets, counts, run.evicted + jnp.where(terminated, 0, evicted)), None
+    evicted = run.evicted + jnp.where(terminated, 0, evicted)
+    return _Run(key, state, run.start, onward, run.steps + 1, sets, counts, evicted), None
 
 
 def _scores(
@@ -186,14 +209,3 @@ def _scores(
     if selection == "pareto":
         return jnp.any(best, axis=-1).astype(jnp.float32)
     return jnp.sum(best, axis=-1).astype(jnp.float32)
-
-
-def _execute(
-    environment: Environment,
-    key: PRNGKeyArray,
-    result: Result,
-    index: Int[Array, ""] | int,
-    hyperparameters: ParetoQLearningHyperparameters,
-) -> Episode:
-    target, params = result.points[index], hyperparameters.environment
-    return track(environment, key, result.policy, target, hyperparameters.discount, params)

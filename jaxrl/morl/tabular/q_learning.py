@@ -6,22 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl import archive
-from jaxrl.morl.tabular.base import (
-    Episode,
-    Result,
-    Tabular,
-    as_arrays,
-    epsilon,
-    follow,
-    interact,
-    measured,
-    reference_point,
-)
-from jaxrl.morl.tabular.model import require_divisible, require_finite, require_objectives, require_sizes, state_index
+from jaxrl.morl.tabular.acting import by_tables, play
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, epsilon, interact, reference_point
+from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps, state_index
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["QLearningConfig", "QLearningHyperparameters", "QTables", "learn", "q_learning"]
@@ -34,9 +26,9 @@ class QLearningConfig:
     """Static settings."""
 
     total_steps: int = 50_000
-    """Environment steps."""
-    num_records: int = 25
-    """Evaluations of the greedy policy, each one episode; divides `total_steps`."""
+    """Environment steps of learning, rounded down to whole iterations."""
+    num_evaluations: int = 25
+    """Iterations, each ending with one episode of the greedy policy."""
     capacity: int = 16
     """Policies that the archive of evaluated ones holds."""
     scalarisation: str = "linear"
@@ -54,14 +46,15 @@ class QLearningHyperparameters(NamedTuple):
         environment: its parameters.
         learning_rate: step size in (0, 1].
         discount: γ in [0, 1].
-        epsilon_start, epsilon_end: probability of a uniform action, first and last.
+        epsilon_start: probability of a uniform action at first.
+        epsilon_end: the same at last.
         exploration_fraction: share of the run over which ε falls, linearly.
         utopia_margin: how far the utopia point lies above the best value met (chebyshev).
     """
 
-    weights: Float[Array, " objective"]
-    reference: Float[Array, " objective"]
-    environment: PyTree
+    weights: Float[Array, " objective"] | None = None
+    reference: Float[Array, " objective"] | None = None
+    environment: PyTree = None
     learning_rate: Float[Array, ""] | float = 0.3
     discount: Float[Array, ""] | float = 1.0
     epsilon_start: Float[Array, ""] | float = 1.0
@@ -77,6 +70,16 @@ class QTables(NamedTuple):
     best: Float[Array, " objective"]
 
 
+class _Run(NamedTuple):
+    """A run: what learning carries, the evaluated policies, and steps of either kind."""
+
+    learning: tuple[PRNGKeyArray, PyTree, Int[Array, ""], QTables]
+    held: archive.Archive
+    key: PRNGKeyArray
+    learned: Int[Array, ""]
+    evaluated: Int[Array, ""]
+
+
 def q_learning(environment: Environment, config: QLearningConfig = QLearningConfig()) -> Tabular:
     """Learns the policy of one weighting of the objectives; vmap `run` over `weights` for a front.
 
@@ -86,7 +89,7 @@ def q_learning(environment: Environment, config: QLearningConfig = QLearningConf
     convex parts of a front only; Chebyshev's argmax of values is a heuristic, because it is no
     linear function of returns and so has no Bellman equation: it may find concave parts, or dominated ones.
 
-    The greedy policy is evaluated at every record by one episode, and `result.points` are the
+    The greedy policy is evaluated after every iteration by one episode, and `result.points` are the
     non-dominated of these; `steps` counts those episodes too, `diagnostics["evaluation_steps"]` them alone.
 
     Args:
@@ -101,13 +104,24 @@ def q_learning(environment: Environment, config: QLearningConfig = QLearningConf
     require_name("scalarisation", config.scalarisation, _SCALARISATIONS)
     require_objectives(spec, name, 2)
     sizes = require_finite(spec, name, config.max_states)
-    require_sizes(total_steps=config.total_steps, num_records=config.num_records, capacity=config.capacity)
-    require_divisible(total_steps=config.total_steps, num_records=config.num_records)
+    require_sizes(num_evaluations=config.num_evaluations, capacity=config.capacity)
+    require_steps(name, config.num_evaluations, config.total_steps, "for one in each iteration")
+    length = config.total_steps // config.num_evaluations
     width = spec.num_objectives
     weights = jnp.full(width, 1.0 / width)
     defaults = QLearningHyperparameters(weights, reference_point(spec), environment.params)
     return Tabular(
-        partial(_run, environment, config, sizes), partial(_execute, environment), as_arrays(defaults), config
+        init=partial(_init, environment, config, sizes),
+        step=partial(_iterate, environment, config, length),
+        steps=lambda run: run.learned + run.evaluated,
+        front=lambda run, _: Found(run.held.points, run.held.mask, None),
+        policy=lambda run, _, index: run.held.payload[index][None],
+        agent=by_tables(spec),
+        environment=environment,
+        hyperparameters=as_arrays(defaults),
+        config=config,
+        iteration_steps=np.full(config.num_evaluations, length + spec.time_limit),
+        diagnostics=("evaluation_steps",),
     )
 
 
@@ -154,13 +168,13 @@ def _score(
     return -jnp.max(hyperparameters.weights * jnp.abs(utopia - values), axis=-1)
 
 
-def _run(
+def _init(
     environment: Environment,
     config: QLearningConfig,
     sizes: tuple[int, int],
     key: PRNGKeyArray,
     hyperparameters: QLearningHyperparameters,
-) -> Result:
+) -> _Run:
     width = environment.spec.num_objectives
     reset_key, learn_key, evaluation_key = jax.random.split(key, 3)
     state, observation = environment.reset(reset_key, hyperparameters.environment)
@@ -168,32 +182,25 @@ def _run(
     # The best value starts at that of the tables: nothing has been met yet.
     tables = QTables(jnp.zeros((*sizes, width)), jnp.zeros(width))
     held = archive.init(config.capacity, width, jnp.zeros((1, sizes[0]), jnp.int32))
-    every_step = jnp.arange(config.total_steps).reshape(config.num_records, -1)
-
-    def record(carry: PyTree, steps: Array) -> tuple[PyTree, tuple[Array, Array]]:
-        running, held, taken = carry
-        running = learn(environment, config.scalarisation, config.total_steps, hyperparameters, running, steps)
-        tables = running[-1]
-        actions = jnp.argmax(_score(config.scalarisation, tables.values, tables.best, hyperparameters), axis=-1)
-        policy = actions.astype(jnp.int32)[None]
-        key = jax.random.fold_in(evaluation_key, steps[0])
-        episode = follow(environment, key, policy, hyperparameters.discount, hyperparameters.environment)
-        held = archive.insert(held, episode.discounted_returns[None], policy[None])
-        curve = measured(held.points, held.mask, hyperparameters.reference)
-        taken = taken + episode.length
-        return (running, held, taken), (curve, steps[-1] + 1 + taken)
-
-    running = learn_key, state, start, tables
-    (_, held, taken), (curve, steps) = jax.lax.scan(record, (running, held, jnp.int32(0)), every_step)
-    return Result(held.points, held.mask, curve, steps, held.payload, {"evaluation_steps": taken})
+    return _Run((learn_key, state, start, tables), held, evaluation_key, jnp.int32(0), jnp.int32(0))
 
 
-def _execute(
+def _iterate(
     environment: Environment,
-    key: PRNGKeyArray,
-    result: Result,
-    index: Int[Array, ""] | int,
+    config: QLearningConfig,
+    length: int,
+    run: _Run,
     hyperparameters: QLearningHyperparameters,
-) -> Episode:
-    params = hyperparameters.environment
-    return follow(environment, key, result.policy[index], hyperparameters.discount, params)
+    index: Int[Array, ""],
+) -> tuple[_Run, dict[str, Array]]:
+    steps, total = index * length + jnp.arange(length), length * config.num_evaluations
+    learning = learn(environment, config.scalarisation, total, hyperparameters, run.learning, steps)
+    tables = learning[-1]
+    actions = jnp.argmax(_score(config.scalarisation, tables.values, tables.best, hyperparameters), axis=-1)
+    policy = actions.astype(jnp.int32)[None]
+    key, actor = jax.random.fold_in(run.key, index), by_tables(environment.spec)
+    discount, params = hyperparameters.discount, hyperparameters.environment
+    episode = play(environment, key, actor, policy[None], discount, params)
+    held = archive.insert(run.held, episode.discounted_returns[None], policy[None])
+    run = _Run(learning, held, run.key, run.learned + length, run.evaluated + episode.length)
+    return run, {"evaluation_steps": run.evaluated}

@@ -5,14 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.base import Environment
 from jaxrl.morl import archive
 from jaxrl.morl.pareto import cardinality
-from jaxrl.morl.tabular.base import Episode, rollout
 from jaxrl.morl.tabular.model import Model
-from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Int, PyTree
 
-__all__ = ["Plan", "ReturnSets", "bounded", "plan", "q_sets", "state_set", "track"]
+__all__ = ["Plan", "ReturnSets", "bounded", "plan", "q_sets", "state_set"]
 
 
 class ReturnSets(NamedTuple):
@@ -106,26 +104,3 @@ def plan(model: Model, discount: Float[Array, ""], capacity: int, horizon: int) 
     sets = q(values)
     points, mask, dropped = state_set(sets, model.start, discount)
     return Plan(sets, points, mask, converged, evicted + dropped)
-
-
-def track(
-    environment: Environment,
-    key: PRNGKeyArray,
-    sets: ReturnSets,
-    target: Float[Array, " objective"],
-    discount: Float[Array, ""],
-    params: PyTree,
-) -> Episode:
-    """One episode of the policy that a return vector of the start state belongs to.
-
-    In each state, the action whose set holds the vector nearest to the target; that vector's
-    continuation is the next target (Van Moffaert and Nowé, 2014, section 4.4).
-    """
-
-    def choose(target: Array, state: Array, steps: Array) -> tuple[Array, Array]:
-        points, mask = q_sets(sets, state, discount)
-        distance = jnp.where(mask, jnp.sum((points - target) ** 2, axis=-1), jnp.inf)
-        action, slot = jnp.unravel_index(jnp.argmin(distance), distance.shape)
-        return action, sets.continuation[state, action, slot]
-
-    return rollout(environment, key, choose, target, discount, params)

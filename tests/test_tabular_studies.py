@@ -1,0 +1,206 @@
+"""Tabular algorithms as studies: protocol, counted steps, resuming, policies saved alone, and clear errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas
+import pytest
+
+import jaxrl
+from jaxrl.cli import main
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.multi_objective.fronts import front as exact_front
+from jaxrl.environments.spaces import Discrete
+from jaxrl.environments.transforms import time_limit
+from jaxrl.errors import CheckpointError, UnknownNameError
+from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.saved import choose_policy, evaluate
+
+pytestmark = pytest.mark.quick_compilation
+
+TREASURE, CONCAVE = "mo/deep-sea-treasure", "mo/deep-sea-treasure-concave"
+QUIET = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None}
+TABULAR = [name for name, entry in ALGORITHMS.items() if not hasattr(entry.config(), "member_agent")]
+
+
+def by_first(points):
+    return points[np.argsort(points[:, 0], kind="stable")]
+
+
+def bandit():
+    """Three actions that end the episode, with returns (1, 0), (0, 1) and (0.4, 0.4), which no weights prefer."""
+    spec = EnvironmentSpec("test/bandit", Discrete(2), Discrete(3), 2)
+
+    def step(key, state, action, params):
+        return state + 1, Timestep(state + 1, params[action], jnp.array(True), jnp.array(False), {})
+
+    reset = lambda key, params: (jnp.int32(0), jnp.int32(0))  # noqa: E731
+    params = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.4, 0.4]])
+    return time_limit(Environment(reset, step, params, spec), 4)
+
+
+@pytest.mark.parametrize("algorithm", TABULAR)
+def test_every_tabular_algorithm_is_a_study(algorithm):
+    steps = {} if algorithm in ("ipro_2d", "optimistic_linear_support") else {"total_steps": 300}
+    study = jaxrl.study(algorithm, bandit(), reference_point=(-0.1, -0.1), **steps)
+    swept = jaxrl.sweep(study, seeds=2, **QUIET)
+    found = jaxrl.front(swept, num_episodes=64)
+    expected = {(1.0, 0.0), (0.0, 1.0), (0.4, 0.4)}
+    if algorithm == "optimistic_linear_support":
+        expected -= {(0.4, 0.4)}
+    if algorithm == "chebyshev_exploration":
+        # Mixtures of the extremes: their returns, estimated by episodes, lie on the chord.
+        np.testing.assert_allclose(found.points.sum(axis=1), 1.0, rtol=1e-5)
+    else:
+        assert {tuple(np.round(point.astype(float), 3)) for point in found.points} == expected
+    table = swept.table
+    assert set(study.diagnostics) < set(table.columns)
+    assert table["steps"].max() <= study.iteration_steps.sum()
+    one_program = jax.jit(study.run)(jax.random.key(1), study.hyperparameters)
+    np.testing.assert_allclose(table["hypervolume"].iloc[-1], one_program.evaluation.hypervolume[-1], rtol=1e-5)
+
+
+def test_planning_maximises_what_the_protocol_reports():
+    for discount in (1.0, 0.8):
+        study = jaxrl.study("ipro_2d", CONCAVE, evaluation_discount=discount, max_queries=32)
+        swept = jaxrl.sweep(study, **QUIET)
+        np.testing.assert_allclose(by_first(jaxrl.front(swept).points), exact_front(CONCAVE, discount), rtol=1e-4)
+        assert swept.table["gap"].iloc[-1] == 0.0 and swept.table["evicted"].max() == 0
+
+
+def test_a_shorter_horizon_hides_what_is_too_far_away():
+    study = jaxrl.study("ipro_2d", CONCAVE, evaluation_discount=1.0, horizon=9, max_queries=16)
+    points = by_first(jaxrl.front(jaxrl.sweep(study, **QUIET)).points)
+    exact = exact_front(CONCAVE, 1.0)
+    np.testing.assert_allclose(points, exact[exact[:, 1] >= -9.0], rtol=1e-5)
+
+
+def test_environment_steps_of_exploration_are_those_taken():
+    # Every episode of the bandit lasts one step of its limit, so that far fewer are taken than were allowed.
+    study = jaxrl.study("chebyshev_exploration", bandit(), reference_point=(-0.1, -0.1), total_steps=1000)
+    limit = study.environment.spec.time_limit
+    steps = jaxrl.sweep(study, **QUIET).table["steps"].to_numpy()
+    episodes = study.iteration_steps // limit
+    np.testing.assert_array_equal(steps, np.cumsum(episodes))
+    assert limit > 1
+
+
+def test_a_stopped_study_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    study = jaxrl.study("pareto_q_learning", TREASURE, total_steps=4000, num_evaluations=8, capacity=6)
+    straight = jaxrl.sweep(study, seeds=2, **QUIET).groups[0].result
+    options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
+    calls = []
+
+    def stop(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jaxrl.running._advance_bar", stop)
+        with pytest.raises(KeyboardInterrupt):
+            jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None)
+    resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0].result
+    assert len(calls) == 2
+    for one, two in zip(jax.tree.leaves(straight.evaluation), jax.tree.leaves(resumed.evaluation), strict=True):
+        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(straight.state.sets.continuation, resumed.state.sets.continuation)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tabular") / "run"
+    arguments = "pareto ipro_2d mo/deep-sea-treasure-concave --seeds 1 --max-queries 32 --evaluation-discount 1"
+    # Static settings may be swept: the policies of each come from a study of their own.
+    assert main([*arguments.split(), "--sweep", "capacity=12,16", "--out", str(place)]) == 0
+    return place
+
+
+def test_the_command_line_leaves_a_front_and_says_the_gap(directory, capsys):
+    assert main(["resume", str(directory)]) == 0
+    shown = capsys.readouterr().out
+    assert "At the end" in shown and "gap" in shown and "10 of 20 policies" in shown
+    table, measures = (pandas.read_csv(directory / name) for name in ("front.csv", "measures.csv"))
+    assert table["on_front"].sum() == 10 and measures["hypervolume"].iloc[-1] == pytest.approx(4255.0)
+    assert not any(name.startswith("weight_") for name in table.columns)
+    assert (directory / "figures" / "front.png").stat().st_size > 5_000
+
+
+def test_a_policy_is_chosen_and_saved_alone(directory, tmp_path, capsys):
+    table = pandas.read_csv(directory / "front.csv")
+    for place, row in enumerate((0, len(table) - 1)):
+        saved = tmp_path / str(place)
+        index, played = choose_policy(directory, point=row, num_episodes=2, save=saved)
+        names = ["return_treasure", "return_time"]
+        assert index == row
+        np.testing.assert_allclose(played[names].iloc[0].tolist(), table[names].iloc[row].tolist(), rtol=1e-6)
+        pandas.testing.assert_frame_equal(evaluate(saved, num_episodes=2)[names], played[names])
+    policy = jaxrl.load(saved)
+    environment = jaxrl.make(CONCAVE)
+    state, observation = environment.reset(jax.random.key(0), environment.params)
+    memory, total, done = policy.initial_memory(), 0.0, False
+    while not done:
+        action, memory = policy.act(jax.random.key(1), observation, memory)
+        state, timestep = environment.step(jax.random.key(2), state, action, environment.params)
+        observation, total = timestep.observation, total + timestep.reward
+        done = bool(timestep.terminated | timestep.truncated)
+    np.testing.assert_allclose(total, played[names].iloc[0].tolist(), rtol=1e-6)
+    assert main(["resume", str(saved)]) == 2
+    assert "one policy of a study" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not conditioned on weights"):
+        policy.with_weights([0.5, 0.5])
+
+
+def test_a_damaged_policy_is_refused(directory, tmp_path):
+    choose_policy(directory, num_episodes=1, save=tmp_path / "one")
+    (tmp_path / "one" / "configuration.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        jaxrl.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "message"),
+    [
+        ("ipro_2d", {"discount": 0.9}, "discount=0.9 cannot be set: the protocol's evaluation_discount says it"),
+        ("ipro_2d", {"total_steps": 100}, "ipro_2d needs total_steps of at least .* to fill its tables, got 100"),
+        ("pareto_q_learning", {"reference": (0, 0)}, "the protocol's reference_point says it"),
+        ("pareto_q_learning", {"weights": (1, 0)}, "chooses preference weights itself"),
+        ("chebyshev_exploration", {"total_steps": 499}, "total_steps of at least 500 for an episode of 100 steps"),
+    ],
+)
+def test_what_cannot_be_set_is_named(algorithm, settings, message):
+    with pytest.raises(ValueError, match=message):
+        jaxrl.study(algorithm, TREASURE, **settings)
+
+
+def test_settings_of_other_algorithms_are_unknown():
+    with pytest.raises(UnknownNameError, match="num_envs"):
+        jaxrl.study("pareto_q_learning", TREASURE, num_envs=4)
+    with pytest.raises(UnknownNameError, match="epsilon_start"):
+        jaxrl.study("pareto_q_learning", TREASURE, epsilon_stat=0.5)
+    study = jaxrl.study("ipro_2d", TREASURE)
+    with pytest.raises(UnknownNameError, match="discount"):
+        jaxrl.sweep(study, hyperparameters={"discount": [0.9, 0.8]}, **QUIET)
+
+
+def test_hyperparameters_reach_the_algorithm():
+    study = jaxrl.study("pareto_q_learning", TREASURE, total_steps=100, num_evaluations=2, epsilon_start=0.25)
+    assert study.hyperparameters.algorithm.epsilon_start == 0.25
+    tolerances = jaxrl.sweep(jaxrl.study("ipro_2d", TREASURE), hyperparameters={"tolerance": [0.0, 5.0]}, **QUIET)
+    last = tolerances.table.groupby("member").tail(1)
+    assert last["queries"].tolist()[0] > last["queries"].tolist()[1]
+    assert last["gap"].tolist()[0] == 0.0 and 0.0 < last["gap"].tolist()[1] <= 5.0
+
+
+def test_continuous_environments_are_refused_on_the_command_line(capsys):
+    assert main(["pareto", "pareto_q_learning", "mo/minecart"]) == 2
+    assert "needs a finite environment" in capsys.readouterr().err
+
+
+def test_a_comparison_of_planning_and_learning(tmp_path):
+    arguments = "compare ipro_2d,chebyshev_exploration mo/deep-sea-treasure --seeds 2 --total-steps 9000"
+    more = ["--front-episodes", "2", "--progress", "False", "--out", str(tmp_path)]
+    assert main([*arguments.split(), "--set", "chebyshev_exploration.num_rounds=20", *more]) == 0
+    summary = pandas.read_csv(tmp_path / "summary.csv").set_index("algorithm")
+    assert summary.loc["ipro_2d", "hypervolume"] > summary.loc["chebyshev_exploration", "hypervolume"]
+    assert (summary["steps"] <= 9000).all() and (summary["steps"] > 0).all()
