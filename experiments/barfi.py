@@ -95,7 +95,7 @@ def batches(method: str) -> int:
 
 def summary(method: str, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
     """Final primary returns, and areas under their curve."""
-    primary = metrics["returns"][..., 0]
+    primary = metrics["episode_return"][..., 0]
     final = primary[:, -LAST:].mean(axis=1)
     equal = primary[:, : primary.shape[1] // batches(method)].mean(axis=1)
     return {
@@ -106,7 +106,7 @@ def summary(method: str, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
         },
         "area_equal_updates": {"mean": float(primary.mean()), "interval": interval(primary.mean(axis=1), mean)},
         "area_equal_episodes": {"mean": float(equal.mean()), "interval": interval(equal, mean)},
-        "final_length": float(metrics["length"][:, -LAST:].mean()),
+        "final_length": float(metrics["episode_length"][:, -LAST:].mean()),
         "final_coefficients": np.round(metrics["coefficients"][:, -1].mean(axis=0), 3).tolist(),
         "final_discount": float(metrics["discount"][:, -1].mean()),
     }
@@ -128,7 +128,7 @@ def draw(results: dict[tuple[str, str], dict[str, np.ndarray]], best: str) -> No
     for axes, kind in zip(panels, KINDS, strict=True):
         for place, method in enumerate(order):
             label = ("none" if method.startswith("primary") else kind, method)
-            curve = results[label]["returns"][..., 0]
+            curve = results[label]["episode_return"][..., 0]
             low, high = np.quantile(curve, [0.1, 0.9], axis=0)
             steps, colour = np.arange(curve.shape[1]) + 1, series_style(place)["color"]
             axes.plot(steps, curve.mean(axis=0), color=colour, label=method)

@@ -43,7 +43,7 @@ def one_run(study: ParlStudy, key: jax.Array, hyperparameters: ParlHyperparamete
     hyperparameters, table = hyperparameters._replace(environment=environment), hidden[study.model.successor]
     best = soft_optimum(study.model, table, hyperparameters.discount, hyperparameters.temperature, 200)
     top, bottom = (expected_return(study.model, logits, table, HORIZON) for logits in (best, jnp.zeros_like(best)))
-    metrics = study.run(run_key, hyperparameters)[1]
+    metrics = study.run(run_key, hyperparameters).metrics
     return {**metrics, "normalised": (metrics["hidden_return"] - bottom) / (top - bottom)}
 
 

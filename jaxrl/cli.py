@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl import cli_list, cli_meta, cli_multitask
+from jaxrl import cli_align, cli_list, cli_meta, cli_multitask
 from jaxrl.cli_options import (
     COMMANDS,
     parse_settings,
@@ -97,6 +97,10 @@ def _meta_test(arguments: list[str]) -> None:
 
 def _examine(arguments: list[str]) -> None:
     cli_meta.examine(arguments)
+
+
+def _align(arguments: list[str]) -> None:
+    cli_align.align(arguments, _run)
 
 
 def _multitask(arguments: list[str]) -> None:

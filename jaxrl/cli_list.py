@@ -6,7 +6,7 @@ import tyro
 
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
-from jaxrl.bilevel import barfi, parl
+from jaxrl.bilevel import BILEVEL
 from jaxrl.combination import COMBINATIONS
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import require_name
@@ -39,7 +39,7 @@ def _listed() -> dict[str, dict[str, str | None]]:
         "methods": {name: method.description for name, method in METHODS.items()},
         "outer-loops": {name: outer.build.__doc__ for name, outer in OUTER.items()},
         "curricula": dict.fromkeys(("uniform", *SCORES)),
-        "bilevel": doc({"barfi": barfi, "parl": parl}),
+        "bilevel": doc(BILEVEL),
         "combinations": doc(COMBINATIONS),
         "task-families": doc(FAMILIES),
         "adaptation": doc({"maml": maml, "trials": trials}),

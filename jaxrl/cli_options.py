@@ -41,6 +41,7 @@ COMMANDS = {
     "meta-train": "meta-learn what an agent learns by, over whole lives",
     "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",
     "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
+    "align": "learn a reward for what is wanted: from auxiliary rewards (barfi) or from preferences (parl)",
     "multitask": "train on many tasks, find which belong together, train the groups",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",

@@ -20,9 +20,9 @@ class Configuration:
     """Everything that determines the numbers of a run."""
 
     kind: str
-    """train, sweep, pareto, meta, maml, or policy: one policy of a study, saved alone, that no run of its own made."""
+    """train, sweep, pareto, meta, maml, align, or policy: one of a study's, saved alone, which no run made."""
     agent: str
-    """Name of the agent, algorithm or meta-learning method."""
+    """Name of the agent, algorithm, meta-learning or bilevel method."""
     environment: str
     """Name of the environment."""
     environment_options: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Configuration:
     """Settings of the outer loop that differ from the method's."""
 
     def __post_init__(self) -> None:
-        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "policy", "meta", "maml"))
+        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "policy", "meta", "maml", "align"))
 
 
 def claim(directory: Path, configuration: Configuration) -> None:

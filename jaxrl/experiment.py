@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from jaxrl import designs
+from jaxrl.bilevel import BILEVEL
 from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
@@ -68,10 +69,12 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
 
 
 def build(configuration: Configuration) -> Trainable:
-    """The trainer, study, meta-study or MAML of a configuration."""
+    """The trainer, study, meta-study, MAML or bilevel program of a configuration."""
     if configuration.kind == "maml":
         return maml(family(configuration.environment, **configuration.environment_options), **configuration.settings)
     environment = make(configuration.environment, **configuration.environment_options)
+    if configuration.kind == "align":
+        return BILEVEL[configuration.agent](environment, **configuration.settings)
     if configuration.kind in _STUDIES and environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
     if configuration.kind in _STUDIES and configuration.agent in ALGORITHMS:
@@ -127,6 +130,8 @@ def _sweep(configuration: Configuration, built: Trainable, directory: Path, opti
         draw_curves(table, ["final_return"], f"held out: {name}", directory)
     elif configuration.kind == "maml":
         draw_curves(table, adaptation_columns(table), name, directory)
+    elif configuration.kind == "align":
+        draw_curves(table, return_columns(built.environment.spec), name, directory)
     else:
         draw_sweep(table, swept, directory)
     return Outcome(built, sweep=swept)

@@ -54,15 +54,19 @@ def count_evaluations(program: type) -> type:
     """Gives a program's class what follows from its schedule.
 
     Args:
-        program: has `config.num_evaluations`, `num_iterations` and `steps_per_iteration`.
+        program: has `num_iterations`, `steps_per_iteration` and, unless every iteration ends with an evaluation,
+            `config.num_evaluations`.
 
     Returns:
         The class, with `evaluation_iterations`, the indices of the iterations that end with an evaluation, and
         `evaluation_steps`, the environment steps before each, counted exactly.
     """
-    program.evaluation_iterations = property(
-        lambda self: evaluation_iterations(self.config.num_evaluations, self.num_iterations)
-    )
+
+    def rows(self: Any) -> Int[np.ndarray, " evaluation"]:
+        count = getattr(self.config, "num_evaluations", self.num_iterations)
+        return evaluation_iterations(count, self.num_iterations)
+
+    program.evaluation_iterations = property(rows)
     program.evaluation_steps = property(lambda self: (self.evaluation_iterations + 1) * self.steps_per_iteration)
     return program
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxrl.environments.batching import vectorise
 from jaxrl.rollouts import collect
-from jaxrl.trainable import Trainable
+from jaxrl.trainable import Bilevel, Trainable
 from jaxrl.training import Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -26,10 +26,17 @@ def bytes_per_member(trainer: Trainable) -> int:
     key = jax.random.key(0)
     state = jax.eval_shape(trainer.init, key, trainer.hyperparameters)
     outputs = jax.eval_shape(trainer.step, state, trainer.hyperparameters, 0)[1]
-    inner, count = (trainer, 1) if isinstance(trainer, Trainer) else (trainer.trainer, trainer.num_members)
-    # A tabular algorithm keeps no experience besides its state.
-    experience = _COPIES * _size(_rollout(inner, key)) * count if isinstance(inner, Trainer) else 0
+    experience = _COPIES * _size(_experience(trainer, state, key)) * getattr(trainer, "num_members", 1)
     return 2 * _size(state) + experience + trainer.num_iterations * _size(outputs)
+
+
+def _experience(trainer: Trainable, state: PyTree, key: PRNGKeyArray) -> PyTree:
+    """What each of those that learn side by side collects at a time."""
+    if isinstance(trainer, Bilevel):
+        return jax.eval_shape(trainer.experience, key, state, trainer.hyperparameters)
+    inner = trainer if isinstance(trainer, Trainer) else trainer.trainer
+    # A tabular algorithm keeps no experience besides its state.
+    return _rollout(inner, key) if isinstance(inner, Trainer) else ()
 
 
 def _rollout(trainer: Trainer, key: PRNGKeyArray) -> PyTree:

@@ -9,12 +9,10 @@ import numpy as np
 
 from jaxrl.evaluation import Evaluation
 from jaxrl.loop import Result
-from jaxrl.meta.study import MetaStudy
 from jaxrl.morl.study import Study
-from jaxrl.multitask.maml.contract import Maml
 from jaxrl.policy import Policy
 from jaxrl.program import Timing
-from jaxrl.trainable import Trainable
+from jaxrl.trainable import Learned, Trainable
 from jaxrl.types import Float, Int, PyTree
 
 if TYPE_CHECKING:
@@ -107,18 +105,19 @@ class Sweep:
     def _require_one_policy_each(self) -> None:
         if isinstance(self.trainer, Study):
             raise ValueError("a study's members hold archives of policies, not one each: use jaxrl.front(sweep)")
-        if isinstance(self.trainer, MetaStudy | Maml):
-            raise ValueError("members hold what was meta-learned, not policies for a task: use sweep.learned(member)")
+        if isinstance(self.trainer, Learned):
+            raise ValueError("members hold what was learned, not an agent for a task each: use sweep.learned(member)")
 
     def learned(self, member: int) -> PyTree:
-        """What one member has meta-learned: a value of a leaf of the agents' hyperparameters; of MAML, parameters.
+        """What one member has learned: a value of a leaf of the agents' hyperparameters; of MAML, parameters; of a
+        bilevel program, the reward.
 
         Raises:
-            ValueError: for anything but a meta-study or MAML.
+            ValueError: for anything but a meta-study, MAML or a bilevel program.
             IndexError: if there is no such member.
         """
-        if not isinstance(self.trainer, MetaStudy | Maml):
-            raise ValueError("only members of a meta-study or of MAML hold something meta-learned")
+        if not isinstance(self.trainer, Learned):
+            raise ValueError("only members of a meta-study, of MAML or of a bilevel program hold something learned")
         group, index = self._find(member)
         return group.trainer.value(group.member(index)[0])
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.evaluation import Evaluation
 from jaxrl.meta.study import MetaEvaluation
@@ -27,13 +28,18 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 
 
 def evaluation_columns(
-    evaluation: Evaluation | FrontEvaluation | MetaEvaluation | MamlEvaluation, spec: EnvironmentSpec
+    evaluation: Evaluation | FrontEvaluation | MetaEvaluation | MamlEvaluation | BilevelEvaluation,
+    spec: EnvironmentSpec,
 ) -> dict[str, np.ndarray]:
     """Columns of evaluations whose leading axes are flattened to rows: returns, lengths and success where it is
     reported, the measures of a front or of meta-training, or mean returns after each step of adaptation."""
     if isinstance(evaluation, MamlEvaluation):
         means = np.asarray(evaluation.returns).mean(axis=-1)
         return {f"return_after_{i}": means[..., i].ravel() for i in range(means.shape[-1])}
+    if isinstance(evaluation, BilevelEvaluation):
+        flat = np.asarray(evaluation.returns).reshape(-1, spec.num_objectives)
+        columns = {name: flat[:, i] for i, name in enumerate(return_columns(spec))}
+        return {**columns, "length": np.asarray(evaluation.length).ravel()}
     if not isinstance(evaluation, Evaluation):
         return {name: np.asarray(values).ravel() for name, values in evaluation._asdict().items()}
     columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}

@@ -6,8 +6,10 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 
+import jaxrl
 from jaxrl.bilevel import HypergradientConfig, barfi, goal_grid, hypergradient, implicit, parl, solve, unrolled
 from jaxrl.bilevel.barfi_study import MODES
 from jaxrl.bilevel.episodes import centred, policy_surrogate, returns_to_go
@@ -15,6 +17,7 @@ from jaxrl.bilevel.goal_grid import auxiliary_table
 from jaxrl.bilevel.preferences import label_log_likelihood, preference_labels
 from jaxrl.bilevel.reward import align_reward, potential_shaping
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS, expected_return, lower_field, soft_optimum
+from jaxrl.cli import main
 from jaxrl.environments import check
 from jaxrl.errors import UnknownNameError
 from jaxrl.linear_solve import SOLVERS
@@ -265,7 +268,7 @@ def test_a_harmful_reward_is_turned_off_and_modes_are_leaves():
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
     run = jax.jit(jax.vmap(jax.vmap(lambda key, hp: study.run(key, hp).metrics, (0, None)), (None, 0)))
     metrics = jax.device_get(run(keys, settings))
-    primary = dict(zip(MODES, metrics["returns"][:, :, -5:, 0].mean(axis=(1, 2)), strict=True))
+    primary = dict(zip(MODES, metrics["episode_return"][:, :, -5:, 0].mean(axis=(1, 2)), strict=True))
     assert primary["bilevel"] > 0.9 and primary["primary"] > 0.9 and primary["sum"] < 0.1
     coefficients = dict(zip(MODES, metrics["coefficients"], strict=True))
     assert coefficients["bilevel"][:, -1, 2].mean() < 0.5 and coefficients["bilevel"][:, -1, 1].min() > 1.0
@@ -393,7 +396,7 @@ def test_preferences_teach_a_policy_what_the_hidden_reward_asks():
         lambda *leaves: jnp.stack(leaves),
         *(study.hyperparameters._replace(distribution_coefficient=jnp.float32(c)) for c in (0.0, 0.1)),
     )
-    state, metrics = jax.jit(jax.vmap(study.run, (None, 0)))(jax.random.key(0), settings)
+    state, _, metrics = jax.jit(jax.vmap(study.run, (None, 0)))(jax.random.key(0), settings)
     table = study.hyperparameters.environment.auxiliary[study.model.successor]
     hp = study.hyperparameters
     best = expected_return(study.model, soft_optimum(study.model, table, hp.discount, hp.temperature, 200), table, 6)
@@ -403,3 +406,43 @@ def test_preferences_teach_a_policy_what_the_hidden_reward_asks():
     assert not np.allclose(state.reward[0], state.reward[1])
     np.testing.assert_array_equal(metrics["labels"][0], 8.0 * np.arange(1, 9))
     assert np.all(np.asarray(metrics["distribution_norm"][0]) == 0.0)
+
+
+# --- from the shell ---
+
+
+def test_the_command_sweeps_modes_and_leaves_a_run_directory(tmp_path, capsys):
+    arguments = (
+        "align barfi alignment/goal-grid --network table --residual-network table --num-outer-steps 3 --num-episodes 4 "
+        "--seeds 2 --environment-option size=2 --environment-option limit=6 --environment-option auxiliary=decoy"
+    )
+    words = arguments.split()
+    assert main([*words, "--sweep", "mode=bilevel,primary", "--out", str(tmp_path / "run")]) == 0
+    table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
+    assert len(table) == 2 * 2 * 3 and set(table["mode"]) == {"bilevel", "primary"}
+    assert table.groupby(["mode", "seed"])["steps"].max().unique().tolist() == [3 * 3 * 4 * 6]
+    assert (tmp_path / "run" / "figures" / "curve_return_primary.png").exists()
+    shown = capsys.readouterr().out
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.strip() in shown
+    swept = jaxrl.load_sweep(tmp_path / "run")
+    learned, fixed = swept.learned(0).coefficients, swept.learned(2).coefficients
+    assert np.all(fixed == np.array([0.0, 1.0, 0.0])) and np.any(learned != np.array([0.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match=r"sweep\.learned"):
+        swept.policy(0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("barfy alignment/goal-grid", "barfi"),
+        ("barfi alignment/goal-gird", "alignment/goal-grid"),
+        ("barfi alignment/goal-grid --mode bilvel", "bilevel"),
+        ("barfi gymnax/CartPole-v1", "has one objective"),
+        ("parl gymnax/CartPole-v1", "needs a finite environment"),
+        ("parl alignment/goal-grid --set weights=[1]", "weights has shape"),
+    ],
+)
+def test_errors_of_the_command_name_what_is_allowed(words, message, capsys):
+    assert main(["align", *words.split(), "--out", "nowhere"]) == 2
+    assert message in capsys.readouterr().err

@@ -9,7 +9,11 @@ from jaxrl.bilevel.parl import parl
 from jaxrl.bilevel.parl_study import ParlConfig, ParlHyperparameters, ParlStudy
 from jaxrl.linear_solve import solve
 
+# By the names of `jaxrl align`.
+BILEVEL = {"barfi": barfi, "parl": parl}
+
 __all__ = [
+    "BILEVEL",
     "BarfiConfig",
     "BarfiHyperparameters",
     "BarfiStudy",

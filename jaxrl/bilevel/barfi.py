@@ -9,16 +9,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from jaxrl.bilevel.barfi_study import BarfiConfig, BarfiHyperparameters, BarfiState, BarfiStudy, Outcome
-from jaxrl.bilevel.episodes import Episodes, centred, collector, policy_surrogate, returns_to_go
+from jaxrl.bilevel.barfi_study import BarfiConfig, BarfiHyperparameters, BarfiState, BarfiStudy, in_mode
+from jaxrl.bilevel.contract import BilevelEvaluation
+from jaxrl.bilevel.episodes import Episodes, centred, collector, measured, policy_surrogate, returns_to_go
 from jaxrl.bilevel.hypergradient import hypergradient
 from jaxrl.bilevel.reward import Alignment, adjust, align_reward, learned_discount, potential_shaping
 from jaxrl.distributions import Distribution, for_space
 from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Discrete
 from jaxrl.hyperparameters import split_settings
+from jaxrl.loop import Result, scan_steps
 from jaxrl.networks import ActorCritic, actor_critic
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -36,7 +40,7 @@ class Parts(NamedTuple):
     config: BarfiConfig
 
 
-def barfi(environment: Environment, **settings: Any) -> BarfiStudy:
+def barfi(environment: str | Environment, **settings: Any) -> BarfiStudy:
     """Learns a reward r_φ and a discount γ_φ such that a policy that learns with them does well by the primary reward.
 
         max_φ  J_w(θ*(φ)) − λ_γ γ_φ,   J_w(θ) = E Σ γᵗ w·rₜ
@@ -49,13 +53,15 @@ def barfi(environment: Environment, **settings: Any) -> BarfiStudy:
     left out.
 
     Args:
-        environment: with `Discrete` actions, a time limit, and a reward vector of which the first is the primary.
+        environment: with `Discrete` actions, a time limit, and a reward vector of which the first is the primary; or
+            its name.
         settings: of `BarfiConfig` and of `BarfiHyperparameters`, by name.
 
     Raises:
         UnknownNameError: for an unknown setting, hypergradient or solver, with the nearest match.
         ValueError: for other actions, no time limit, one objective, or sizes out of range.
     """
+    environment = make(environment) if isinstance(environment, str) else environment
     spec = environment.spec
     if not isinstance(spec.action, Discrete):
         raise ValueError(f"barfi needs Discrete actions, {spec.name} has {spec.action}")
@@ -79,10 +85,14 @@ def barfi(environment: Environment, **settings: Any) -> BarfiStudy:
         run=partial(_run, parts),
         field=partial(_field, parts),
         objective=lambda *arguments: _objective(parts, *arguments)[0],
-        hyperparameters=defaults,
+        experience=lambda key, state, hp: _episodes(parts, state.policy, hp, key),
+        hyperparameters=in_mode(defaults, config.mode),
         environment=environment,
         config=config,
+        settings=settings,
+        rebuild=lambda **changes: barfi(environment, **{**settings, **changes}),
         steps_per_iteration=batches * config.num_episodes * spec.time_limit,
+        num_members=batches,
     )
 
 
@@ -155,7 +165,7 @@ def _objective(
 
 def _step(
     parts: Parts, state: BarfiState, hp: BarfiHyperparameters, index: Int[Array, ""]
-) -> tuple[BarfiState, dict[str, Array]]:
+) -> tuple[BarfiState, tuple[dict[str, Array], BilevelEvaluation]]:
     keys = jax.random.split(jax.random.fold_in(state.key, index), parts.config.num_inner_steps + 2)
     compute = hypergradient(
         lambda policy, alignment, key: _field(parts, policy, alignment, hp, key),
@@ -168,9 +178,10 @@ def _step(
     rates = hp.coefficient_learning_rate, hp.residual_learning_rate, hp.discount_learning_rate
     alignment = adjust(state.alignment, changes, rates)
     episodes = found.auxiliary
+    evaluation = measured(episodes)
     metrics = {
-        "returns": episodes.reward.sum(axis=0).mean(axis=0),
-        "length": episodes.alive.sum(axis=0).mean(),
+        "episode_return": evaluation.returns,
+        "episode_length": evaluation.length,
         "objective": found.value,
         "coefficients": state.alignment.coefficients,
         "discount": learned_discount(state.alignment),
@@ -178,9 +189,9 @@ def _step(
         "hypergradient_norm": optax.tree.norm(found.gradient),
         "non_finite": (~jnp.isfinite(optax.tree.norm(found.gradient))).astype(jnp.float32),
     }
-    return BarfiState(found.parameters, alignment, optimiser, state.key), metrics
+    return BarfiState(found.parameters, alignment, optimiser, state.key), (metrics, evaluation)
 
 
-def _run(parts: Parts, key: PRNGKeyArray, hp: BarfiHyperparameters) -> Outcome:
-    indices = jnp.arange(parts.config.num_outer_steps)
-    return Outcome(*jax.lax.scan(lambda state, index: _step(parts, state, hp, index), _init(parts, key, hp), indices))
+def _run(parts: Parts, key: PRNGKeyArray, hp: BarfiHyperparameters) -> Result:
+    total = parts.config.num_outer_steps
+    return scan_steps(partial(_step, parts), _init(parts, key, hp), hp, total, np.arange(total))

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.bilevel.episodes import JACOBIANS
+from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
+from jaxrl.bilevel.episodes import JACOBIANS, Episodes
 from jaxrl.bilevel.hypergradient import HypergradientConfig
 from jaxrl.bilevel.reward import Alignment
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.loop import Result
 from jaxrl.morl.tabular.model import require_sizes
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["MODES", "BarfiConfig", "BarfiHyperparameters", "BarfiState", "BarfiStudy", "Outcome"]
+__all__ = ["MODES", "BarfiConfig", "BarfiHyperparameters", "BarfiState", "BarfiStudy"]
 
 MODES = ("bilevel", "potential", "primary", "sum")
 
@@ -23,6 +25,9 @@ MODES = ("bilevel", "potential", "primary", "sum")
 class BarfiConfig(HypergradientConfig):
     """Static settings."""
 
+    mode: str = "bilevel"
+    """Defaults of the traced settings: bilevel (the blend learns, from the plain sum on), sum (that sum stays), primary
+    (the first reward alone) or potential (the others added to it as potentials)."""
     num_outer_steps: int = 100
     """Steps of the outer loop."""
     num_inner_steps: int = 1
@@ -40,6 +45,7 @@ class BarfiConfig(HypergradientConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_name("mode", self.mode, MODES)
         require_name("jacobian", self.jacobian, JACOBIANS)
         names = ("num_outer_steps", "num_inner_steps", "num_episodes")
         require_sizes(**{name: getattr(self, name) for name in names})
@@ -88,41 +94,56 @@ class BarfiState(NamedTuple):
     key: PRNGKeyArray
 
 
-class Outcome(NamedTuple):
-    """A whole run: the final state, and metrics by name with one entry per outer step."""
-
-    state: BarfiState
-    metrics: dict[str, Array]
-
-
+@bilevel_program
 class BarfiStudy(NamedTuple):
-    """One bilevel program.
+    """One bilevel program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
 
     Attributes:
         init: `(key, hyperparameters) -> BarfiState`.
-        step: `(BarfiState, hyperparameters, index) -> (BarfiState, metrics)`; `metrics["returns"]` are the undiscounted
-            returns per objective of the policy after its inner steps.
-        run: `(key, hyperparameters) -> Outcome`: a scan of `step`, one program.
+        step: `(BarfiState, hyperparameters, index) -> (BarfiState, (metrics, BilevelEvaluation))`; the evaluation is of
+            the policy after its inner steps.
+        run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
         field: `(θ, φ, hyperparameters, key) -> g`, the policy gradient under r_φ.
         objective: `(θ, φ, hyperparameters, key) -> F`, what the outer problem maximises.
+        experience: `(key, BarfiState, hyperparameters) -> Episodes` of one estimate.
         hyperparameters: traced defaults.
         environment: the environment.
         config: static settings.
+        settings: what differs from the defaults, by name.
+        rebuild: `(**settings) -> BarfiStudy`, with some settings changed.
         steps_per_iteration: environment steps of one outer step at most.
+        num_members: estimates of one outer step, each with episodes of its own.
     """
 
     init: Callable[[PRNGKeyArray, BarfiHyperparameters], BarfiState]
-    step: Callable[[BarfiState, BarfiHyperparameters, Int[Array, ""]], tuple[BarfiState, dict[str, Array]]]
-    run: Callable[[PRNGKeyArray, BarfiHyperparameters], Outcome]
+    step: Callable[
+        [BarfiState, BarfiHyperparameters, Int[Array, ""]],
+        tuple[BarfiState, tuple[dict[str, Array], BilevelEvaluation]],
+    ]
+    run: Callable[[PRNGKeyArray, BarfiHyperparameters], Result]
     field: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], PyTree]
     objective: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], Float[Array, ""]]
+    experience: Callable[[PRNGKeyArray, BarfiState, BarfiHyperparameters], Episodes]
     hyperparameters: BarfiHyperparameters
     environment: Environment
     config: BarfiConfig
+    settings: dict[str, Any]
+    rebuild: Callable[..., "BarfiStudy"]
     steps_per_iteration: int
+    num_members: int
+
+    @property
+    def num_iterations(self) -> int:
+        """Outer steps of a run."""
+        return self.config.num_outer_steps
+
+    @staticmethod
+    def value(state: BarfiState) -> Alignment:
+        """What a run has learned: the blend of rewards and its discount."""
+        return state.alignment
 
     def mode(self, name: str) -> BarfiHyperparameters:
-        """The defaults with which the same program is a method or one of its baselines.
+        """The settings with which the same program is the method or one of its baselines.
 
         `bilevel` is BARFI from the plain sum on; `sum` keeps that sum, `primary` the first reward alone; `potential`
         adds the other rewards to it as potentials (Ng et al., 1999). They differ in traced leaves only, so that all
@@ -131,13 +152,16 @@ class BarfiStudy(NamedTuple):
         Raises:
             UnknownNameError: for an unknown mode.
         """
-        require_name("mode", name, MODES)
-        hp = self.hyperparameters
-        if name == "bilevel":
-            return hp
-        frozen = {key: jnp.zeros_like(leaf) for key, leaf in hp._asdict().items() if key.endswith("_learning_rate")}
-        frozen.pop("inner_learning_rate")
-        alone = jnp.concatenate([jnp.zeros(1), hp.weights])
-        coefficients = hp.coefficients if name == "sum" else alone
-        potential = (hp.weights == 0.0).astype(jnp.float32) if name == "potential" else hp.potential
-        return hp._replace(coefficients=coefficients, potential=potential, **frozen)
+        return in_mode(self.hyperparameters, require_name("mode", name, MODES))
+
+
+def in_mode(hp: BarfiHyperparameters, name: str) -> BarfiHyperparameters:
+    """`BarfiStudy.mode` of given settings."""
+    if name == "bilevel":
+        return hp
+    frozen = {key: jnp.zeros_like(leaf) for key, leaf in hp._asdict().items() if key.endswith("_learning_rate")}
+    frozen.pop("inner_learning_rate")
+    alone = jnp.concatenate([jnp.zeros(1), hp.weights])
+    coefficients = hp.coefficients if name == "sum" else alone
+    potential = (hp.weights == 0.0).astype(jnp.float32) if name == "potential" else hp.potential
+    return hp._replace(coefficients=coefficients, potential=potential, **frozen)

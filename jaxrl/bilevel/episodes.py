@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl import returns
+from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import Environment
 from jaxrl.environments.batching import vectorise
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["JACOBIANS", "Episodes", "centred", "collector", "policy_surrogate", "returns_to_go"]
+__all__ = ["JACOBIANS", "Episodes", "centred", "collector", "measured", "policy_surrogate", "returns_to_go"]
 
 JACOBIANS = ("actions", "trajectories")
 
@@ -66,6 +67,11 @@ def returns_to_go(reward: Float[Array, "time env"], discount: Float[Array, ""]) 
     reward = reward[..., None]
     zero, never = jnp.zeros_like(reward), jnp.zeros(reward.shape[:-1], bool)
     return returns.generalised_advantage(reward, zero, zero, never, never, discount, 1.0)[..., 0]
+
+
+def measured(episodes: Episodes) -> BilevelEvaluation:
+    """Means over the episodes."""
+    return BilevelEvaluation(episodes.reward.sum(axis=0).mean(axis=0), episodes.alive.sum(axis=0).mean())
 
 
 def centred(values: Float[Array, "time env"], alive: Bool[Array, "time env"]) -> Float[Array, "time env"]:

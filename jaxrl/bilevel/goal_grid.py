@@ -1,7 +1,7 @@
 """A grid with one sparse goal and a designer's auxiliary reward: the smallest task where the two may disagree."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
-__all__ = ["AUXILIARY", "GoalGridParams", "GoalGridState", "auxiliary_table", "goal_grid"]
+__all__ = ["AUXILIARY", "GoalGridParams", "GoalGridState", "auxiliary_table", "goal_grid", "make", "names"]
 
 AUXILIARY = ("decoy", "distance", "none")
 # Up, down, left, right, as (row, column).
@@ -76,7 +76,7 @@ def goal_grid(size: int = 6, auxiliary: str = "distance", limit: int = 40) -> En
     table = jnp.asarray(auxiliary_table(auxiliary, size))
     params = GoalGridParams(jnp.int32(0), jnp.int32(size * size - 1), table)
     spec = EnvironmentSpec(
-        name="goal-grid",
+        name="alignment/goal-grid",
         observation=Discrete(size * size),
         action=Discrete(len(_MOVES)),
         num_objectives=2,
@@ -84,6 +84,16 @@ def goal_grid(size: int = 6, auxiliary: str = "distance", limit: int = 40) -> En
         discount=0.99,
     )
     return time_limit(Environment(_reset, partial(_step, size), params, spec), limit)
+
+
+def names() -> tuple[str, ...]:
+    """Every id of the suite `alignment/`, without its prefix."""
+    return ("goal-grid",)
+
+
+def make(name: str, **options: Any) -> Environment:
+    """Builds `alignment/goal-grid`; `options` are those of `goal_grid`."""
+    return goal_grid(**options)
 
 
 def _reset(key: PRNGKeyArray, params: GoalGridParams) -> tuple[GoalGridState, Int[Array, ""]]:

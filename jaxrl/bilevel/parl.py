@@ -13,14 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrl.bilevel.episodes import Episodes, collector
+from jaxrl.bilevel.contract import BilevelEvaluation
+from jaxrl.bilevel.episodes import Episodes, collector, measured
 from jaxrl.bilevel.hypergradient import implicit
 from jaxrl.bilevel.parl_study import Pairs, ParlConfig, ParlHyperparameters, ParlState, ParlStudy
 from jaxrl.bilevel.preferences import label_log_likelihood, preference_labels
 from jaxrl.bilevel.soft_policies import lower_field, soft_optimum
 from jaxrl.distributions import for_space
 from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
 from jaxrl.hyperparameters import split_settings
+from jaxrl.loop import Result, scan_steps
 from jaxrl.morl.tabular.model import Model, state_index, tabulate
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -39,7 +42,9 @@ class Parts(NamedTuple):
 
 
 def parl(
-    environment: Environment, features: Float[Array | np.ndarray, "state action feature"] | None = None, **settings: Any
+    environment: str | Environment,
+    features: Float[Array | np.ndarray, "state action feature"] | None = None,
+    **settings: Any,
 ) -> ParlStudy:
     """Learns a reward r_ν = ν·f(s, a) from preferences between trajectories of the policy that is optimal for r_ν.
 
@@ -53,7 +58,7 @@ def parl(
     once a round. The lower level is solved by soft value iteration instead of the paper's policy-gradient steps.
 
     Args:
-        environment: finite and deterministic, with a time limit: its tables are made once, on the host.
+        environment: finite and deterministic, with a time limit: its tables are made once, on the host; or its name.
         features: f(s, a); default one indicator per state entered.
         settings: of `ParlConfig` and of `ParlHyperparameters`, by name.
 
@@ -61,6 +66,7 @@ def parl(
         UnknownNameError: for an unknown setting, field or solver, with the nearest match.
         ValueError: for an environment that has no tables, features of another shape, or sizes out of range.
     """
+    environment = make(environment) if isinstance(environment, str) else environment
     count = environment.spec.num_objectives
     weights = jnp.asarray(settings.get("weights", jnp.full(count, 1.0 / count)))
     if weights.shape != (count,):
@@ -71,7 +77,8 @@ def parl(
     params = settings.get("environment", environment.params)
     model = tabulate(environment, "parl")
     states, actions = model.successor.shape
-    features = jax.nn.one_hot(model.successor, states) if features is None else jnp.asarray(features)
+    given = features
+    features = jax.nn.one_hot(model.successor, states) if given is None else jnp.asarray(given)
     if features.ndim != 3 or features.shape[:2] != (states, actions):
         raise ValueError(f"features must have shape ({states}, {actions}, feature), got {features.shape}")
     collect, evaluate = (
@@ -85,11 +92,21 @@ def parl(
         run=partial(_run, parts),
         label=partial(_label, parts),
         gradient=partial(_gradient, parts),
+        experience=lambda key, state, hp: parts.evaluate(key, _policy(parts, state.logits), hp.environment),
         hyperparameters=traced._replace(environment=jax.tree.map(jnp.asarray, params)),
+        environment=environment,
         model=model,
         features=features,
         config=config,
+        settings=settings,
+        rebuild=lambda **changes: parl(environment, given, **{**settings, **changes}),
+        steps_per_iteration=2 * config.num_pairs * environment.spec.time_limit,
     )
+
+
+def _policy(parts: Parts, logits: Array) -> Callable[[Array], Array]:
+    """The table as `observation -> logits`."""
+    return lambda observation: logits[parts.number(observation)]
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hp: ParlHyperparameters) -> ParlState:
@@ -102,8 +119,7 @@ def _init(parts: Parts, key: PRNGKeyArray, hp: ParlHyperparameters) -> ParlState
 
 def _label(parts: Parts, key: PRNGKeyArray, logits: Array, hp: ParlHyperparameters) -> Pairs:
     act_key, label_key = jax.random.split(key)
-    policy = lambda observation: logits[parts.number(observation)]  # noqa: E731
-    episodes = jax.lax.stop_gradient(parts.collect(act_key, policy, hp.environment))
+    episodes = jax.lax.stop_gradient(parts.collect(act_key, _policy(parts, logits), hp.environment))
     hidden = jnp.sum(episodes.reward @ hp.weights, axis=0).reshape(2, -1)
     number, action = parts.number(episodes.observation), episodes.raw
     summed = jnp.sum(parts.features[number, action] * episodes.alive[..., None], axis=0)
@@ -151,7 +167,7 @@ def _direct(state: ParlState, reward: Array, known: Array, hp: ParlHyperparamete
 
 def _step(
     parts: Parts, state: ParlState, hp: ParlHyperparameters, index: Int[Array, ""]
-) -> tuple[ParlState, dict[str, Array]]:
+) -> tuple[ParlState, tuple[dict[str, Array], BilevelEvaluation]]:
     config = parts.config
     label_key, evaluation_key = jax.random.split(jax.random.fold_in(state.key, index))
     pairs = _label(parts, label_key, state.logits, hp)
@@ -174,18 +190,20 @@ def _step(
     (reward, optimiser), _ = jax.lax.scan(fit, (state.reward, state.optimiser), None, config.num_fits)
     table = parts.features @ reward
     logits = soft_optimum(parts.model, table, hp.discount, hp.temperature, config.lower_iterations, state.logits)
-    policy = lambda observation: logits[parts.number(observation)]  # noqa: E731
-    episodes = parts.evaluate(evaluation_key, policy, hp.environment)
+    evaluation = measured(parts.evaluate(evaluation_key, _policy(parts, logits), hp.environment))
     metrics = {
-        "hidden_return": jnp.sum(episodes.reward @ hp.weights, axis=0).mean(),
+        "hidden_return": evaluation.returns @ hp.weights,
+        "episode_return": evaluation.returns,
+        "episode_length": evaluation.length,
         "labels": (first + config.num_pairs).astype(jnp.float32),
         "log_likelihood": label_log_likelihood(pairs.difference @ state.reward, pairs.label).mean(),
         "distribution_norm": jnp.linalg.norm(distribution),
         "direct_norm": jnp.linalg.norm(alone),
+        "non_finite": (~jnp.all(jnp.isfinite(reward))).astype(jnp.float32),
     }
-    return state._replace(reward=reward, logits=logits, optimiser=optimiser), metrics
+    return state._replace(reward=reward, logits=logits, optimiser=optimiser), (metrics, evaluation)
 
 
-def _run(parts: Parts, key: PRNGKeyArray, hp: ParlHyperparameters) -> tuple[ParlState, dict[str, Array]]:
-    step = lambda state, index: _step(parts, state, hp, index)  # noqa: E731
-    return jax.lax.scan(step, _init(parts, key, hp), jnp.arange(parts.config.num_rounds))
+def _run(parts: Parts, key: PRNGKeyArray, hp: ParlHyperparameters) -> Result:
+    total = parts.config.num_rounds
+    return scan_steps(partial(_step, parts), _init(parts, key, hp), hp, total, np.arange(total))

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
+from jaxrl.bilevel.episodes import Episodes
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS
+from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.linear_solve import SOLVERS
+from jaxrl.loop import Result
 from jaxrl.morl.tabular.model import Model, require_sizes
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -115,28 +119,55 @@ class ParlState(NamedTuple):
     key: PRNGKeyArray
 
 
+@bilevel_program
 class ParlStudy(NamedTuple):
-    """One program of learning from preferences.
+    """One program of learning from preferences; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
 
     Attributes:
         init: `(key, hyperparameters) -> ParlState`.
-        step: `(ParlState, hyperparameters, index) -> (ParlState, metrics)`: one round; `metrics["hidden_return"]` is
-            the mean undiscounted hidden return of the policy after it, `metrics["labels"]` the labels until then.
-        run: `(key, hyperparameters) -> (ParlState, metrics)`: all rounds, one program.
+        step: `(ParlState, hyperparameters, index) -> (ParlState, (metrics, BilevelEvaluation))`: one round;
+            `metrics["hidden_return"]` is the mean undiscounted hidden return of the policy after it,
+            `metrics["labels"]` the labels until then.
+        run: `(key, hyperparameters) -> Result`: all rounds, one program.
         label: `(key, logits, hyperparameters) -> Pairs`: fresh pairs of a policy.
         gradient: `(ν, θ, pairs, hyperparameters) -> dF/dν`, the hypergradient that those pairs estimate.
+        experience: `(key, ParlState, hyperparameters) -> Episodes` by which the policy is measured.
         hyperparameters: traced defaults.
+        environment: the environment.
         model: what actions do.
         features: of states and actions.
         config: static settings.
+        settings: what differs from the defaults, by name.
+        rebuild: `(**settings) -> ParlStudy`, with some settings changed.
+        steps_per_iteration: environment steps of one round's pairs at most.
     """
 
     init: Callable[[PRNGKeyArray, ParlHyperparameters], ParlState]
-    step: Callable[[ParlState, ParlHyperparameters, Int[Array, ""]], tuple[ParlState, dict[str, Array]]]
-    run: Callable[[PRNGKeyArray, ParlHyperparameters], tuple[ParlState, dict[str, Array]]]
+    step: Callable[
+        [ParlState, ParlHyperparameters, Int[Array, ""]], tuple[ParlState, tuple[dict[str, Array], BilevelEvaluation]]
+    ]
+    run: Callable[[PRNGKeyArray, ParlHyperparameters], Result]
     label: Callable[[PRNGKeyArray, Array, ParlHyperparameters], Pairs]
     gradient: Callable[[Array, Array, Pairs, ParlHyperparameters], Array]
+    experience: Callable[[PRNGKeyArray, ParlState, ParlHyperparameters], Episodes]
     hyperparameters: ParlHyperparameters
+    environment: Environment
     model: Model
     features: Float[Array, "state action feature"]
     config: ParlConfig
+    settings: dict[str, Any]
+    rebuild: Callable[..., "ParlStudy"]
+    steps_per_iteration: int
+
+    # Pairs and measuring episodes, which are held side by side.
+    num_members = 2
+
+    @property
+    def num_iterations(self) -> int:
+        """Rounds of a run."""
+        return self.config.num_rounds
+
+    @staticmethod
+    def value(state: ParlState) -> Float[Array, " feature"]:
+        """What a run has learned: the reward's weights."""
+        return state.reward

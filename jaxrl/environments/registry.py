@@ -12,6 +12,7 @@ __all__ = ["list_environments", "make", "register"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
+    "alignment": "jaxrl.bilevel.goal_grid",
     "bandit": "jaxrl.environments.bandit",
     "brax": "jaxrl.environments.brax",
     "grid": "jaxrl.environments.grid",
