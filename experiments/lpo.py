@@ -2,6 +2,7 @@
 
     python experiments/lpo.py
     python experiments/lpo.py "LPO from PPO"      # one of the two; the other's results stay
+    python experiments/lpo.py rates               # the hand-written ones over learning rates alone
 
 Agents take eight epochs with large steps on every rollout, so that the ratio needs a bound. Drifts start random (LPO)
 or as PPO's clip, three meta-seeds each; held-out levels, final returns. Writes results/meta/lpo.{csv,json,png}.
@@ -26,6 +27,7 @@ from jaxrl.objectives.surrogate import make_surrogate
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 ENVIRONMENT, HORIZON, META_SEEDS, HELD_OUT = "grid/tiny", 50, 3, 256
+RATES, RATE_LEVELS = (0.05, 0.1, 0.2, 0.3), 1024
 AGENT: dict[str, Any] = {
     "num_envs": 16,
     "num_steps": 20,
@@ -62,6 +64,24 @@ def final_return(trainer: jaxrl.Trainer) -> float:
     tasks = make_tasks(ENVIRONMENT, HORIZON)
     learn = jax.jit(lambda key: learn_tasks(trainer, tasks, key, trainer.hyperparameters, HELD_OUT))
     return float(learn(held_out_key()).final.mean())
+
+
+def over_rates() -> dict[str, dict[str, float]]:
+    """Mean final return of the hand-written surrogates at several learning rates, on more held-out levels.
+
+    The same levels for all, so that shares of PPO's return are of paired lives.
+    """
+    tasks, returns = make_tasks(ENVIRONMENT, HORIZON), {}
+    for name, surrogate in BASELINES.items():
+        trainer = learner(surrogate)
+
+        def learn(rate: jax.Array, trainer: jaxrl.Trainer = trainer) -> jax.Array:
+            hyperparameters = trainer.hyperparameters._replace(learning_rate=rate)
+            return learn_tasks(trainer, tasks, held_out_key(), hyperparameters, RATE_LEVELS).final.mean()
+
+        found = jax.jit(lambda rates, learn=learn: jax.lax.map(learn, rates))(np.float32(RATES))
+        returns[name] = dict(zip(map(str, RATES), np.asarray(found, float).round(4).tolist(), strict=True))
+    return returns
 
 
 def untrained(study: MetaStudy) -> list[float]:
@@ -105,8 +125,13 @@ def main() -> None:
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     record |= {"agent": AGENT, "outer": OUTER, "horizon": HORIZON, "returns": returns}
     gap = returns["PPO"] - returns["no drift"]
-    for method in sys.argv[1:] or LEARNED:
-        surrogate = LEARNED[require_name("method", method, LEARNED)]
+    for method in sys.argv[1:] or [*LEARNED, "rates"]:
+        if require_name("method", method, [*LEARNED, "rates"]) == "rates":
+            record["rates"] = over_rates()
+            print(record["rates"], flush=True)
+            path.write_text(json.dumps(record, indent=1) + "\n")
+            continue
+        surrogate = LEARNED[method]
         study = evolve(learner(surrogate), make_tasks(ENVIRONMENT, HORIZON), **OUTER)
         began = time.perf_counter()
         swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
