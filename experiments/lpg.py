@@ -67,12 +67,13 @@ def studies() -> dict[str, MetaStudy]:
 
 
 def anchors() -> dict[str, float]:
-    """Mean held-out return of a uniform policy and of A2C."""
+    """Mean held-out return of a uniform policy and of A2C, at the end of its life and after a tenth of it."""
     tasks, a2c = make_tasks(ENVIRONMENT, HORIZON), learner("a2c", **A2C)
     levels, limit = held_out_tasks(tasks, HELD_OUT).environment, tasks.environment.spec.time_limit
     uniform = jax.jit(jax.vmap(lambda level: uniform_return(level, limit)))(levels)
     learnt = jax.jit(lambda key: learn_tasks(a2c, tasks, key, a2c.hyperparameters, HELD_OUT))(held_out_key())
-    return {"uniform": float(uniform.mean()), "a2c": float(learnt.final.mean())}
+    a2c = {"a2c": float(learnt.final.mean()), "a2c_early": float(learnt.early.mean())}
+    return {"uniform": float(uniform.mean()), **a2c}
 
 
 def untrained(study: MetaStudy) -> np.ndarray:

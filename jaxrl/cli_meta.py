@@ -12,6 +12,7 @@ import tyro
 from jaxrl.cli_options import given, parse_settings, static_options, traced_options, what_to_run
 from jaxrl.cli_values import pairs, swept
 from jaxrl.errors import require_name
+from jaxrl.meta.fitness import FITNESS
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.tables import as_text
 
@@ -38,6 +39,10 @@ def meta_options(method: str, outer: str) -> list[tuple]:
             metavar="NAME=VALUES", help="Traced setting to sweep, such as outer.evolution.deviation=0.05,0.1."
         ),
     ]
+    if outer == "evolution":
+        text = f"What is evolved for: one of {', '.join(FITNESS)}, or NAME=WEIGHT words."
+        fitness = Annotated[tuple[str, ...], tyro.conf.arg(help=text)]
+        prefixed.append(("outer_fitness", fitness, field(default=("final",))))
     return [
         ("tasks", tasks, field(default="grid/tiny")),
         ("horizon", horizon, field(default=(50,))),
@@ -63,6 +68,10 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
     options = meta_options(method, outer)
     parsed, settings = parse_settings("meta-train", arguments, options)
     parsed.environment = parsed.tasks
+    outer_settings = {name[6:]: value for name, value in given(parsed, options).items() if name.startswith("outer_")}
+    if "fitness" in outer_settings:
+        words = outer_settings["fitness"]
+        outer_settings["fitness"] = words[0] if len(words) == 1 and "=" not in words[0] else pairs(words)
     run(
         "meta",
         parsed,
@@ -71,7 +80,7 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
         hyperparameters=swept(parsed.sweep),
         horizon=parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon,
         outer=parsed.outer,
-        outer_settings={name[6:]: value for name, value in given(parsed, options).items() if name.startswith("outer_")},
+        outer_settings=outer_settings,
     )
 
 

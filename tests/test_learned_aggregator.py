@@ -8,7 +8,7 @@ import pytest
 import jaxrl
 from jaxrl import aggregation
 from jaxrl.meta import evolve, make_tasks
-from jaxrl.meta.fitness import FITNESS, fitness_components
+from jaxrl.meta.fitness import FITNESS, fitness_components, select_by
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.morl.pareto import hypervolume
 
@@ -58,6 +58,14 @@ def test_hypervolume_is_a_fitness_of_all_tasks_together():
     found = fitness_components(outcome, jnp.full((6, 2), 0.5), (0.5, 0.5))[:, FITNESS.index("hypervolume")]
     for member in range(4):
         np.testing.assert_allclose(found[member], hypervolume(final[member], jnp.asarray([0.5, 0.5])), rtol=1e-5)
+
+
+def test_candidates_are_worth_a_weighted_sum_or_less_the_more_dominate_them():
+    components = jnp.asarray([[1.0, 3.0, 9.0], [2.0, 2.0, 0.0], [1.0, 2.0, 5.0], [0.5, 1.0, 99.0], [2.0, 2.0, 7.0]])
+    weights = jnp.asarray([1.0, 2.0, 0.0])
+    np.testing.assert_allclose(select_by("weighted", components, weights), components[:, :2] @ weights[:2])
+    # The third component has no weight; equal candidates do not dominate one another.
+    np.testing.assert_array_equal(select_by("pareto", components, weights), [0.0, 0.0, -3.0, -4.0, 0.0])
 
 
 def test_evolution_for_hypervolume_gives_tasks_their_weights_and_moves_the_network():

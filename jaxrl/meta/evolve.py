@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrl.errors import require_name
 from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.curriculum import Curriculum, make_curriculum, score_metrics
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
-from jaxrl.meta.fitness import FITNESS, fitness_components, fitness_weights
+from jaxrl.meta.fitness import FITNESS, SELECTIONS, fitness_components, fitness_weights, select_by
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
@@ -31,6 +32,9 @@ class EvolutionConfig(CurriculumConfig):
     """open_es, snes or pgpe; from Python also one of evosax (jaxrl.meta.evosax)."""
     population_size: int = 64
     """Candidates per generation; pairs have opposite noise and see the same tasks, starts and random numbers."""
+    selection: str = "weighted"
+    """What a candidate with several fitness components is worth: weighted (their sum) or pareto (minus the number of
+    candidates that dominate it in those with a weight; Fonseca and Fleming, 1993)."""
     shaping: str = "pairwise_rank"
     """pairwise_rank (the better of each pair), centred_rank, z_score or raw."""
     momentum: float = 0.9
@@ -121,6 +125,7 @@ def evolve(
     hp = hp._replace(fitness_weights=fitness_weights(settings.get("fitness", "final"), trainer.environment.spec))
     sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
     validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
+    require_name("selection", config.selection, SELECTIONS)
     _refuse_ignored(config, settings)
     default = getattr(trainer.hyperparameters, leaf)
     initial = initial or default_initial(trainer, leaf)
@@ -191,7 +196,7 @@ def _generation(
     lived = jax.vmap(one_candidate, in_axes=(0, None, 0))(jnp.concatenate([keys, keys]), weights, candidates)
     outcome = mean_outcome(lived.outcome)
     components = fitness_components(outcome, weights, parts.trainer.environment.spec.reference_point)
-    fitness = components @ outer.fitness_weights
+    fitness = select_by(config.selection, components, outer.fitness_weights)
     search = parts.strategy.tell(state.search, noise, fitness, outer.evolution)
     levels, curriculum_metrics = _record(parts, state.levels, keys, lived, places, hyperparameters)
     metrics = {

@@ -6,12 +6,14 @@ import jax.numpy as jnp
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.meta.lifetimes import Outcome
+from jaxrl.morl.dominance import dominates
 from jaxrl.morl.hypervolume import hypervolume
 from jaxrl.types import Array, Float
 
-__all__ = ["FITNESS", "fitness_components", "fitness_weights"]
+__all__ = ["FITNESS", "SELECTIONS", "fitness_components", "fitness_weights", "select_by"]
 
 FITNESS = ("final", "area", "early", "robust", "hypervolume")
+SELECTIONS = ("weighted", "pareto")
 
 
 def fitness_weights(fitness: str | dict[str, float], spec: EnvironmentSpec) -> Float[Array, " component"]:
@@ -40,3 +42,14 @@ def fitness_components(
         return jnp.stack([*means, jnp.zeros_like(means[0])], axis=-1)
     reference = jnp.asarray(reference_point, jnp.float32)
     return jnp.stack([*means, jax.vmap(lambda points: hypervolume(points, reference))(outcome.final)], axis=-1)
+
+
+def select_by(
+    selection: str, components: Float[Array, "member component"], weights: Float[Array, " component"]
+) -> Float[Array, " member"]:
+    """What candidates are worth: w·f, or minus how many candidates dominate w∘f; components without a weight tie."""
+    if selection == "weighted":
+        return components @ weights
+    scaled = components * weights
+    over_all = jax.vmap(lambda one: dominates(jnp.broadcast_to(one, scaled.shape), scaled))(scaled)
+    return -jnp.sum(over_all, axis=0).astype(components.dtype)

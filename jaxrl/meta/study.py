@@ -56,12 +56,14 @@ class MetaEvaluation(NamedTuple):
         return_deviation: its standard deviation over tasks.
         lifetime_return: mean return over the life.
         worst_quarter: mean final return of the worst quarter of tasks.
+        early_return: mean return when a tenth of the life was over.
     """
 
     final_return: Float[Array, "*batch"]
     return_deviation: Float[Array, "*batch"]
     lifetime_return: Float[Array, "*batch"]
     worst_quarter: Float[Array, "*batch"]
+    early_return: Float[Array, "*batch"]
 
 
 @count_evaluations
@@ -147,9 +149,9 @@ def meta_study(
 
     def evaluate(key: PRNGKeyArray, state: PyTree, hyperparameters: MetaHyperparameters) -> MetaEvaluation:
         outcome = test(key, value(state), hyperparameters, config.evaluation_tasks)
-        final, area = (leaf @ hyperparameters.weights for leaf in (outcome.final, outcome.area))
+        final, area, early = (leaf @ hyperparameters.weights for leaf in outcome[:3])
         worst = jnp.sort(final)[: max(1, config.evaluation_tasks // 4)]
-        return MetaEvaluation(final.mean(), final.std(), area.mean(), worst.mean())
+        return MetaEvaluation(final.mean(), final.std(), area.mean(), worst.mean(), early.mean())
 
     def step(state: PyTree, hyperparameters: MetaHyperparameters, index: Array) -> tuple:
         state, metrics = learn(state, hyperparameters, index)
