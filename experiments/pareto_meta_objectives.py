@@ -4,7 +4,7 @@
 
 LPG on tiny grid-worlds as in lpg.py, by evolution: five weightings of the return after a tenth of the life and of the
 final return, all of them and three meta-seeds one program, and selection by Pareto dominance, which takes no weights.
-Writes results/meta/pareto_meta_objectives.{csv,json,png}: held-out returns, 0 a uniform policy, 1 a tuned A2C at its end.
+Writes results/meta/pareto_meta_objectives.{csv,json,png}: held-out returns, 0 a uniform policy, 1 A2C at its end.
 """
 
 import json

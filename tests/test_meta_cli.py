@@ -22,7 +22,7 @@ CHEAP = {"population_size": 2, "num_generations": 1, "num_evaluations": 1, "eval
 def run_directory(tmp_path_factory):
     out = tmp_path_factory.mktemp("meta") / "run"
     arguments = ["meta-train", "lpo", *SMALL, *OUTER, "--num-minibatches", "1", "--seeds", "2", "--out", str(out)]
-    assert main(arguments) == 0
+    assert main([*arguments, "--outer-fitness", "final=0.7", "early=0.3"]) == 0
     return out
 
 
@@ -30,6 +30,9 @@ def test_a_run_directory_repeats_and_returns_what_was_learned(run_directory):
     record = json.loads((run_directory / "configuration.json").read_text())["configuration"]
     assert record["kind"] == "meta" and record["agent"] == "lpo" and record["environment"] == "grid/tiny"
     assert record["outer_settings"]["num_generations"] == 2 and record["horizon"] == 2
+    assert record["outer_settings"]["fitness"] == {"final": 0.7, "early": 0.3}
+    weights = jaxrl.load_sweep(run_directory).trainer.hyperparameters.outer.fitness_weights
+    assert weights.tolist() == pytest.approx([0.7, 0.0, 0.3, 0.0, 0.0])
     table = pandas.read_csv(run_directory / "metrics.csv")
     assert sorted(table["seed"]) == [0, 1] and table["final_return"].notna().all()
     assert (run_directory / "figures" / "curve_final_return.png").exists()
@@ -71,6 +74,8 @@ def test_baselines_have_as_much_experience_as_the_learner(monkeypatch):
         (["meta-train", "lgp"], "lpg"),
         (["meta-train", "lpg", "--outer", "evolutoin"], "evolution"),
         (["meta-train", "lpg", *SMALL, "--outer-unroll", "0"], "unroll must be at least 1, got 0"),
+        (["meta-train", "lpo", *SMALL, *OUTER, "--outer-fitness", "finals"], "final"),
+        (["meta-train", "lpo", *SMALL, *OUTER, "--outer-selection", "paretto"], "pareto"),
     ],
 )
 def test_bad_input_is_one_line(arguments, named, capsys, tmp_path):
