@@ -36,6 +36,12 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "aggregator.fairness": (0.0, float("inf"), True),
     "aggregator.floor": (0.0, float("inf"), False),
     "aggregator.rank_ratio": (0.0, 1.0, False),
+    "epsilon_start": (0.0, 1.0, True),
+    "epsilon_end": (0.0, 1.0, True),
+    "exploration_fraction": (0.0, 1.0, True),
+    "confidence": (0.0, 1.0, False),
+    "tolerance": (0.0, float("inf"), True),
+    "scale": (0.0, float("inf"), False),
 }
 
 
@@ -108,7 +114,7 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
 def check_values(values: Mapping[str, Any], num_objectives: int) -> None:
     """Raises ValueError for a concrete value outside the range of its leaf or not a number."""
     for path, value in values.items():
-        name = path.removeprefix("training.")
+        name = path.removeprefix("training.").removeprefix("algorithm.")
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"hyperparameter {name!r} takes numbers, got {value!r}")

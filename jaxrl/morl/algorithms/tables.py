@@ -43,7 +43,8 @@ def _build(
 ) -> Study:
     tabular = algorithm(environment, config)
     given = {name: leaf for name, leaf in hyperparameters._asdict().items() if leaf is not None}
-    defaults = tabular.hyperparameters._replace(**given)
+    checked = {name: given.pop(name) for name in named.leaves(tabular.hyperparameters) if name in given}
+    defaults = named.replace(tabular.hyperparameters._replace(**given), checked)
     # No leaves: the protocol fills them in, so that no sweep can set them apart from it.
     defaults = StudyHyperparameters((), defaults._replace(**dict.fromkeys(PROTOCOL, ())))
     paths = named.leaves(defaults)
