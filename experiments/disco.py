@@ -47,7 +47,7 @@ OUTER: dict[str, Any] = {
     **METHODS["disco"].outer_settings,
     "unroll": 5,
     "num_agents": 16,
-    "num_meta_steps": 750,
+    "num_meta_steps": 250,
     "learning_rate": 1e-3,
     "discount": 0.99,
     "critic_network": "table",

@@ -143,13 +143,13 @@ def _compare(saved: dict[str, Any], wanted: dict[str, Any], directory: Path) -> 
     missing, extra = sorted(set(wanted) - set(saved)), sorted(set(saved) - set(wanted))
     if missing or extra:
         raise CheckpointError(
-            f"the checkpoint in {directory} was written by other settings: "
+            f"the checkpoint in {directory} was written by other settings or another version: "
             f"it lacks {missing[:3] or 'nothing'} and has {extra[:3] or 'nothing'} besides"
         )
     for name, entry in wanted.items():
         if any(saved[name][field] != entry[field] for field in ("shape", "dtype")):
             described = json.dumps({field: saved[name][field] for field in ("shape", "dtype")})
             raise CheckpointError(
-                f"the checkpoint in {directory} was written by other settings: {name} is {described}, "
-                f"these settings need {json.dumps(entry)}"
+                f"the checkpoint in {directory} was written by other settings or another version: "
+                f"{name} is {described}, these settings need {json.dumps(entry)}"
             )

@@ -28,12 +28,15 @@ def align(arguments: list[str], run: Callable[..., Any]) -> None:
     shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
     shared = [option for option in shared if option[0] != "num_weights"]
     shared[0] = ("agent", method, shared[0][2])
-    vectors = Annotated[
+    leaves = Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="NAME=VALUE", help="A vector, such as weights=[0,1]; repeatable."),
     ]
-    shared = [("set", vectors, item) if option == "set" else (option, kind, item) for option, kind, item in shared]
+    shared = [("set", leaves, item) if option == "set" else (option, kind, item) for option, kind, item in shared]
     parsed = parse("align", COMMANDS["align"], arguments, [*shared, *own])
     rest = {"hyperparameters": swept(parsed.sweep), "design": parsed.design, "samples": parsed.samples}
-    settings = {**given(parsed, own), **pairs(parsed.set)}
+    vectors = pairs(parsed.set)
+    for setting in vectors:
+        require_name("setting", setting, {*hyperparameters._fields, *(option[0] for option in own)} - {"environment"})
+    settings = {**given(parsed, own), **vectors}
     run("align", parsed, settings, seeds=tuple(range(parsed.seeds)), **rest)

@@ -104,7 +104,7 @@ def _measures(outcome: experiment.Outcome) -> "pandas.DataFrame":
     table, group = outcome.front.measures, outcome.sweep.groups[0]
     table = table[table["seed"] != "all"].reset_index(drop=True)
     return table.assign(
-        steps=group.evaluation_steps[:, -1],
+        steps=group.evaluation_steps[np.argsort(group.seeds), -1],
         compile_seconds=group.timing.compile_seconds,
         run_seconds=group.timing.run_seconds,
     )

@@ -117,6 +117,8 @@ def write_front(found: Front, directory: Path) -> None:
     names = found.spec.objective_names
     write_table(front_table(found), directory / "front.csv")
     write_table(found.measures, directory / "measures.csv")
+    if not len(found.points):
+        return
     figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
     plotting.save(figure, figures(directory) / "front.png")
 

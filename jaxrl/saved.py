@@ -176,10 +176,13 @@ def save_policy(found: Front, index: int, directory: str | Path) -> None:
     """Writes one policy of a front as a run directory of its own, without the history of the study.
 
     Raises:
-        ValueError: if the trainer was built from a custom agent, which has no name to record.
+        ValueError: if the trainer was built from a custom agent, or the study of no registered algorithm: they have no
+            name to record.
     """
     built, policy = found.source(index), found.policy(index)
     if isinstance(built, Study):
+        if built.rebuild is None:
+            raise ValueError("a study of no registered algorithm has no name to record; save the policy's state")
         _write(_configuration("policy", built.algorithm, built), 0, (policy.state, policy.hyperparameters), directory)
         return
     state = jax.jit(built.init)(jax.random.key(0), policy.hyperparameters)._replace(agent=policy.state)

@@ -49,7 +49,7 @@ class Group:
 
     @property
     def evaluation_steps(self) -> Int[np.ndarray, "member evaluation"]:
-        """Environment steps before each evaluation, counted exactly."""
+        """Environment steps before each evaluation: exact, or at most, where bilevel programs end episodes early."""
         if "environment_steps" in self.result.metrics:
             return np.asarray(self.result.metrics["environment_steps"])[:, self.trainer.evaluation_iterations]
         return np.tile(self.trainer.evaluation_steps, (len(self.seeds), 1))

@@ -408,6 +408,18 @@ def test_preferences_teach_a_policy_what_the_hidden_reward_asks():
     assert np.all(np.asarray(metrics["distribution_norm"][0]) == 0.0)
 
 
+def test_a_mode_holds_whatever_is_swept_beside_it():
+    study = barfi(goal_grid(2, "decoy", limit=6), **SMALL, num_outer_steps=4, num_episodes=8)
+    values = {"mode": ["bilevel", "sum"], "coefficient_learning_rate": [0.1, 0.3]}
+    swept = jaxrl.sweep(study, hyperparameters=values, options=jaxrl.RunOptions(progress=False), say=lambda _: None)
+    start = np.array([0.0, 1.0, 1.0])
+    moved = [bool(np.any(swept.learned(member).coefficients != start)) for member in range(4)]
+    assert moved == [True, True, False, False]
+    assert study.rebuild(mode="sum").mode("sum").coefficient_learning_rate == 0.0
+    with pytest.raises(ValueError, match="fixed in mode 'sum'"):
+        study.rebuild(mode="sum").mode("bilevel")
+
+
 # --- from the shell ---
 
 
@@ -424,7 +436,8 @@ def test_the_command_sweeps_modes_and_leaves_a_run_directory(tmp_path, capsys):
     assert (tmp_path / "run" / "figures" / "curve_return_primary.png").exists()
     shown = capsys.readouterr().out
     assert main(["resume", str(tmp_path / "run")]) == 0
-    assert capsys.readouterr().out.strip() in shown
+    again = capsys.readouterr().out.strip()
+    assert "return_primary" in again and again in shown
     swept = jaxrl.load_sweep(tmp_path / "run")
     learned, fixed = swept.learned(0).coefficients, swept.learned(2).coefficients
     assert np.all(fixed == np.array([0.0, 1.0, 0.0])) and np.any(learned != np.array([0.0, 1.0, 1.0]))
@@ -438,6 +451,10 @@ def test_the_command_sweeps_modes_and_leaves_a_run_directory(tmp_path, capsys):
         ("barfy alignment/goal-grid", "barfi"),
         ("barfi alignment/goal-gird", "alignment/goal-grid"),
         ("barfi alignment/goal-grid --mode bilvel", "bilevel"),
+        ("barfi alignment/goal-grid --mode sum --coefficient-learning-rate 0.5", "mode='sum' decides it"),
+        ("barfi alignment/goal-grid --mode primary --set coefficients=[0,1,7]", "mode='primary' decides it"),
+        ("barfi alignment/goal-grid --environment-option sise=3", "unknown option of alignment/goal-grid 'sise'"),
+        ("parl alignment/goal-grid --set environment=3", "unknown setting 'environment'"),
         ("barfi gymnax/CartPole-v1", "has one objective"),
         ("parl gymnax/CartPole-v1", "needs a finite environment"),
         ("parl alignment/goal-grid --set weights=[1]", "weights has shape"),

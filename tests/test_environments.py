@@ -503,3 +503,12 @@ def test_a_spec_names_its_objectives_and_counts_them():
         with pytest.raises(ValueError, match="entries for 2 objectives"):
             EnvironmentSpec("a/b", Discrete(2), Discrete(2), num_objectives=2, **entry)
     assert hash(counter().spec) == hash(counter().spec)
+
+
+def test_options_that_a_builder_does_not_have_are_named(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    environments.register("mine/sized", lambda size=3: environments.make("bandit/bernoulli", num_arms=size))
+    with pytest.raises(UnknownNameError, match="unknown option of mine/sized 'sise'"):
+        environments.make("mine/sized", sise=2)
+    with pytest.raises(UnknownNameError, match="unknown option of mo/minecart 'capasity'"):
+        environments.make("mo/minecart", capasity=2)

@@ -66,6 +66,23 @@ def test_candidates_are_worth_a_weighted_sum_or_less_the_more_dominate_them():
     np.testing.assert_allclose(select_by("weighted", components, weights), components[:, :2] @ weights[:2])
     # The third component has no weight; equal candidates do not dominate one another.
     np.testing.assert_array_equal(select_by("pareto", components, weights), [0.0, 0.0, -3.0, -4.0, 0.0])
+    # A diverged candidate dominates none and is no equal of the best; what has no weight may be anything.
+    diverged = components.at[1, 0].set(jnp.nan).at[0, 2].set(jnp.inf)
+    np.testing.assert_array_equal(select_by("pareto", diverged, weights), [0.0, jnp.nan, -2.0, -3.0, 0.0])
+
+
+def test_evolution_selects_as_it_was_told():
+    def best(selection):
+        study = evolve(
+            trainer(), make_tasks(TREASURE, 4), "aggregator", fitness={"final": 1.0, "early": 1.0}, selection=selection,
+            population_size=4, num_generations=1, num_evaluations=1, evaluation_tasks=2, deviation=0.5,
+        )  # fmt: skip
+        metrics = jax.jit(study.run)(jax.random.key(0), study.hyperparameters).metrics
+        return float(metrics["best_fitness"][0]), float(metrics["fitness"][0])
+
+    # The best candidate is dominated by none; a weighted sum of these returns is no count.
+    assert best("pareto")[0] == 0.0 and best("pareto")[1] <= 0.0
+    assert best("weighted")[0] not in (0.0, -1.0, -2.0, -3.0)
 
 
 def test_evolution_for_hypervolume_gives_tasks_their_weights_and_moves_the_network():

@@ -43,14 +43,18 @@ def bandit():
 def test_every_tabular_algorithm_is_a_study(algorithm):
     steps = {} if algorithm in ("ipro_2d", "optimistic_linear_support") else {"total_steps": 300}
     study = jaxrl.study(algorithm, bandit(), reference_point=(-0.1, -0.1), **steps)
+    assert study.num_members == 1
     swept = jaxrl.sweep(study, seeds=2, **QUIET)
     found = jaxrl.front(swept, num_episodes=64)
     expected = {(1.0, 0.0), (0.0, 1.0), (0.4, 0.4)}
     if algorithm == "optimistic_linear_support":
         expected -= {(0.4, 0.4)}
     if algorithm == "chebyshev_exploration":
-        # Mixtures of the extremes: their returns, estimated by episodes, lie on the chord.
+        # Mixtures of the extremes: every episode plays one of them, in shares that 64 episodes estimate.
         np.testing.assert_allclose(found.points.sum(axis=1), 1.0, rtol=1e-5)
+        planned = np.asarray(swept.groups[0].result.state.mixtures.returns).reshape(-1, 2)
+        assert np.abs(found.points - planned).max() < 4 * 0.5 / 8.0
+        assert ((found.points[:, 0] > 0.1) & (found.points[:, 0] < 0.9)).sum() >= 6
     else:
         assert {tuple(np.round(point.astype(float), 3)) for point in found.points} == expected
     table = swept.table
@@ -100,8 +104,10 @@ def test_a_stopped_study_resumes_to_the_same_bits(tmp_path, monkeypatch):
         patched.setattr("jaxrl.running._advance_bar", stop)
         with pytest.raises(KeyboardInterrupt):
             jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None)
-    resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0].result
-    assert len(calls) == 2
+        patched.setattr("jaxrl.running._advance_bar", lambda *_: calls.append(2))
+        resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0].result
+    # The second chunk was saved neither: two of four were left.
+    assert calls == [1, 1, 2, 2, 2]
     for one, two in zip(jax.tree.leaves(straight.evaluation), jax.tree.leaves(resumed.evaluation), strict=True):
         np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(straight.state.sets.continuation, resumed.state.sets.continuation)
@@ -151,6 +157,56 @@ def test_a_policy_is_chosen_and_saved_alone(directory, tmp_path, capsys):
         policy.with_weights([0.5, 0.5])
 
 
+def test_a_study_that_finds_no_policy_leaves_empty_tables(tmp_path, capsys):
+    # No episode of fishwood ends by itself, so that sets stay empty.
+    words = "pareto pareto_q_learning mo/fishwood --total-steps 40 --num-evaluations 2 --seeds 2".split()  # noqa: SIM905
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    assert "0 of 0 policies" in capsys.readouterr().out
+    measures = pandas.read_csv(tmp_path / "run" / "measures.csv")
+    assert measures["seed"].tolist() == ["0", "1", "all"] and set(measures["hypervolume"]) == {0.0}
+    assert set(measures["cardinality"]) == {0.0}
+    assert main(["policy", str(tmp_path / "run")]) == 2
+    assert "the front of mo/fishwood is empty" in capsys.readouterr().err
+
+
+def test_seeds_without_a_policy_count():
+    study = jaxrl.study("pareto_q_learning", TREASURE, total_steps=20, num_evaluations=2)
+    found = jaxrl.front(jaxrl.sweep(study, seeds=8, **QUIET), num_episodes=1)
+    empty = set(range(8)) - set(found.labels["seed"])
+    rows = found.measures.set_index("seed")
+    assert empty and len(empty) < 8 and len(rows) == 9
+    for seed in range(8):
+        assert (rows.loc[str(seed), "cardinality"] == 0.0) == (seed in empty)
+        assert (rows.loc[str(seed), "hypervolume"] == 0.0) == (seed in empty)
+
+
+def test_finished_searches_ask_no_more_and_other_members_go_on():
+    environment = bandit()
+    asked = []
+
+    def reset(key, params):
+        jax.debug.callback(lambda: asked.append(1))
+        return environment.reset(key, params)
+
+    counted = environment._replace(reset=reset)
+    study = jaxrl.study(
+        "optimistic_linear_support", counted, reference_point=(-0.1, -0.1), solver="q_learning",
+        max_queries=12, total_steps=12 * 60,
+    )  # fmt: skip
+    states = jax.jit(jax.vmap(study.run, (0, None)))(jax.random.split(jax.random.key(0), 2), study.hyperparameters)
+    jax.effects_barrier()
+    queries = np.asarray(states.metrics["queries"])
+    # Both members learn while either searches: a reset for each of 56 steps, at the start and in the episode played.
+    assert queries[:, -1].max() < 12
+    assert len(asked) <= 2 * queries[:, -1].max() * (56 + 2)
+
+
+def test_a_policy_of_a_study_without_a_name_is_not_saved(tmp_path):
+    built = jaxrl.study("ipro_2d", bandit(), reference_point=(-0.1, -0.1))._replace(rebuild=None)
+    with pytest.raises(ValueError, match="no registered algorithm"):
+        jaxrl.save_policy(jaxrl.front(jaxrl.sweep(built, **QUIET)), 0, tmp_path / "one")
+
+
 def test_a_damaged_policy_is_refused(directory, tmp_path):
     choose_policy(directory, num_episodes=1, save=tmp_path / "one")
     (tmp_path / "one" / "configuration.json").write_text("{")
@@ -179,8 +235,12 @@ def test_what_cannot_be_set_is_named(algorithm, settings, message):
 def test_settings_of_other_algorithms_are_unknown():
     with pytest.raises(UnknownNameError, match="num_envs"):
         jaxrl.study("pareto_q_learning", TREASURE, num_envs=4)
-    with pytest.raises(UnknownNameError, match="epsilon_start"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'epsilon_start'"):
         jaxrl.study("pareto_q_learning", TREASURE, epsilon_stat=0.5)
+    with pytest.raises(UnknownNameError, match="Did you mean 'max_queries'"):
+        jaxrl.study("ipro_2d", TREASURE, max_querys=5)
+    with pytest.raises(UnknownNameError, match="Did you mean 'evaluation_discount'"):
+        jaxrl.study("ipro_2d", TREASURE, evaluation_discout=0.9)
     study = jaxrl.study("ipro_2d", TREASURE)
     with pytest.raises(UnknownNameError, match="discount"):
         jaxrl.sweep(study, hyperparameters={"discount": [0.9, 0.8]}, **QUIET)

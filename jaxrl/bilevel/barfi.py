@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrl.bilevel.barfi_study import BarfiConfig, BarfiHyperparameters, BarfiState, BarfiStudy, in_mode
+from jaxrl.bilevel.barfi_study import DECIDED, BarfiConfig, BarfiHyperparameters, BarfiState, BarfiStudy, in_mode
 from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.bilevel.episodes import Episodes, centred, collector, measured, policy_surrogate, returns_to_go
 from jaxrl.bilevel.hypergradient import hypergradient
@@ -86,7 +86,7 @@ def barfi(environment: str | Environment, **settings: Any) -> BarfiStudy:
         field=partial(_field, parts),
         objective=lambda *arguments: _objective(parts, *arguments)[0],
         experience=lambda key, state, hp: _episodes(parts, state.policy, hp, key),
-        hyperparameters=in_mode(defaults, config.mode),
+        hyperparameters=defaults,
         environment=environment,
         config=config,
         settings=settings,
@@ -110,6 +110,9 @@ def _settings(environment: Environment, settings: dict[str, Any]) -> tuple[Barfi
     config, traced = split_settings(
         {**settings, **vectors}, BarfiConfig, BarfiHyperparameters(**vectors, environment=())
     )
+    for name in DECIDED[config.mode]:
+        if name in settings:
+            raise ValueError(f"{name}={settings[name]!r} cannot be set: mode={config.mode!r} decides it")
     params = settings.get("environment", environment.params)
     return config, traced._replace(environment=jax.tree.map(jnp.asarray, params))
 
@@ -119,6 +122,7 @@ def _parameters(network: ActorCritic, params: PyTree, observation: PyTree) -> Ar
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hp: BarfiHyperparameters) -> BarfiState:
+    hp = in_mode(hp, parts.config.mode)
     policy_key, residual_key, run_key = jax.random.split(key, 3)
     gamma = jnp.clip(hp.inner_discount, 1e-6, 1.0 - 1e-6)
     alignment = Alignment(hp.coefficients, parts.residual.init(residual_key), jnp.log(gamma) - jnp.log1p(-gamma))
@@ -166,6 +170,7 @@ def _objective(
 def _step(
     parts: Parts, state: BarfiState, hp: BarfiHyperparameters, index: Int[Array, ""]
 ) -> tuple[BarfiState, tuple[dict[str, Array], BilevelEvaluation]]:
+    hp = in_mode(hp, parts.config.mode)
     keys = jax.random.split(jax.random.fold_in(state.key, index), parts.config.num_inner_steps + 2)
     compute = hypergradient(
         lambda policy, alignment, key: _field(parts, policy, alignment, hp, key),

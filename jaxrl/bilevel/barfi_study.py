@@ -26,8 +26,8 @@ class BarfiConfig(HypergradientConfig):
     """Static settings."""
 
     mode: str = "bilevel"
-    """Defaults of the traced settings: bilevel (the blend learns, from the plain sum on), sum (that sum stays), primary
-    (the first reward alone) or potential (the others added to it as potentials)."""
+    """bilevel (the blend learns, from the plain sum on), sum (that sum stays), primary (the first reward alone) or
+    potential (the others added to it as potentials)."""
     num_outer_steps: int = 100
     """Steps of the outer loop."""
     num_inner_steps: int = 1
@@ -151,16 +151,28 @@ class BarfiStudy(NamedTuple):
 
         Raises:
             UnknownNameError: for an unknown mode.
+            ValueError: for a study whose config fixes another mode.
         """
-        return in_mode(self.hyperparameters, require_name("mode", name, MODES))
+        if self.config.mode not in ("bilevel", require_name("mode", name, MODES)):
+            raise ValueError(f"this study is fixed in mode {self.config.mode!r}: build one without mode=")
+        return in_mode(self.hyperparameters, name)
+
+
+_RATES = ("coefficient_learning_rate", "residual_learning_rate", "discount_learning_rate")
+# What each mode decides, so that it cannot be set beside it.
+DECIDED: dict[str, tuple[str, ...]] = {
+    "bilevel": (),
+    "sum": _RATES,
+    "primary": (*_RATES, "coefficients"),
+    "potential": (*_RATES, "coefficients", "potential"),
+}
 
 
 def in_mode(hp: BarfiHyperparameters, name: str) -> BarfiHyperparameters:
     """`BarfiStudy.mode` of given settings."""
     if name == "bilevel":
         return hp
-    frozen = {key: jnp.zeros_like(leaf) for key, leaf in hp._asdict().items() if key.endswith("_learning_rate")}
-    frozen.pop("inner_learning_rate")
+    frozen = {rate: jnp.zeros_like(getattr(hp, rate)) for rate in _RATES}
     alone = jnp.concatenate([jnp.zeros(1), hp.weights])
     coefficients = hp.coefficients if name == "sum" else alone
     potential = (hp.weights == 0.0).astype(jnp.float32) if name == "potential" else hp.potential

@@ -25,7 +25,7 @@ def bilevel_program(program: type) -> type:
     """Gives a program's class what follows from its schedule: every outer step ends with an evaluation.
 
     Args:
-        program: has `config`, `num_iterations`, `steps_per_iteration` and `value(state)`.
+        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, and `value(state)`.
 
     Returns:
         The class with `static_names` and what `jaxrl.loop.count_evaluations` gives.

@@ -131,7 +131,8 @@ class ParlStudy(NamedTuple):
         run: `(key, hyperparameters) -> Result`: all rounds, one program.
         label: `(key, logits, hyperparameters) -> Pairs`: fresh pairs of a policy.
         gradient: `(ν, θ, pairs, hyperparameters) -> dF/dν`, the hypergradient that those pairs estimate.
-        experience: `(key, ParlState, hyperparameters) -> Episodes` by which the policy is measured.
+        experience: `(key, ParlState, hyperparameters) -> (Episodes, Episodes)`: those of the pairs, and those by which
+            the policy is measured.
         hyperparameters: traced defaults.
         environment: the environment.
         model: what actions do.
@@ -149,7 +150,7 @@ class ParlStudy(NamedTuple):
     run: Callable[[PRNGKeyArray, ParlHyperparameters], Result]
     label: Callable[[PRNGKeyArray, Array, ParlHyperparameters], Pairs]
     gradient: Callable[[Array, Array, Pairs, ParlHyperparameters], Array]
-    experience: Callable[[PRNGKeyArray, ParlState, ParlHyperparameters], Episodes]
+    experience: Callable[[PRNGKeyArray, ParlState, ParlHyperparameters], tuple[Episodes, Episodes]]
     hyperparameters: ParlHyperparameters
     environment: Environment
     model: Model
@@ -158,9 +159,6 @@ class ParlStudy(NamedTuple):
     settings: dict[str, Any]
     rebuild: Callable[..., "ParlStudy"]
     steps_per_iteration: int
-
-    # Pairs and measuring episodes, which are held side by side.
-    num_members = 2
 
     @property
     def num_iterations(self) -> int:

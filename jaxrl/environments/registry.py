@@ -1,12 +1,16 @@
 """Names of environments: `make("suite/name", **options)`."""
 
+import inspect
+import re
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from jaxrl.environments.base import Environment
-from jaxrl.errors import nearest, require_name
+from jaxrl.errors import UnknownNameError, nearest, require_name
 
 __all__ = ["list_environments", "make", "register"]
 
@@ -54,21 +58,43 @@ def make(name: str, **options) -> Environment:
         options: static options of that environment's builder.
 
     Raises:
-        UnknownNameError: with the nearest known names.
+        UnknownNameError: for an unknown name or option, with the nearest known ones.
         ImportError: if the suite's extra is not installed, naming the extra.
     """
     if name in _REGISTERED:
-        return _named(_REGISTERED[name](**options), name, options)
+        return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
     known = list_environments()
     if name not in known:
         require_name("environment", name, _shortlist(name, suite, known))
-    return _named(import_module(_SUITES[suite]).make(task, **options), name, options)
+    return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 
 
-def _named(environment: Environment, name: str, options: dict[str, Any]) -> Environment:
-    """Records how the environment was made, so that a run directory can make it again."""
+def _built(builder: Callable[..., Environment], name: str, options: dict[str, Any]) -> Environment:
+    """The environment, with a record of how it was made, so that a run directory can make it again."""
+    try:
+        environment = builder(**options)
+    except TypeError as error:
+        _refuse_unknown_option(error, builder, name, options)
+        raise
     return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
+
+
+def _refuse_unknown_option(
+    error: TypeError, builder: Callable[..., Environment], name: str, options: dict[str, Any]
+) -> None:
+    """Raises an UnknownNameError where a builder was given an option that it does not have."""
+    match = re.search(r"(?:([\w<>]+)\(\) )?got an unexpected keyword argument '(\w+)'", str(error))
+    if not match or match[2] not in options:
+        return
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    called = {**frame.f_globals, **frame.f_locals}.get(match[1], builder)
+    known = [
+        option.name for option in inspect.signature(called).parameters.values() if option.kind != option.VAR_KEYWORD
+    ]
+    if not known:
+        raise UnknownNameError(f"unknown option of {name} {match[2]!r}")
+    require_name(f"option of {name}", match[2], known)
 
 
 def _names(module: str) -> Iterable[str]:

@@ -47,9 +47,13 @@ def fitness_components(
 def select_by(
     selection: str, components: Float[Array, "member component"], weights: Float[Array, " component"]
 ) -> Float[Array, " member"]:
-    """What candidates are worth: w·f, or minus how many candidates dominate w∘f; components without a weight tie."""
+    """What candidates are worth: w·f, or minus how many candidates dominate w∘f; components without a weight tie.
+
+    A candidate that is not finite is worth NaN, which shaping takes for the worst.
+    """
     if selection == "weighted":
         return components @ weights
-    scaled = components * weights
+    scaled = jnp.where(weights == 0.0, 0.0, components * weights)
     over_all = jax.vmap(lambda one: dominates(jnp.broadcast_to(one, scaled.shape), scaled))(scaled)
-    return -jnp.sum(over_all, axis=0).astype(components.dtype)
+    worth = -jnp.sum(over_all, axis=0).astype(components.dtype)
+    return jnp.where(jnp.all(jnp.isfinite(scaled), axis=-1), worth, jnp.nan)

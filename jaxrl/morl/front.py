@@ -77,19 +77,27 @@ def front(
             sweep.trainer.environment, discount=None if discounted else 1.0, reference_point=_reference(spec)
         )
         points, labels, policy, source = _final(sweep, num_episodes or problem.num_episodes, discounted)
-    kept = archive.init(capacity or len(points), spec.num_objectives, payload=jnp.asarray(0))
-    kept = archive.insert(kept, jnp.asarray(points), jnp.arange(len(points)))
-    chosen = np.asarray(kept.payload)[np.asarray(kept.mask)]
+    chosen = _chosen(points, capacity)
     on_front = np.zeros(len(points), bool)
     on_front[chosen] = True
     order = chosen[np.argsort(points[chosen, 0], kind="stable")]
-    measures = _measures_by_seed(points, labels["seed"].to_numpy(), problem)
+    seeds = np.unique(np.concatenate([group.seeds for group in sweep.groups]))
+    measures = _measures_by_seed(points, labels["seed"].to_numpy(), seeds, problem)
     return Front(points, on_front, order, measures, labels, spec, policy, source)
 
 
 def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
     """NaN where an environment has no reference point, so that only the hypervolume is missing."""
     return (float("nan"),) * spec.num_objectives if spec.reference_point is None else None
+
+
+def _chosen(points: Float[np.ndarray, "policy objective"], capacity: int | None) -> Int[np.ndarray, " archived"]:
+    """Which policies are archived; none of none."""
+    if not len(points):
+        return np.zeros(0, int)
+    kept = archive.init(capacity or len(points), points.shape[1], payload=jnp.asarray(0))
+    kept = archive.insert(kept, jnp.asarray(points), jnp.arange(len(points)))
+    return np.asarray(kept.payload)[np.asarray(kept.mask)]
 
 
 def choose(
@@ -107,10 +115,12 @@ def choose(
         at_least: least returns, by objective's name or index.
 
     Raises:
-        ValueError: if no policy meets the bounds, naming the best reached of each bounded objective, or for weights
-            outside the simplex.
+        ValueError: if the front is empty, if no policy meets the bounds, naming the best reached of each bounded
+            objective, or for weights outside the simplex.
         UnknownNameError: for an unknown objective.
     """
+    if not len(found.members):
+        raise ValueError(f"the front of {found.spec.name} is empty: the study found no policy")
     points = found.points[found.members]
     names = found.spec.objective_names
     allowed = np.ones(len(points), bool)
@@ -185,11 +195,16 @@ def _weight_columns(weights: np.ndarray, spec: EnvironmentSpec) -> dict[str, np.
     return {f"weight_{name}": weights[:, i] for i, name in enumerate(spec.objective_names)}
 
 
-def _measures_by_seed(points: np.ndarray, seeds: np.ndarray, problem: Problem) -> "pandas.DataFrame":
+def _measures_by_seed(points: np.ndarray, own: np.ndarray, seeds: np.ndarray, problem: Problem) -> "pandas.DataFrame":
+    """A row for each seed, also for those that found no policy, and one for all together."""
     import pandas
 
     def row(label: str, chosen: np.ndarray) -> dict:
-        return {"seed": label, **{name: float(value) for name, value in measure(problem, jnp.asarray(chosen)).items()}}
+        # A masked point stands for none.
+        mask = jnp.arange(max(1, len(chosen))) < len(chosen)
+        padded = chosen if len(chosen) else np.zeros((1, problem.num_objectives), np.float32)
+        measured = measure(problem, jnp.asarray(padded), mask)
+        return {"seed": label, **{name: float(value) for name, value in measured.items()}}
 
-    rows = [row(str(seed), points[seeds == seed]) for seed in np.unique(seeds)]
+    rows = [row(str(seed), points[own == seed]) for seed in seeds]
     return pandas.DataFrame([*rows, row("all", points)])

@@ -125,6 +125,8 @@ class Study(NamedTuple):
     @property
     def num_members(self) -> int:
         """Most members that learn side by side."""
+        if isinstance(self.trainer, Tabular):
+            return 1
         return int(self.iteration_steps.max()) // self.trainer.steps_per_iteration
 
     @property

@@ -45,7 +45,7 @@ class AlgorithmEntry(NamedTuple):
 
 
 def _tabular(algorithm: Callable[..., tabular.Tabular], config: type, hyperparameters: type) -> AlgorithmEntry:
-    return AlgorithmEntry(tables.as_study(algorithm), config, hyperparameters, {}, tuple(tables.PROTOCOL))
+    return AlgorithmEntry(tables.as_study(algorithm, _PROTOCOL), config, hyperparameters, {}, tuple(tables.PROTOCOL))
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {

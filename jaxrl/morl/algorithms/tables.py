@@ -1,6 +1,7 @@
 """Tabular algorithms as studies: exact or learnt fronts of finite environments under one protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -22,19 +23,24 @@ __all__ = ["PROTOCOL", "as_study"]
 PROTOCOL = {"discount": "evaluation_discount", "reference": "reference_point"}
 
 
-def as_study(algorithm: Callable[..., Tabular]) -> Callable[..., Study]:
+def as_study(algorithm: Callable[..., Tabular], also: Collection[str] = ()) -> Callable[..., Study]:
     """The builder of studies by a tabular algorithm, `(environment, problem, config, hyperparameters, settings)`.
 
     What is maximised is what is reported: returns under the protocol's discount. During the run, measures are of the
     return vectors that the algorithm knows; the final front is of fresh episodes of its policies, like any study's.
+
+    Args:
+        algorithm: `(environment, config) -> Tabular`.
+        also: settings that somebody else takes, which an error should offer.
     """
-    build = partial(_build, algorithm)
+    build = partial(_build, algorithm, also)
     build.__doc__ = algorithm.__doc__
     return build
 
 
 def _build(
     algorithm: Callable[..., Tabular],
+    also: Collection[str],
     environment: Environment,
     problem: Problem,
     config: Any,
@@ -48,8 +54,10 @@ def _build(
     # No leaves: the protocol fills them in, so that no sweep can set them apart from it.
     defaults = StudyHyperparameters((), defaults._replace(**dict.fromkeys(PROTOCOL, ())))
     paths = named.leaves(defaults)
+    static = {field.name for field in fields(config)}
+    known = {*static, *also, *paths, *(path.rsplit(".", 1)[-1] for path in paths)}
     for name in settings:
-        require_name("setting", name, {*paths, *(path.rsplit(".", 1)[-1] for path in paths)})
+        require_name("setting", name, known)
     init, step = partial(_init, tabular, problem), partial(_step, tabular, problem)
     rows = tabular.evaluation_iterations
     return Study(

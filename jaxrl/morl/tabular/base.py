@@ -21,6 +21,7 @@ __all__ = [
     "Result",
     "Tabular",
     "as_arrays",
+    "at_most_once",
     "epsilon",
     "interact",
     "measured",
@@ -149,6 +150,17 @@ class Tabular(NamedTuple):
         """`(key, policy, acting) -> Evaluation` over that many episodes; policies here do not explore."""
         limit = self.environment.spec.time_limit
         return evaluator(self.environment, self.agent, num_episodes, limit, bool(explore))
+
+
+def at_most_once(
+    unfinished: Callable[[PyTree], Bool[Array, ""]], ask: Callable[[PyTree], PyTree], state: PyTree
+) -> PyTree:
+    """`ask(state)` where it is unfinished; a loop, so that under vmap nothing is asked once all members are done."""
+
+    def body(carry: PyTree) -> PyTree:
+        return ask(carry[0]), jnp.array(False)
+
+    return jax.lax.while_loop(lambda carry: carry[1] & unfinished(carry[0]), body, (state, jnp.array(True)))[0]
 
 
 def as_arrays(hyperparameters: PyTree) -> PyTree:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.morl.tabular.acting import Tracked, by_tracking
-from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, at_most_once, reference_point
 from jaxrl.morl.tabular.model import Model, require_objectives, require_sizes, require_steps, tabulate
 from jaxrl.morl.tabular.return_sets import Plan, plan
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
@@ -225,12 +225,8 @@ def _iterate(
     """One query, where any box is open."""
     scale, planned = hyperparameters.scale, run.planned
     oracle = lambda referent: achievement(planned.points, planned.mask, referent, scale)  # noqa: E731
-    search = jax.lax.cond(
-        _unfinished(config.max_queries, hyperparameters.tolerance, run.search),
-        partial(_ask, oracle, scale),
-        lambda search: search,
-        run.search,
-    )
+    unfinished = partial(_unfinished, config.max_queries, hyperparameters.tolerance)
+    search = at_most_once(unfinished, partial(_ask, oracle, scale), run.search)
     diagnostics = {
         "gap": search.gap,
         "queries": search.queries,

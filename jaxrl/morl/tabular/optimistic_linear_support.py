@@ -13,7 +13,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import non_dominated
 from jaxrl.morl.tabular.acting import by_tables, play
-from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
+from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, at_most_once, reference_point
 from jaxrl.morl.tabular.corner_weights import corner_weights, upper_bound
 from jaxrl.morl.tabular.model import (
     Model,
@@ -26,7 +26,7 @@ from jaxrl.morl.tabular.model import (
 )
 from jaxrl.morl.tabular.planning import model_expectation, value_iteration
 from jaxrl.morl.tabular.q_learning import QLearningHyperparameters, QTables, learn
-from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["OLSConfig", "OLSHyperparameters", "optimistic_linear_support"]
 
@@ -198,8 +198,11 @@ def _iterate(
         solve = partial(_learn, environment, length, hyperparameters)
     else:
         solve = partial(_plan, model, hyperparameters.discount, environment.spec.time_limit)
-    unfinished = (search.query < config.max_queries) & (search.gap > hyperparameters.tolerance)
-    search = jax.lax.cond(unfinished, partial(_ask, solve), lambda search: search, search)
+
+    def unfinished(search: _Search) -> Bool[Array, ""]:
+        return (search.query < config.max_queries) & (search.gap > hyperparameters.tolerance)
+
+    search = at_most_once(unfinished, partial(_ask, solve), search)
     return search, {"gap": search.gap, "queries": search.query}
 
 
