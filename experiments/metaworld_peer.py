@@ -28,6 +28,11 @@ TASKS = (
     "window-open",
     "window-close",
     "door-close",
+    "reach-wall",
+    "button-press",
+    "faucet-open",
+    "faucet-close",
+    "handle-press",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 

@@ -19,9 +19,9 @@ from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["MetaWorldState", "metaworld"]
 
-# The target of the hand moves by at most this much along each axis in a step, within these corners.
+# The hand's target moves by at most this much along each axis in a step, within these corners and the task's floor.
 _STRIDE = 0.01
-_TARGET_LOW, _TARGET_HIGH = np.array([[-0.5, 0.4, 0.05], [0.5, 1.0, 0.5]], np.float32)
+_TARGET_LOW, _TARGET_HIGH = np.array([-0.5, 0.4], np.float32), np.array([0.5, 1.0, 0.5], np.float32)
 # Within these corners the hand is observed.
 _HAND_LOW, _HAND_HIGH = (-0.525, 0.348, -0.0525), (0.525, 1.025, 0.7)
 # Where the original's hand has come to rest, and the target that it was sent to, by `Task.hand`.
@@ -66,8 +66,9 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     The models are reduced, see `models`; rewards and success tests are exact. Scripted policies solve these tasks as
     often as the original's (results/benchmarks/metaworld_experts.json). Replaying actions of the original's policies
     keeps the hand within 2.5 cm and objects within 2 cm of the original's (door-close: 3.5 and 4 cm, while the door
-    swings). Learned policies have not been carried across. `grasp_success` takes touch for a
-    contact's depth, not its force.
+    swings; handle-press: objects within 4.5 cm, since open fingers are thinner here and straddle the handle until the
+    palm presses it; faucet-close: 7 and 5 cm, after success). Learned policies have not been carried across.
+    `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).
 
@@ -126,7 +127,7 @@ def _step(
 
     del key  # deterministic
     model, action = arrange(simulator, params), jnp.asarray(action, jnp.float32)
-    target = jnp.clip(state.target + _STRIDE * jnp.clip(action[:3], -1.0, 1.0), _TARGET_LOW, _TARGET_HIGH)
+    target = jnp.clip(state.target + _STRIDE * jnp.clip(action[:3], -1.0, 1.0), *_target_range(simulator.task))
     control = jnp.concatenate([aim(target), jnp.stack([action[3], -action[3]])])
     data = simulator.data.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.acceleration, ctrl=control)
     data = advance(model, data, NUM_SUBSTEPS, False, False)
@@ -137,6 +138,10 @@ def _step(
     info = evaluation._asdict()
     timestep = Timestep(observation, info.pop("reward")[None], jnp.zeros((), bool), jnp.zeros((), bool), info)
     return MetaWorldState(data.qpos, data.qvel, data.qacc_warmstart, target, current), timestep
+
+
+def _target_range(task: Task) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    return np.append(_TARGET_LOW, np.float32(task.floor)), _TARGET_HIGH
 
 
 def _look(simulator: Simulator, data: Any) -> tuple[Scene, Float[Array, "18"]]:
@@ -180,6 +185,8 @@ def _touching(simulator: Simulator, data: Any) -> Array:
 def _observed_quaternion(task: Task, quaternion: Float[Array, "4"]) -> Float[Array, "4"]:
     if task.orientation == "none":
         return jnp.zeros(4)
+    if task.orientation == "fixed":
+        return jnp.array([1.0, 0.0, 0.0, 0.0])
     if task.orientation == "wxyz":
         return quaternion
     w, x, y, z = task.turn

@@ -127,6 +127,34 @@ def _window(direction: float, hand: Point, opening: Number, handle: Point, goal:
     return _approach(hand, _shift(at, z=0.25), at, _shift(at, x=0.1 * direction), 0.04, 0.02), 25.0, 1.0
 
 
+def _reach_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Over the wall, then down to the goal."""
+    before = (hand[1] < 0.82) & (hand[2] < 0.22)
+    over = jnp.stack([goal[0], hand[1], jnp.float32(0.3)])
+    return jnp.where(before & (hand[1] > 0.62), over, _shift(goal, z=0.045)), 10.0, 0.0
+
+
+def _button_press(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Comes to the button's height in front of it, and pushes."""
+    at = _shift(handle, z=-0.06)
+    aligned = (jnp.abs(hand[0] - at[0]) < 0.02) & (jnp.abs(hand[2] - at[2]) < 0.02)
+    waiting = at.at[1].set(jnp.minimum(hand[1], handle[1] - 0.12))
+    return jnp.where(aligned, _shift(at, y=0.04), waiting), 25.0, 0.0
+
+
+def _faucet(direction: float, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down beside the end of the handle and turns it."""
+    at = _shift(handle, x=-0.04 * direction, z=0.03)
+    turn = _shift(at, x=0.1 * direction, y=0.05)
+    return _approach(hand, _shift(at, z=0.1), at, turn, 0.04, 0.04), 25.0, 1.0
+
+
+def _handle_press(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Presses from above."""
+    over = _shift(handle, y=-0.02)
+    return jnp.where(_beside(hand, over, 0.02), _shift(over, z=0.2), _shift(over, z=-0.3)), 25.0, -1.0
+
+
 _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
@@ -137,6 +165,11 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "drawer-close": _drawer_close,
     "button-press-topdown": _button_press_topdown,
     "peg-insert-side": _peg_insert_side,
+    "reach-wall": _reach_wall,
+    "button-press": _button_press,
+    "faucet-open": partial(_faucet, 1.0),
+    "faucet-close": partial(_faucet, -1.0),
+    "handle-press": _handle_press,
     "window-open": partial(_window, 1.0),
     "window-close": partial(_window, -1.0),
 }

@@ -7,9 +7,9 @@ Foundation; the models are written anew, without its files. What is left out or 
   of its target where the arm is stretched. The spring is the original's: its hand was pulled by known forces. Damping
   and reach were fitted to 4,800 control steps of directed motion through the workspace (experiments/metaworld_hand.py):
   half of the errors are below 6 mm, 99 of 100 below 21 mm (without the reach, 98 mm). The hand does not turn.
-- Cylinders: MJX does not collide them with boxes. The puck is a box of the same base area and height, the handle of the
-  door is capsules, the button is boxes.
-- Meshes of the gripper: one box for its base; one box for claw and pad of each finger.
+- Cylinders: MJX does not collide them with boxes. The puck is a box of the same base area and height, handles are
+  capsules, the button is boxes.
+- Meshes of the gripper: one box for its base; one box for claw and pad of each finger. Of the box with a handle: boxes.
 - Boxes that only make up a larger one; the walls around the table. Where a mechanism would meet its own frame, its
   joint has a limit as stiff as that contact.
 - The elliptic friction cone, 50 iterations and 2.5 ms substeps: pyramidal, 4 and 12.5/3 ms.
@@ -90,7 +90,7 @@ _STOP = """<tendon><fixed range="{} {}"><joint joint="mechanism" coef="1"/></fix
 
 
 def load_model(scene: str) -> Any:
-    """The compiled `mujoco.MjModel` of one scene: puck, peg, door, drawer, button or window.
+    """The compiled `mujoco.MjModel` of one scene of `worlds.WORLDS`.
 
     Raises:
         ImportError: if the extra `metaworld` is not installed.

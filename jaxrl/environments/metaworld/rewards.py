@@ -14,15 +14,20 @@ from jaxrl.environments.metaworld.shaping import cage, distance, gaussian, hamac
 from jaxrl.types import Array, Float
 
 __all__ = [
+    "button_press",
     "button_press_topdown",
     "door_close",
     "door_open",
     "drawer_close",
     "drawer_open",
+    "faucet_close",
+    "faucet_open",
+    "handle_press",
     "peg_insert_side",
     "pick_place",
     "push",
     "reach",
+    "reach_wall",
     "window_close",
     "window_open",
 ]
@@ -49,6 +54,13 @@ def reach(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
     far = distance(scene.tip, params.goal)
     in_place = long_tail(far, 0.0, 0.05, distance(_HAND, params.goal))
     return _evaluation(10.0 * in_place, far <= 0.05, far, True, far, in_place, far)
+
+
+def reach_wall(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """As `reach`, behind a wall."""
+    return reach(scene, action, params)._replace(
+        near_object=jnp.float32(0.0), grasp_success=jnp.array(False), grasp_reward=jnp.float32(0.0)
+    )
 
 
 def push(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
@@ -153,6 +165,48 @@ def button_press_topdown(scene: Scene, action: Action, params: MetaWorldParams) 
     pressed = long_tail(far, 0.0, 0.005, jnp.abs(params.goal[2] - top))
     reward = 5.0 * hamacher(1.0 - scene.opening, reaching) + jnp.where(near <= 0.03, 5.0 * pressed, 0.0)
     return _evaluation(reward, far <= 0.024, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
+
+
+def button_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The button within 2 cm of the goal along y."""
+    del action
+    near, far = distance(scene.object, scene.tip), jnp.abs(params.goal[1] - scene.object[1])
+    reaching = long_tail(near, 0.0, 0.05, distance(scene.object, _NEAR_TIP))
+    pressed = long_tail(far, 0.0, 0.005, 0.0935)
+    reward = 2.0 * hamacher(scene.opening, reaching) + jnp.where(near <= 0.05, 8.0 * pressed, 0.0)
+    return _evaluation(reward, far <= 0.02, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
+
+
+def faucet_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The end of the handle within 7 cm of the goal, right of the faucet."""
+    del action
+    return _turned(scene, params, scene.object + jnp.array([-0.04, 0.0, 0.03]))
+
+
+def faucet_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The end of the handle within 7 cm of the goal, left of the faucet."""
+    del action
+    return _turned(scene, params, scene.object)
+
+
+def _turned(scene: Scene, params: MetaWorldParams, end: Float[Array, "3"]) -> Evaluation:
+    """A faucet whose handle is held to end at a place."""
+    near, far = distance(end, scene.tip), distance(end, params.goal)
+    in_place = long_tail(far, 0.0, 0.07, jnp.abs(distance(params.object, params.goal) - 0.07))
+    reaching = gaussian(near, 0.0, 0.01, jnp.abs(distance(params.object, _NEAR_TIP) - 0.01))
+    reward = jnp.where(far <= 0.07, 10.0, 4.0 * reaching + 6.0 * in_place)
+    return _evaluation(reward, far <= 0.07, near <= 0.01, True, reaching, in_place, far)
+
+
+def handle_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The handle within 2 cm of the goal's height."""
+    del action
+    first = params.object + jnp.array([0.0, -0.216, 0.171])
+    near, far = distance(scene.object, scene.tip), jnp.abs(scene.object[2] - params.goal[2])
+    in_place = long_tail(far, 0.0, 0.02, jnp.abs(jnp.abs(first[2] - params.goal[2]) - 0.02))
+    reaching = long_tail(near, 0.0, 0.02, jnp.abs(distance(first, _TIP) - 0.02))
+    reward = 10.0 * jnp.where(far <= 0.02, 1.0, hamacher(reaching, in_place))
+    return _evaluation(reward, far <= 0.02, near <= 0.05, True, reaching, in_place, far)
 
 
 def window_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:

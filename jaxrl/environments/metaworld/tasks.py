@@ -25,12 +25,13 @@ class Task(NamedTuple):
         relative: whether the goal stands at a fixed offset from the object.
         apart: how far apart object and goal are at least, in the plane.
         hand: where the hand starts: `middle`, `near` the arm's foot, or on its left `side`.
+        floor: how low the hand can be sent, m.
         joint: where the mechanism starts, m or rad.
         first_joint: where the first observation shows it.
         tracked: what is observed: a point in the frame of the moving body ...
         lifted: ... and an offset in the world's frame.
         orientation: what the observation calls the object's quaternion: `xyzw` and `wxyz` name the order of the
-            object's own, `none` is zeros.
+            object's own, `fixed` is that of what stands still, `none` is zeros.
         turn: the orientation of what is observed in the frame of the moving body.
     """
 
@@ -43,6 +44,7 @@ class Task(NamedTuple):
     relative: bool = True
     apart: float = 0.0
     hand: str = "middle"
+    floor: float = 0.05
     joint: float = 0.0
     first_joint: float = 0.0
     tracked: Vector = _ORIGIN
@@ -96,8 +98,30 @@ _WINDOW = Task(
     tracked=(-0.04, -0.095, 0.0),
 )
 
+_FAUCET = Task(
+    scene="faucet",
+    reward=rewards.faucet_open,
+    objects=((-0.05, 0.8, 0.0), (0.05, 0.85, 0.0)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.8, 0.0),
+    goal=(0.175, 0.0, 0.125),
+    hand="near",
+    floor=-0.15,
+    tracked=(-0.015, -0.175, 0.0),
+    lifted=(0.0, 0.0, -0.01),
+    orientation="fixed",
+)
+
 TASKS: dict[str, Task] = {
     "reach": _PUCK,
+    "reach-wall": _PUCK._replace(
+        scene="flat-puck-wall",
+        reward=rewards.reach_wall,
+        objects=((-0.05, 0.6, 0.015), (0.05, 0.65, 0.015)),
+        goals=((-0.05, 0.85, 0.05), (0.05, 0.9, 0.3)),
+        object=(0.0, 0.6, 0.015),
+        goal=(-0.05, 0.85, 0.2),
+    ),
     "push": _PUCK._replace(
         reward=rewards.push,
         objects=((-0.1, 0.6, _SUNK), (0.1, 0.7, _SUNK)),
@@ -131,6 +155,35 @@ TASKS: dict[str, Task] = {
         first_joint=0.000462,
         lifted=(0.0, 0.0, 0.193),
         orientation="wxyz",
+    ),
+    "button-press": Task(
+        scene="button-side",
+        reward=rewards.button_press,
+        objects=((-0.1, 0.85, 0.115), (0.1, 0.9, 0.115)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.9, 0.115),
+        goal=(0.0, -0.1, 0.0),
+        hand="near",
+        lifted=(0.0, -0.193, 0.0),
+        orientation="wxyz",
+    ),
+    "faucet-open": _FAUCET,
+    "faucet-close": _FAUCET._replace(
+        reward=rewards.faucet_close,
+        objects=((-0.1, 0.8, 0.0), (0.1, 0.85, 0.0)),
+        goal=(-0.175, 0.0, 0.125),
+        tracked=(0.015, -0.175, 0.0),
+    ),
+    "handle-press": Task(
+        scene="handle",
+        reward=rewards.handle_press,
+        objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.9, 0.0),
+        goal=(0.0, -0.216, 0.075),
+        joint=-0.001,
+        first_joint=-0.001,
+        tracked=(0.0, -0.166, 0.022),
     ),
     "peg-insert-side": Task(
         scene="peg",

@@ -12,13 +12,21 @@ _FIXED = 'class="body" contype="0" conaffinity="5"'
 _BLOCK = 'class="body" contype="0" conaffinity="7"'
 
 # Bodies: "object" is what a task places; "mechanism" is the part of it that moves.
-_PUCK = """
-<body name="object" pos="0 0.6 0.02">
+
+
+def _puck(half_side: float, half_height: float) -> str:
+    return f"""
+<body name="object" pos="0 0.6 {half_height}">
   <freejoint/>
   <inertial pos="0 0 0" mass="0.75" diaginertia="8.80012e-4 8.80012e-4 8.80012e-4"/>
-  <geom name="object" class="body" size="0.0177245 0.0177245 0.02" contype="2" conaffinity="1" condim="4"
+  <geom name="object" class="body" size="{half_side} {half_side} {half_height}" contype="2" conaffinity="1" condim="4"
     friction="1 0.1 0.002"/>
 </body>
+"""
+
+
+_WALL = f"""
+<body name="wall" pos="0.1 0.75 0.06"><geom {_BLOCK} size="0.12 0.01 0.06"/></body>
 """
 
 _PEG = f"""
@@ -77,8 +85,11 @@ _DRAWER = f"""
 </body>
 """
 
-_BUTTON = f"""
-<body name="object" pos="0 0.85 0.12" euler="-1.57 0 0">
+
+def _button(turn: float) -> str:
+    """The box stands on its back where it is turned by a quarter, and else on its side."""
+    return f"""
+<body name="object" pos="0 0.85 0.12" euler="{turn} 0 0">
   <geom {_FIXED} pos="0 0.012 0" size="0.12 0.102 0.12"/>
   <body name="mechanism">
     <joint name="mechanism" type="slide" axis="0 -1 0" range="-0.06 0" limited="true" damping="1" stiffness="0.5"
@@ -87,6 +98,36 @@ _BUTTON = f"""
     <geom {_FIXED} pos="0 -0.128 0" size="0.0186 0.039 0.0186"/>
     <geom {_FIXED} pos="0 -0.166 0" size="0.023 0.008 0.023"/>
     <geom {_FIXED} pos="0 -0.183 0" size="0.0381 0.011 0.0381"/>
+  </body>
+</body>
+"""
+
+
+_FAUCET = f"""
+<body name="object" pos="0 0.8 0">
+  <geom {_FIXED} pos="0 0 0.009" size="0.0408 0.0408 0.009"/>
+  <geom {_FIXED} pos="0 0 0.061" size="0.0151 0.0151 0.044"/>
+  <body name="mechanism" pos="0 0 0.124">
+    <joint name="mechanism" type="hinge" axis="0 0 1" range="-1.57 1.57" limited="true"/>
+    <inertial pos="0 -0.05745 0.001" mass="0.26813" diaginertia="0.00115 0.00007 0.00114"/>
+    <geom {_FIXED} pos="0 0 0.001" size="0.0284 0.0284 0.02"/>
+    <geom {_FIXED} type="capsule" fromto="0 -0.041 0.001 0 -0.065 0.001" size="0.012"/>
+    <geom {_FIXED} type="capsule" fromto="0 -0.065 0.001 0 -0.175 0.001" size="0.017"/>
+  </body>
+</body>
+"""
+
+_HANDLE = f"""
+<body name="object" pos="0 0.88 0">
+  <geom {_FIXED} pos="-0.0607 0.0025 0.11" size="0.026 0.1075 0.11"/>
+  <geom {_FIXED} pos="0.0603 0.0025 0.11" size="0.026 0.1075 0.11"/>
+  <geom {_FIXED} pos="0 0.0277 0.11" size="0.035 0.0823 0.11"/>
+  <geom {_FIXED} pos="0 -0.082 0.014" size="0.035 0.028 0.014"/>
+  <body name="mechanism" pos="0 -0.05 0.15">
+    <joint name="mechanism" type="slide" axis="0 0 1" range="-0.1 0" limited="true" damping="30"/>
+    <inertial pos="0 -0.1235 0" mass="0.002" diaginertia="0.00001 0.00001 0.00001"/>
+    <geom {_FIXED} pos="0 -0.081 0" size="0.032 0.075 0.011"/>
+    <geom {_FIXED} type="capsule" fromto="-0.048 -0.166 0 0.048 -0.166 0" size="0.022"/>
   </body>
 </body>
 """
@@ -134,12 +175,16 @@ class World(NamedTuple):
 
 
 WORLDS: dict[str, World] = {
-    "puck": World(_PUCK),
+    "puck": World(_puck(0.0177245, 0.02)),
+    "flat-puck-wall": World(_puck(0.0265868, 0.015) + _WALL),
     # A pyramid of the fingers' friction lets the light peg creep out of the grip; the original's cone does not.
     "peg": World(_PEG, pairs=8, impratio=3.0),
     # The frame stops the door near its hinge, with little force: fitted to the original's door, pulled and let go.
     "door": World(_DOOR, stop=(-1.3, 1.0), solref="-1500 -150", solimp=0.5),
     "drawer": World(_DRAWER, stop=(-1.0, 0.004)),
-    "button": World(_BUTTON, stop=(-0.066, 1.0)),
+    "button": World(_button(-1.57), stop=(-0.066, 1.0)),
+    "button-side": World(_button(0.0), stop=(-0.066, 1.0)),
+    "faucet": World(_FAUCET),
+    "handle": World(_HANDLE),
     "window": World(_WINDOW, stop=(-0.001, 0.201)),
 }
