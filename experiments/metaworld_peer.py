@@ -33,6 +33,9 @@ TASKS = (
     "faucet-open",
     "faucet-close",
     "handle-press",
+    "button-press-wall",
+    "button-press-topdown-wall",
+    "handle-press-side",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 

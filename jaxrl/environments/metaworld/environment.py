@@ -66,8 +66,8 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     The models are reduced, see `models`; rewards and success tests are exact. Scripted policies solve these tasks as
     often as the original's (results/benchmarks/metaworld_experts.json). Replaying actions of the original's policies
     keeps the hand within 2.5 cm and objects within 2 cm of the original's (door-close: 3.5 and 4 cm, while the door
-    swings; handle-press: objects within 4.5 cm, since open fingers are thinner here and straddle the handle until the
-    palm presses it; faucet-close: 7 and 5 cm, after success). Learned policies have not been carried across.
+    swings; handle-press: 3.5 and 3.5 cm, since open fingers are thinner here and straddle the handle for longer;
+    faucet-close: 7 and 5 cm, after success). Learned policies have not been carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).

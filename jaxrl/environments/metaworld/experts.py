@@ -142,6 +142,22 @@ def _button_press(hand: Point, opening: Number, handle: Point, goal: Point) -> M
     return jnp.where(aligned, _shift(at, y=0.04), waiting), 25.0, 0.0
 
 
+def _button_press_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Rises over the wall, comes down behind it, and pushes with open fingers."""
+    at = _shift(handle, z=0.04)
+    high = jnp.stack([at[0], jnp.where(jnp.abs(hand[0] - at[0]) > 0.02, hand[1], at[1]), jnp.float32(0.3)])
+    coming = (jnp.abs(hand[0] - at[0]) > 0.02) | (at[1] - hand[1] > 0.09)
+    level = ~_off(hand, at, 0.02)
+    point = jnp.where(coming, high, jnp.where(level, _shift(at, y=-0.02), _shift(at, y=-0.05)))
+    return point, 15.0, jnp.where(coming | ~level, 1.0, -1.0)
+
+
+def _button_press_topdown_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Presses with the palm behind open fingers."""
+    at = _shift(handle, y=-0.06)
+    return jnp.where(_beside(hand, at, 0.04), _shift(at, z=0.1), at), 25.0, -1.0
+
+
 def _faucet(direction: float, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Goes down beside the end of the handle and turns it."""
     at = _shift(handle, x=-0.04 * direction, z=0.03)
@@ -149,10 +165,10 @@ def _faucet(direction: float, hand: Point, opening: Number, handle: Point, goal:
     return _approach(hand, _shift(at, z=0.1), at, turn, 0.04, 0.04), 25.0, 1.0
 
 
-def _handle_press(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+def _handle_press(aside: float, effort: float, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Presses from above."""
-    over = _shift(handle, y=-0.02)
-    return jnp.where(_beside(hand, over, 0.02), _shift(over, z=0.2), _shift(over, z=-0.3)), 25.0, -1.0
+    over = _shift(handle, y=aside)
+    return jnp.where(_beside(hand, over, 0.02), _shift(over, z=0.2), _shift(over, z=-0.3)), 25.0, effort
 
 
 _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
@@ -169,7 +185,10 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "button-press": _button_press,
     "faucet-open": partial(_faucet, 1.0),
     "faucet-close": partial(_faucet, -1.0),
-    "handle-press": _handle_press,
+    "button-press-wall": _button_press_wall,
+    "button-press-topdown-wall": _button_press_topdown_wall,
+    "handle-press": partial(_handle_press, -0.02, -1.0),
+    "handle-press-side": partial(_handle_press, 0.0, 1.0),
     "window-open": partial(_window, 1.0),
     "window-close": partial(_window, -1.0),
 }

@@ -16,6 +16,8 @@ from jaxrl.types import Array, Float
 __all__ = [
     "button_press",
     "button_press_topdown",
+    "button_press_topdown_wall",
+    "button_press_wall",
     "door_close",
     "door_open",
     "drawer_close",
@@ -167,6 +169,13 @@ def button_press_topdown(scene: Scene, action: Action, params: MetaWorldParams) 
     return _evaluation(reward, far <= 0.024, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
 
 
+def button_press_topdown_wall(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """As `button_press_topdown`, but for open fingers instead of closed ones."""
+    return button_press_topdown(scene._replace(opening=1.0 - scene.opening), action, params)._replace(
+        grasp_success=scene.opening > 0.0
+    )
+
+
 def button_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
     """The button within 2 cm of the goal along y."""
     del action
@@ -175,6 +184,17 @@ def button_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evalu
     pressed = long_tail(far, 0.0, 0.005, 0.0935)
     reward = 2.0 * hamacher(scene.opening, reaching) + jnp.where(near <= 0.05, 8.0 * pressed, 0.0)
     return _evaluation(reward, far <= 0.02, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
+
+
+def button_press_wall(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The button within 3 cm of the goal along y."""
+    del action
+    near, far = distance(scene.object, scene.tip), jnp.abs(params.goal[1] - scene.object[1])
+    reaching = long_tail(near, 0.0, 0.01, distance(scene.object, _NEAR_TIP))
+    pressed = long_tail(far, 0.0, 0.005, 0.0935)
+    coming = 2.0 * hamacher((1.0 - scene.opening) / 2.0, reaching)
+    reward = jnp.where(near > 0.07, coming, 4.0 + 2.0 * scene.opening + 4.0 * pressed**2)
+    return _evaluation(reward, far <= 0.03, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
 
 
 def faucet_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
@@ -201,7 +221,7 @@ def _turned(scene: Scene, params: MetaWorldParams, end: Float[Array, "3"]) -> Ev
 def handle_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
     """The handle within 2 cm of the goal's height."""
     del action
-    first = params.object + jnp.array([0.0, -0.216, 0.171])
+    first = params.goal + jnp.array([0.0, 0.0, 0.096])
     near, far = distance(scene.object, scene.tip), jnp.abs(scene.object[2] - params.goal[2])
     in_place = long_tail(far, 0.0, 0.02, jnp.abs(jnp.abs(first[2] - params.goal[2]) - 0.02))
     reaching = long_tail(near, 0.0, 0.02, jnp.abs(distance(first, _TIP) - 0.02))

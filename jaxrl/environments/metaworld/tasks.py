@@ -112,6 +112,42 @@ _FAUCET = Task(
     orientation="fixed",
 )
 
+_BUTTON = Task(
+    scene="button",
+    reward=rewards.button_press_topdown,
+    objects=((-0.1, 0.8, 0.115), (0.1, 0.9, 0.115)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.8, 0.115),
+    goal=(0.0, -0.000079633, 0.099999968),
+    hand="near",
+    joint=0.000462,
+    first_joint=0.000462,
+    lifted=(0.0, 0.0, 0.193),
+    orientation="wxyz",
+)
+_SIDE_BUTTON = Task(
+    scene="button-side",
+    reward=rewards.button_press,
+    objects=((-0.1, 0.85, 0.115), (0.1, 0.9, 0.115)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.9, 0.115),
+    goal=(0.0, -0.1, 0.0),
+    hand="near",
+    lifted=(0.0, -0.193, 0.0),
+    orientation="wxyz",
+)
+_HANDLE = Task(
+    scene="handle",
+    reward=rewards.handle_press,
+    objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.9, 0.0),
+    goal=(0.0, -0.216, 0.075),
+    joint=-0.001,
+    first_joint=-0.001,
+    tracked=(0.0, -0.166, 0.022),
+)
+
 TASKS: dict[str, Task] = {
     "reach": _PUCK,
     "reach-wall": _PUCK._replace(
@@ -143,29 +179,13 @@ TASKS: dict[str, Task] = {
         lifted=(0.0, -0.16, 0.05),
         orientation="none",
     ),
-    "button-press-topdown": Task(
-        scene="button",
-        reward=rewards.button_press_topdown,
-        objects=((-0.1, 0.8, 0.115), (0.1, 0.9, 0.115)),
-        goals=(_ORIGIN, _ORIGIN),
-        object=(0.0, 0.8, 0.115),
-        goal=(0.0, -0.000079633, 0.099999968),
-        hand="near",
-        joint=0.000462,
-        first_joint=0.000462,
-        lifted=(0.0, 0.0, 0.193),
-        orientation="wxyz",
-    ),
-    "button-press": Task(
-        scene="button-side",
-        reward=rewards.button_press,
-        objects=((-0.1, 0.85, 0.115), (0.1, 0.9, 0.115)),
-        goals=(_ORIGIN, _ORIGIN),
-        object=(0.0, 0.9, 0.115),
-        goal=(0.0, -0.1, 0.0),
-        hand="near",
-        lifted=(0.0, -0.193, 0.0),
-        orientation="wxyz",
+    "button-press-topdown": _BUTTON,
+    "button-press-topdown-wall": _BUTTON._replace(scene="button-wall", reward=rewards.button_press_topdown_wall),
+    "button-press": _SIDE_BUTTON,
+    "button-press-wall": _SIDE_BUTTON._replace(
+        scene="button-side-wall",
+        reward=rewards.button_press_wall,
+        objects=((-0.05, 0.85, 0.1149), (0.05, 0.9, 0.1151)),
     ),
     "faucet-open": _FAUCET,
     "faucet-close": _FAUCET._replace(
@@ -174,16 +194,12 @@ TASKS: dict[str, Task] = {
         goal=(-0.175, 0.0, 0.125),
         tracked=(0.015, -0.175, 0.0),
     ),
-    "handle-press": Task(
-        scene="handle",
-        reward=rewards.handle_press,
-        objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
-        goals=(_ORIGIN, _ORIGIN),
-        object=(0.0, 0.9, 0.0),
-        goal=(0.0, -0.216, 0.075),
-        joint=-0.001,
-        first_joint=-0.001,
-        tracked=(0.0, -0.166, 0.022),
+    "handle-press": _HANDLE,
+    "handle-press-side": _HANDLE._replace(
+        scene="handle-side",
+        objects=((-0.35, 0.65, -0.001), (-0.25, 0.75, 0.001)),
+        object=(-0.3, 0.7, 0.0),
+        goal=(0.21599993, -0.000172, 0.075),
     ),
     "peg-insert-side": Task(
         scene="peg",

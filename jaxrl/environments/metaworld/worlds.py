@@ -25,9 +25,11 @@ def _puck(half_side: float, half_height: float) -> str:
 """
 
 
-_WALL = f"""
-<body name="wall" pos="0.1 0.75 0.06"><geom {_BLOCK} size="0.12 0.01 0.06"/></body>
+def _wall(y: float, half_width: float, half_height: float) -> str:
+    return f"""
+<body name="wall" pos="0.1 {y} {half_height}"><geom {_BLOCK} size="{half_width} 0.01 {half_height}"/></body>
 """
+
 
 _PEG = f"""
 <body name="object" pos="0 0.6 0.03">
@@ -117,20 +119,27 @@ _FAUCET = f"""
 </body>
 """
 
-_HANDLE = f"""
-<body name="object" pos="0 0.88 0">
+
+def _handle(turn: float) -> str:
+    """Light and strongly damped, the handle would let the hand sink into it over our longer substeps h.
+
+    The contact solver sees its inertia m, the integrator m + h d. The armature, 1 g in the original, makes up for it.
+    """
+    return f"""
+<body name="object" pos="0 0.88 0" euler="0 0 {turn}">
   <geom {_FIXED} pos="-0.0607 0.0025 0.11" size="0.026 0.1075 0.11"/>
   <geom {_FIXED} pos="0.0603 0.0025 0.11" size="0.026 0.1075 0.11"/>
   <geom {_FIXED} pos="0 0.0277 0.11" size="0.035 0.0823 0.11"/>
   <geom {_FIXED} pos="0 -0.082 0.014" size="0.035 0.028 0.014"/>
   <body name="mechanism" pos="0 -0.05 0.15">
-    <joint name="mechanism" type="slide" axis="0 0 1" range="-0.1 0" limited="true" damping="30"/>
+    <joint name="mechanism" type="slide" axis="0 0 1" range="-0.1 0" limited="true" damping="30" armature="0.006"/>
     <inertial pos="0 -0.1235 0" mass="0.002" diaginertia="0.00001 0.00001 0.00001"/>
     <geom {_FIXED} pos="0 -0.081 0" size="0.032 0.075 0.011"/>
     <geom {_FIXED} type="capsule" fromto="-0.048 -0.166 0 0.048 -0.166 0" size="0.022"/>
   </body>
 </body>
 """
+
 
 _WINDOW = f"""
 <body name="object" pos="0 0.785 0.16">
@@ -176,7 +185,7 @@ class World(NamedTuple):
 
 WORLDS: dict[str, World] = {
     "puck": World(_puck(0.0177245, 0.02)),
-    "flat-puck-wall": World(_puck(0.0265868, 0.015) + _WALL),
+    "flat-puck-wall": World(_puck(0.0265868, 0.015) + _wall(0.75, 0.12, 0.06)),
     # A pyramid of the fingers' friction lets the light peg creep out of the grip; the original's cone does not.
     "peg": World(_PEG, pairs=8, impratio=3.0),
     # The frame stops the door near its hinge, with little force: fitted to the original's door, pulled and let go.
@@ -185,6 +194,9 @@ WORLDS: dict[str, World] = {
     "button": World(_button(-1.57), stop=(-0.066, 1.0)),
     "button-side": World(_button(0.0), stop=(-0.066, 1.0)),
     "faucet": World(_FAUCET),
-    "handle": World(_HANDLE),
+    "button-wall": World(_button(-1.57) + _wall(0.7, 0.1, 0.075), stop=(-0.066, 1.0)),
+    "button-side-wall": World(_button(0.0) + _wall(0.6, 0.1, 0.075), stop=(-0.066, 1.0)),
+    "handle": World(_handle(0.0)),
+    "handle-side": World(_handle(1.57)),
     "window": World(_WINDOW, stop=(-0.001, 0.201)),
 }
