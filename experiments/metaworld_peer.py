@@ -36,6 +36,7 @@ TASKS = (
     "button-press-wall",
     "button-press-topdown-wall",
     "handle-press-side",
+    "coffee-button",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 

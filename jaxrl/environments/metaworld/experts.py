@@ -142,6 +142,13 @@ def _button_press(hand: Point, opening: Number, handle: Point, goal: Point) -> M
     return jnp.where(aligned, _shift(at, y=0.04), waiting), 25.0, 0.0
 
 
+def _coffee_button(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Comes to the button's height with open fingers, and pushes with the palm."""
+    at = _shift(handle, z=-0.07)
+    aligned = jnp.sum((hand - at)[jnp.array([0, 2])] ** 2) < 0.02**2
+    return jnp.where(aligned, _shift(at, y=0.2), at.at[1].set(hand[1])), 10.0, -1.0
+
+
 def _button_press_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Rises over the wall, comes down behind it, and pushes with open fingers."""
     at = _shift(handle, z=0.04)
@@ -183,6 +190,7 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "peg-insert-side": _peg_insert_side,
     "reach-wall": _reach_wall,
     "button-press": _button_press,
+    "coffee-button": _coffee_button,
     "faucet-open": partial(_faucet, 1.0),
     "faucet-close": partial(_faucet, -1.0),
     "button-press-wall": _button_press_wall,

@@ -18,6 +18,7 @@ __all__ = [
     "button_press_topdown",
     "button_press_topdown_wall",
     "button_press_wall",
+    "coffee_button",
     "door_close",
     "door_open",
     "drawer_close",
@@ -179,9 +180,20 @@ def button_press_topdown_wall(scene: Scene, action: Action, params: MetaWorldPar
 def button_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
     """The button within 2 cm of the goal along y."""
     del action
+    return _pushed(scene, params, travel=0.0935)
+
+
+def coffee_button(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The machine's button within 2 cm of the goal along y, of 3 cm that it can go."""
+    del action
+    return _pushed(scene, params, travel=0.03)
+
+
+def _pushed(scene: Scene, params: MetaWorldParams, travel: float) -> Evaluation:
+    """A button that is pushed along y."""
     near, far = distance(scene.object, scene.tip), jnp.abs(params.goal[1] - scene.object[1])
     reaching = long_tail(near, 0.0, 0.05, distance(scene.object, _NEAR_TIP))
-    pressed = long_tail(far, 0.0, 0.005, 0.0935)
+    pressed = long_tail(far, 0.0, 0.005, travel)
     reward = 2.0 * hamacher(scene.opening, reaching) + jnp.where(near <= 0.05, 8.0 * pressed, 0.0)
     return _evaluation(reward, far <= 0.02, near <= 0.05, scene.opening > 0.0, reaching, pressed, far)
 

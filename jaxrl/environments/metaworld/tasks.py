@@ -187,6 +187,17 @@ TASKS: dict[str, Task] = {
         reward=rewards.button_press_wall,
         objects=((-0.05, 0.85, 0.1149), (0.05, 0.9, 0.1151)),
     ),
+    "coffee-button": Task(
+        scene="coffee",
+        reward=rewards.coffee_button,
+        objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.9, 0.0),
+        goal=(0.0, -0.19, 0.3),
+        hand="near",
+        tracked=(0.0, -0.22, 0.3),
+        orientation="fixed",
+    ),
     "faucet-open": _FAUCET,
     "faucet-close": _FAUCET._replace(
         reward=rewards.faucet_close,

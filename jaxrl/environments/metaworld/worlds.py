@@ -141,6 +141,22 @@ def _handle(turn: float) -> str:
 """
 
 
+_COFFEE = f"""
+<body name="object" pos="0 0.9 0">
+  <geom {_FIXED} pos="0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
+  <geom {_FIXED} pos="-0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
+  <geom {_FIXED} pos="0 -0.133 0.352" size="0.1 0.05 0.018"/>
+  <geom {_FIXED} pos="0 -0.133 0.248" size="0.1 0.05 0.018"/>
+  <geom {_FIXED} pos="0 0 0.115" size="0.1 0.098 0.115"/>
+  <geom {_FIXED} pos="0 0 0.3" size="0.1 0.098 0.07"/>
+  <body name="mechanism">
+    <joint name="mechanism" type="slide" axis="0 1 0" range="0 0.03" limited="true" damping="1"/>
+    <inertial pos="0 -0.19 0.3" mass="0.1" diaginertia="0.0001 0.0001 0.0001"/>
+    <geom {_FIXED} pos="0 -0.19 0.3" size="0.0284 0.03 0.0284"/>
+  </body>
+</body>
+"""
+
 _WINDOW = f"""
 <body name="object" pos="0 0.785 0.16">
   <geom {_FIXED} pos="-0.216 0 0" size="0.015 0.03 0.181"/>
@@ -193,6 +209,7 @@ WORLDS: dict[str, World] = {
     "drawer": World(_DRAWER, stop=(-1.0, 0.004)),
     "button": World(_button(-1.57), stop=(-0.066, 1.0)),
     "button-side": World(_button(0.0), stop=(-0.066, 1.0)),
+    "coffee": World(_COFFEE),
     "faucet": World(_FAUCET),
     "button-wall": World(_button(-1.57) + _wall(0.7, 0.1, 0.075), stop=(-0.066, 1.0)),
     "button-side-wall": World(_button(0.0) + _wall(0.6, 0.1, 0.075), stop=(-0.066, 1.0)),
