@@ -1,4 +1,4 @@
-"""Tabular algorithms as studies: protocol, counted steps, resuming, policies saved alone, and clear errors."""
+"""Tabular algorithms as studies: protocol, counted steps, policies saved alone, and clear errors."""
 
 import jax
 import jax.numpy as jnp
@@ -87,30 +87,6 @@ def test_environment_steps_of_exploration_are_those_taken():
     episodes = study.iteration_steps // limit
     np.testing.assert_array_equal(steps, np.cumsum(episodes))
     assert limit > 1
-
-
-def test_a_stopped_study_resumes_to_the_same_bits(tmp_path, monkeypatch):
-    study = jaxrl.study("pareto_q_learning", TREASURE, total_steps=4000, num_evaluations=8, capacity=6)
-    straight = jaxrl.sweep(study, seeds=2, **QUIET).groups[0].result
-    options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
-    calls = []
-
-    def stop(*_):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("jaxrl.running._advance_bar", stop)
-        with pytest.raises(KeyboardInterrupt):
-            jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None)
-        patched.setattr("jaxrl.running._advance_bar", lambda *_: calls.append(2))
-        resumed = jaxrl.sweep(study, seeds=2, options=options, directory=tmp_path, say=lambda _: None).groups[0].result
-    # The second chunk was saved neither: two of four were left.
-    assert calls == [1, 1, 2, 2, 2]
-    for one, two in zip(jax.tree.leaves(straight.evaluation), jax.tree.leaves(resumed.evaluation), strict=True):
-        np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(straight.state.sets.continuation, resumed.state.sets.continuation)
 
 
 @pytest.fixture(scope="module")
