@@ -17,7 +17,7 @@ import pytest
 
 from jaxrl.environments import list_environments, make, metaworld
 from jaxrl.environments.check import check_structure
-from jaxrl.environments.metaworld import MT10, TASKS, MetaWorldParams, expert, ml1, ml10, mt1
+from jaxrl.environments.metaworld import MT10, MT50, TASKS, MetaWorldParams, expert, ml1, ml10, ml45, mt1, mt50
 from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim, load_model
 from jaxrl.environments.metaworld.scene import Scene
 from jaxrl.errors import UnknownNameError
@@ -127,7 +127,7 @@ def test_variations_fill_the_originals_ranges(name):
             np.testing.assert_allclose(offset, task.goal, atol=1e-6)
 
 
-def test_protocols():
+def test_protocols(monkeypatch):
     assert set(MT10) < set(list_environments("metaworld"))
     key = jax.random.key(0)
     protocol = ml1("metaworld/push", key, 3)
@@ -136,6 +136,11 @@ def test_protocols():
     assert not np.intersect1d(train.goal, test.goal).size - 1  # they share their height alone
     _, observation = protocol.environments["metaworld/push"].reset(key, jax.tree.map(lambda leaf: leaf[0], test))
     np.testing.assert_array_equal(observation[36:], 0.0)
+    assert set(MT50) == {f"metaworld/{name}" for name in TASKS} and "metaworld/mt50" in list_environments("metaworld")
+    few = ("metaworld/reach", "metaworld/coffee-button")
+    monkeypatch.setattr(metaworld.splits, "MT50", few)
+    monkeypatch.setattr(metaworld.splits, "ML45_TRAIN", few)
+    assert set(mt50(key, 2).test) == set(ml45(key, 2).train) == set(few) and ml45(key, 2).test == {}
     protocol = ml10(key, 2)
     assert set(protocol.test) == {"metaworld/drawer-open", "metaworld/door-close"} and len(protocol.train) == 8
     assert not set(protocol.test) & set(protocol.train)

@@ -8,14 +8,29 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.metaworld.environment import MetaWorldState, metaworld
 from jaxrl.environments.metaworld.experts import expert
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
-from jaxrl.environments.metaworld.splits import ML10_TEST, ML10_TRAIN, MT10, Protocol, ml1, ml10, mt1, mt10
+from jaxrl.environments.metaworld.splits import (
+    ML10_TEST,
+    ML10_TRAIN,
+    ML45_TRAIN,
+    MT10,
+    MT50,
+    Protocol,
+    ml1,
+    ml10,
+    ml45,
+    mt1,
+    mt10,
+    mt50,
+)
 from jaxrl.environments.metaworld.tasks import TASKS
 from jaxrl.multitask import make_family, mixture, suite
 
 __all__ = [
     "ML10_TEST",
     "ML10_TRAIN",
+    "ML45_TRAIN",
     "MT10",
+    "MT50",
     "TASKS",
     "Evaluation",
     "MetaWorldParams",
@@ -26,12 +41,14 @@ __all__ = [
     "metaworld",
     "ml1",
     "ml10",
+    "ml45",
     "mt1",
     "mt10",
+    "mt50",
     "names",
 ]
 
-_SUITES = {"mt10": mt10}
+_SUITES = {"mt10": mt10, "mt50": mt50}
 
 
 def names() -> tuple[str, ...]:
@@ -43,8 +60,8 @@ def make(name: str, num_variations: int | None = None, seed: int = 0, **options:
     """Builds `metaworld/{name}`.
 
     Args:
-        name: a task, or `mt10`, the ten tasks as objectives of one environment.
-        num_variations: places of goals and objects, those of `mt1` and `mt10`, of which every episode draws one.
+        name: a task; `mt10`, the ten tasks as objectives of one environment; or `mt50`, all that exist here.
+        num_variations: places of goals and objects, those of `mt1`, `mt10` and `mt50`; every episode draws one.
             Default: a task's own default place; 50 for each task of a suite, as in Meta-World's protocols.
         seed: by which the variations are drawn.
         options: of `metaworld`.

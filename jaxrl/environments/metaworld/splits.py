@@ -11,7 +11,20 @@ from jaxrl.environments.metaworld.tasks import TASKS
 from jaxrl.errors import require_name
 from jaxrl.types import PRNGKeyArray
 
-__all__ = ["ML10_TEST", "ML10_TRAIN", "MT10", "Protocol", "ml1", "ml10", "mt1", "mt10"]
+__all__ = [
+    "ML10_TEST",
+    "ML10_TRAIN",
+    "ML45_TRAIN",
+    "MT10",
+    "MT50",
+    "Protocol",
+    "ml1",
+    "ml10",
+    "ml45",
+    "mt1",
+    "mt10",
+    "mt50",
+]
 
 MT10 = (
     "metaworld/reach",
@@ -26,6 +39,9 @@ MT10 = (
     "metaworld/window-close",
 )
 _ALL = tuple(f"metaworld/{name}" for name in TASKS)
+# Of the fifty: those that exist here. ML45's five test tasks (bin-picking, box-close, door-lock, door-unlock and
+# hand-insert) are not among them.
+MT50 = ML45_TRAIN = _ALL
 # Missing of ML10: sweep and basketball to train on; shelf-place, sweep-into and lever-pull to test on.
 ML10_TRAIN = (
     "metaworld/reach",
@@ -81,6 +97,14 @@ def mt10(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protoco
     return _same(MT10, key, num_variations, options)
 
 
+def mt50(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
+    """Those of Meta-World's fifty tasks that exist here, goals seen, each trained and tested on the same variations.
+
+    Arguments and errors are those of `mt10`.
+    """
+    return _same(MT50, key, num_variations, options)
+
+
 def ml1(name: str, key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
     """One task, whose goal is not seen, tested on other variations than it is trained on.
 
@@ -101,6 +125,16 @@ def ml10(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protoco
         ImportError: if the extra `metaworld` is not installed.
     """
     return _apart(ML10_TRAIN, ML10_TEST, key, num_variations, options)
+
+
+def ml45(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
+    """Those of ML45's training tasks that exist here, goals not seen; `test` is empty, for none of its test tasks does.
+
+    Raises:
+        ValueError: for no variations.
+        ImportError: if the extra `metaworld` is not installed.
+    """
+    return _apart(ML45_TRAIN, (), key, num_variations, options)
 
 
 def _same(names: tuple[str, ...], key: PRNGKeyArray, num_variations: int, options: dict[str, Any]) -> Protocol:
