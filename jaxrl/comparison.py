@@ -152,12 +152,13 @@ def _draw(
             figure = plotting.learning_curves(rows, "algorithm", measure, axis, labels, title=environment)
             plotting.save(figure, place / f"{name}_{measure}_{axis}.png")
         spec = make(environment).spec
-        if spec.num_objectives == 2:
+        if spec.num_objectives == 2 and any(len(found[environment, algorithm].points) for algorithm in algorithms):
             runs = {algorithm: _by_seed(found[environment, algorithm]) for algorithm in algorithms}
             figure = plotting.attainment(runs, spec.objective_names, title=environment)
             plotting.save(figure, place / f"{name}_attainment.png")
 
 
 def _by_seed(front: Any) -> list[np.ndarray]:
-    seeds = front.labels["seed"].to_numpy()
-    return [front.points[seeds == seed] for seed in np.unique(seeds)]
+    """The points of every seed, also of those that found none."""
+    own = front.labels["seed"].to_numpy().astype(str)
+    return [front.points[own == seed] for seed in front.measures["seed"] if seed != "all"]

@@ -39,6 +39,7 @@ def evaluate(
     swept = load_sweep(directory)
     if isinstance(swept.trainer, Study):
         found = _front(swept, configuration)
+        _require_policies(found)
         chosen = range(len(found.points)) if member is None else [_require_policy(found, member)]
         return _fresh({index: found.policy(index) for index in chosen}, found.source, num_episodes, seed, explore)
     result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
@@ -59,8 +60,9 @@ def _fresh(
     results, compiled = [], {}
     for index, policy in policies.items():
         built = source(index)
-        play = compiled.setdefault(id(built), jax.jit(built.evaluator(num_episodes, explore)))
-        results.append(play(jax.random.key(seed), policy.state, policy.hyperparameters))
+        if id(built) not in compiled:
+            compiled[id(built)] = jax.jit(built.evaluator(num_episodes, explore))
+        results.append(compiled[id(built)](jax.random.key(seed), policy.state, policy.hyperparameters))
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
     return _table(stacked, [*policies], built.environment.spec, num_episodes)
 
@@ -77,7 +79,13 @@ def _front(swept: Sweep, configuration: Configuration) -> Front:
     return front(swept, configuration.evaluation_episodes, configuration.discounted)
 
 
+def _require_policies(found: Front) -> None:
+    if not len(found.points):
+        raise ValueError(f"the front of {found.spec.name} is empty: the study found no policy")
+
+
 def _require_policy(found: Front, index: int) -> int:
+    _require_policies(found)
     if not 0 <= index < len(found.points):
         raise IndexError(f"policy {index} does not exist: this study has policies 0 to {len(found.points) - 1}")
     return index
@@ -101,6 +109,8 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     if configuration.kind not in _ONE_POLICY:
         swept = load_sweep(directory)
         found = _front(swept, configuration) if isinstance(swept.trainer, Study) else None
+        if found:
+            _require_policies(found)
         if member is None:
             count = len(found.points) if found else swept.num_members
             raise ValueError(f"{directory} holds many policies: say which with member=0 to {count - 1}")

@@ -141,8 +141,11 @@ def test_a_study_that_finds_no_policy_leaves_empty_tables(tmp_path, capsys):
     measures = pandas.read_csv(tmp_path / "run" / "measures.csv")
     assert measures["seed"].tolist() == ["0", "1", "all"] and set(measures["hypervolume"]) == {0.0}
     assert set(measures["cardinality"]) == {0.0}
-    assert main(["policy", str(tmp_path / "run")]) == 2
-    assert "the front of mo/fishwood is empty" in capsys.readouterr().err
+    for command in ("policy", "evaluate"):
+        assert main([command, str(tmp_path / "run")]) == 2
+        assert "the front of mo/fishwood is empty" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is empty"):
+        jaxrl.load(tmp_path / "run")
 
 
 def test_seeds_without_a_policy_count():
@@ -234,6 +237,15 @@ def test_hyperparameters_reach_the_algorithm():
 def test_continuous_environments_are_refused_on_the_command_line(capsys):
     assert main(["pareto", "pareto_q_learning", "mo/minecart"]) == 2
     assert "needs a finite environment" in capsys.readouterr().err
+
+
+def test_a_comparison_counts_seeds_that_found_nothing(tmp_path):
+    words = "compare pareto_q_learning mo/deep-sea-treasure --seeds 8 --total-steps 20"
+    more = ["--set", "num_evaluations=2", "--front-episodes", "1", "--progress", "False", "--out", str(tmp_path)]
+    assert main([*words.split(), *more]) == 0
+    table = pandas.read_csv(tmp_path / "comparison.csv")
+    assert table["seed"].tolist() == [*range(8)] and set(table["cardinality"] == 0) == {True, False}
+    assert (tmp_path / "figures" / "mo-deep-sea-treasure_attainment.png").exists()
 
 
 def test_a_comparison_of_planning_and_learning(tmp_path):
