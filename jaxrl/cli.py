@@ -12,6 +12,7 @@ from jaxrl import cli_align, cli_list, cli_meta, cli_multitask
 from jaxrl.cli_options import (
     COMMANDS,
     parse_settings,
+    sweep_members,
     sweep_options,
     tune_options,
     what_to_run,
@@ -75,13 +76,7 @@ def _train(arguments: list[str]) -> None:
 def _sweep(arguments: list[str], command: str = "sweep") -> None:
     options = sweep_options(command, what_to_run(command, arguments))
     parsed, settings = parse_settings(command, arguments, options)
-    rest = {
-        "seeds": tuple(range(parsed.seeds)),
-        "hyperparameters": swept(parsed.sweep),
-        "weights": getattr(parsed, "num_weights", None),
-        "design": parsed.design,
-        "samples": parsed.samples,
-    }
+    rest = {"weights": getattr(parsed, "num_weights", None), **sweep_members(parsed)}
     if command == "pareto":
         rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
     _run(command, parsed, settings, **rest)

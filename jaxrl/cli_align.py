@@ -6,8 +6,17 @@ from typing import Annotated, Any
 import tyro
 
 from jaxrl.bilevel import BILEVEL, BarfiConfig, BarfiHyperparameters, ParlConfig, ParlHyperparameters
-from jaxrl.cli_options import COMMANDS, base_options, given, parse, static_options, sweep_options, traced_options
-from jaxrl.cli_values import pairs, swept
+from jaxrl.cli_options import (
+    COMMANDS,
+    base_options,
+    given,
+    parse,
+    static_options,
+    sweep_members,
+    sweep_options,
+    traced_options,
+)
+from jaxrl.cli_values import pairs
 from jaxrl.errors import require_name
 
 __all__ = ["align"]
@@ -34,9 +43,7 @@ def align(arguments: list[str], run: Callable[..., Any]) -> None:
     ]
     shared = [("set", leaves, item) if option == "set" else (option, kind, item) for option, kind, item in shared]
     parsed = parse("align", COMMANDS["align"], arguments, [*shared, *own])
-    rest = {"hyperparameters": swept(parsed.sweep), "design": parsed.design, "samples": parsed.samples}
     vectors = pairs(parsed.set)
     for setting in vectors:
         require_name("setting", setting, {*hyperparameters._fields, *(option[0] for option in own)} - {"environment"})
-    settings = {**given(parsed, own), **vectors}
-    run("align", parsed, settings, seeds=tuple(range(parsed.seeds)), **rest)
+    run("align", parsed, {**given(parsed, own), **vectors}, **sweep_members(parsed))

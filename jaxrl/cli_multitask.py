@@ -15,10 +15,11 @@ from jaxrl.cli_options import (
     parse,
     parse_settings,
     static_options,
+    sweep_members,
     sweep_options,
     traced_options,
 )
-from jaxrl.cli_values import pairs, swept
+from jaxrl.cli_values import pairs
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
 from jaxrl.multitask.grouping.clustering import ClusteringConfig
@@ -86,8 +87,7 @@ def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
     shared = [option for option in shared if option[0] not in ("agent", "set", "num_weights")]
     parsed = _parse("maml", arguments, [*shared, *own])
     parsed.agent = "maml"
-    rest = {"hyperparameters": swept(parsed.sweep), "design": parsed.design, "samples": parsed.samples}
-    run("maml", parsed, given(parsed, own), seeds=tuple(range(parsed.seeds)), **rest)
+    run("maml", parsed, given(parsed, own), **sweep_members(parsed))
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:

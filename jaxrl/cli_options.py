@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
-from jaxrl.cli_values import pairs
+from jaxrl.cli_values import pairs, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
@@ -26,6 +26,7 @@ __all__ = [
     "parse",
     "parse_settings",
     "static_options",
+    "sweep_members",
     "sweep_options",
     "traced_options",
     "tune_options",
@@ -189,7 +190,7 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     """Options of a sweep, or of a Pareto study by the agent or algorithm `name`."""
     pareto = command == "pareto"
     many = Annotated[int, tyro.conf.arg(help="Number of seeds (0, 1, ...).")]
-    swept = Annotated[
+    values = Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(
             metavar="NAME=VALUES",
@@ -202,7 +203,7 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     samples = Annotated[int | None, tyro.conf.arg(help="Settings of a random or Sobol design.")]
     options = [
         ("seeds", many, field(default=2 if pareto else 1)),
-        ("sweep", swept, field(default=())),
+        ("sweep", values, field(default=())),
         ("design", design, field(default="grid")),
         ("samples", samples, field(default=None)),
     ]
@@ -215,6 +216,16 @@ def sweep_options(command: str, name: str) -> list[tuple]:
     options.append(("front_episodes", episodes, field(default=64)))
     # A study's own protocol says how its returns are discounted.
     return options if name in ALGORITHMS else [*options, ("discounted", discounted, field(default=False))]
+
+
+def sweep_members(parsed: Any) -> dict[str, Any]:
+    """What the options of a sweep ask for: seeds and settings."""
+    return {
+        "seeds": tuple(range(parsed.seeds)),
+        "hyperparameters": swept(parsed.sweep),
+        "design": parsed.design,
+        "samples": parsed.samples,
+    }
 
 
 def tune_options() -> list[tuple]:
