@@ -1,12 +1,12 @@
 """Curricula over levels for a learned update rule: algorithmic regret (GROOVE), positive value loss, none.
 
-    python experiments/groove.py                      # all three, three meta-seeds each
+    python experiments/groove.py                      # all three, five meta-seeds each
     python experiments/groove.py algorithmic_regret
 
 Learned policy gradients by meta-gradient on small walled grid-worlds, at equal compute: curricula that cost more take
 fewer meta-steps (`STEPS`). Held-out levels, each level's final return between a uniform policy (0, exact) and A2C of
 the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not count. Writes
-results/meta/groove.{csv,json,png}.
+results/meta/groove.{json,png}.
 """
 
 import json
@@ -26,25 +26,25 @@ from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 LEVELS = random_levels("walled", (4, 6), (1, 3), (20, 60), num_wall_draws=8)
-HORIZON, META_SEEDS, HELD_OUT = 50, 3, 256
+HORIZON, META_SEEDS, HELD_OUT = 50, 5, 256
 AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
 LPG: dict[str, Any] = {"learning_rate": 40.0, "num_outputs": 8, "objective_size": 16, "optimiser": "sgd"}
 A2C: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.1, "gae_lambda": 0.95, "standardise_advantages": "batch"}
 OUTER: dict[str, Any] = {
     "num_agents": 32,
     "unroll": 5,
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-3,
     "max_gradient_norm": 0.1,
     "entropy_coefficient": 0.05,
     "regularisers": {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3},
     "critic_network": "table",
     "critic_learning_rate": 0.1,
-    "num_evaluations": 1,
+    "num_evaluations": 10,
     "evaluation_tasks": 64,
     "buffer_size": 256,
 }
-# Meta-steps of equal wall-clock time.
-STEPS = {"uniform": 300, "positive_value_loss": 300, "algorithmic_regret": 250}
+# Meta-steps of equal processor time: a step of them takes 0.89, 0.94 and 1.04 s for five meta-seeds.
+STEPS = {"uniform": 900, "positive_value_loss": 860, "algorithmic_regret": 770}
 
 
 def learner(agent: str, **settings: Any) -> jaxrl.Trainer:
@@ -96,40 +96,44 @@ def run(curriculum: str, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]
     )
     learned = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[swept.learned(seed) for seed in range(META_SEEDS)])
     initial = jax.vmap(lambda seed: built.value(built.init(jax.random.key(seed), built.hyperparameters)))
-    metrics = swept.groups[0].result.metrics
+    metrics, evaluation = swept.groups[0].result.metrics, swept.groups[0].result.evaluation
     return {
         **measure(normalise(np.asarray(final(learned)), uniform, a2c)),
         "untrained": measure(normalise(np.asarray(final(initial(jnp.arange(META_SEEDS)))), uniform, a2c)),
         "seconds_all_seeds": seconds,
         "compile_seconds": timing.compile_seconds,
         "seconds_per_meta_step": timing.run_seconds / built.num_iterations,
+        "returns_along": np.asarray(evaluation.final_return).mean(axis=0).tolist(),
         "replayed": float(np.nanmean(metrics["replayed"])) if "replayed" in metrics else 0.0,
         "scores": np.sort(normalise(np.asarray(final(learned)), uniform, a2c), axis=-1).mean(axis=0).tolist(),
     }
 
 
 def draw(record: dict[str, Any]) -> None:
-    """Scores of the held-out levels in order, and the measures of every meta-seed."""
+    """Returns along meta-training, scores of the held-out levels in order, and the measures of every meta-seed."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(12.0, 3.2), layout="constrained")
+    along, left, right = figure.subplots(1, 3)
     for place, name in enumerate(STEPS):
         if name not in record:
             continue
         label, colour = name.replace("_", " "), f"C{place}"
-        scores = np.asarray(record[name]["scores"])
+        returns, scores = record[name]["returns_along"], np.asarray(record[name]["scores"])
+        along.plot(np.linspace(0.0, 1.0, len(returns) + 1)[1:], returns, color=colour, label=label)
         left.plot(np.linspace(0.0, 1.0, scores.size), scores, color=colour, label=label)
         for column, what in enumerate(("mean", "worst_quarter")):
             values = record[name][what]
             right.scatter(np.full(len(values), column + 0.2 * (place - 1)), values, color=colour)
+    along.set_xlabel("share of processor time")
+    along.set_ylabel("mean return on 64 held-out levels")
     left.axhline(1.0, color="0.6", linewidth=0.8)
     left.set_xlabel("share of held-out levels")
     left.set_ylabel("score (0 uniform, 1 A2C)")
-    left.legend(frameon=False)
+    along.legend(frameon=False)
     right.set_xticks([0, 1], ["mean", "worst quarter"])
     right.set_ylabel("score of each meta-seed")
-    for axes in (left, right):
+    for axes in (along, left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(RESULTS / "groove.png", dpi=110)
 
@@ -139,7 +143,7 @@ def main(names: list[str]) -> None:
     jaxrl.use_cpu_cores()
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / "groove.json"
-    record = json.loads(path.read_text()) if path.exists() else {}
+    record = json.loads(path.read_text()) if names and path.exists() else {}
     uniform, a2c = anchors()
     record |= {"agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER, "meta_steps": STEPS, "held_out": HELD_OUT}
     record["returns"] = {"uniform": float(uniform.mean()), "a2c": float(a2c.mean())}

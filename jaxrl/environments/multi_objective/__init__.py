@@ -11,6 +11,7 @@ from jaxrl.environments.multi_objective.deep_sea_treasure import deep_sea_treasu
 from jaxrl.environments.multi_objective.fishwood import fishwood
 from jaxrl.environments.multi_objective.four_room import four_room
 from jaxrl.environments.multi_objective.fruit_tree import fruit_tree
+from jaxrl.environments.multi_objective.highway import highway
 from jaxrl.environments.multi_objective.locomotion import TASKS, locomotion
 from jaxrl.environments.multi_objective.lunar_lander import lunar_lander
 from jaxrl.environments.multi_objective.minecart import minecart
@@ -36,6 +37,8 @@ _BUILDERS: dict[str, Callable[..., Environment]] = {
     "fruit-tree-5": partial(fruit_tree, 5),
     "fruit-tree-6": partial(fruit_tree, 6),
     "fruit-tree-7": partial(fruit_tree, 7),
+    "highway": highway,
+    "highway-fast": partial(highway, True),
     "lunar-lander": lunar_lander,
     "lunar-lander-continuous": partial(lunar_lander, True),
     "minecart": minecart,
