@@ -19,7 +19,7 @@ pytestmark = pytest.mark.quick_compilation
 
 BRAX = {"ant-direction", "ant-goal", "ant-velocity", "half-cheetah-direction", "half-cheetah-velocity"}
 SMALL = {"num_tasks": 3, "num_held_out": 2}
-DRAWN = ("acrobot", "cart-pole", "grid", "lunar-lander", "mountain-car", "pendulum")
+DRAWN = ("acrobot", "cart-pole", "grid", "highway", "lunar-lander", "mountain-car", "pendulum")
 OPTIONS = {**dict.fromkeys(DRAWN, SMALL), "objectives": {"environment": "mo/mountaincar"}}
 
 
@@ -74,6 +74,20 @@ def test_a_lander_is_paid_gymnasiums_sum(monkeypatch):
     reward = built.environment.step(jax.random.key(1), (), jnp.asarray(2), params)[1].reward
     np.testing.assert_allclose(reward, [100.0 - 2.0 - 0.3 * 0.7 - 0.03], rtol=1e-6)
     assert 3.0 <= float(params.inner.physics.gravity) <= 4.0
+
+
+def test_a_highway_is_paid_highway_envs_reward(monkeypatch):
+    vector = jnp.asarray([0.5, 1.0, -1.0])
+    real = jaxrl.make("mo/highway-fast")
+    still = lambda key, state, action, params: (state, Timestep(jnp.zeros(25), vector, True, False, {}))  # noqa: E731
+    monkeypatch.setattr(sys.modules["jaxrl.multitask.families.highway"], "make", lambda name: real._replace(step=still))
+    built = family("highway", density=(2.0, 3.0), time_gap=(1.0, 1.1), speed_limit=(40.0, 50.0), **SMALL)
+    params = jax.tree.map(lambda leaf: leaf[2], built.params)
+    reward = built.environment.step(jax.random.key(1), (), jnp.asarray(2), params)[1].reward
+    np.testing.assert_allclose(reward, [(0.4 * 0.5 + 0.1 - 1.0 + 1.0) / 1.5], rtol=1e-6)
+    inner = params.inner
+    assert 2.0 <= float(inner.density) <= 3.0 and 40.0 <= float(inner.traffic.speed_limit) <= 50.0
+    assert 1.0 <= float(inner.traffic.time_gap) <= 1.1
 
 
 def test_derived_constants_of_a_cart_pole_follow():

@@ -8,6 +8,7 @@ from jaxrl.errors import require_name
 from jaxrl.multitask.families.acrobot import acrobot
 from jaxrl.multitask.families.cart_pole import cart_pole
 from jaxrl.multitask.families.grid import grid_levels
+from jaxrl.multitask.families.highway import highway
 from jaxrl.multitask.families.locomotion import (
     ant_direction,
     ant_goal,
@@ -34,6 +35,7 @@ FAMILIES: dict[str, Callable[..., TaskFamily]] = {
     "grid": grid_levels,
     "half-cheetah-direction": half_cheetah_direction,
     "half-cheetah-velocity": half_cheetah_velocity,
+    "highway": highway,
     "lunar-lander": lunar_lander,
     "mountain-car": mountain_car,
     "objectives": objectives,

@@ -23,10 +23,8 @@ def collide(vehicles: Vehicles, seconds: float, first_alone: bool) -> Vehicles:
         first_alone: whether only collisions with the first vehicle are looked for.
     """
     count = vehicles.speed.size
-    first, second = np.triu_indices(count, 1)
-    if first_alone:
-        first, second = first[: count - 1], second[: count - 1]
-    overlaps, will, apart = _overlap(vehicles, jnp.asarray(first), jnp.asarray(second), seconds)
+    first, second = (jnp.zeros(count - 1, int), jnp.arange(1, count)) if first_alone else _near(vehicles, seconds)
+    overlaps, will, apart = _overlap(vehicles, first, second, seconds)
     partner = jnp.full((count, count), False).at[first, second].set(will).at[second, first].set(will)
     last = count - 1 - jnp.argmax(partner[:, ::-1], axis=-1)
     push = jnp.zeros((count, count, 2)).at[first, second].set(0.5 * apart).at[second, first].set(-0.5 * apart)
@@ -36,12 +34,21 @@ def collide(vehicles: Vehicles, seconds: float, first_alone: bool) -> Vehicles:
     return vehicles._replace(crashed=crashed, struck=vehicles.struck | struck, impact=impact)
 
 
+def _near(vehicles: Vehicles, seconds: float) -> tuple[Int[Array, " pair"], Int[Array, " pair"]]:
+    """Pairs that may touch: no more than four per vehicle where none overlap. Spare ones are (0, 0)."""
+    x, y = vehicles.position.T
+    apart = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    near = apart <= (_DIAGONAL + vehicles.speed[:, None] * seconds) ** 2
+    first, second = jnp.nonzero(jnp.triu(near, 1), size=4 * x.size, fill_value=0)
+    return first, second
+
+
 def _overlap(
     vehicles: Vehicles, a: Int[Array, " pair"], b: Int[Array, " pair"], seconds: float
 ) -> tuple[Array, Array, Float[Array, "pair 2"]]:
     """Separating axes: whether a and b overlap, whether they will, and what moves a out of b."""
     between = vehicles.position[a] - vehicles.position[b]
-    near = jnp.linalg.norm(between, axis=-1) <= _DIAGONAL + vehicles.speed[a] * seconds
+    near = (a < b) & (jnp.linalg.norm(between, axis=-1) <= _DIAGONAL + vehicles.speed[a] * seconds)
     facing = directions(vehicles.heading)
     across = jnp.stack([-facing[:, 1], facing[:, 0]], axis=-1)
     # Of each axis: [pair, axis, 2].

@@ -75,9 +75,9 @@ def highway(
     (0.4 speed + 0.1 lane − crash + 1) / 1.5.
 
     Actions: lane to the left, nothing, lane to the right, faster, slower; among 20, 25 and 30 m/s.
-    Observation (5, 5): the agent and the four nearest vehicles ahead, up to 10 m behind and 200 m before it, each with
-    presence, x, y and both velocities; the others' relative to the agent's; x in units of 200 m, y of the road's width,
-    velocities of 80 m/s, in [−1, 1]. State: `Vehicles`.
+    Observation (25), vehicle by vehicle: the agent and the four nearest vehicles up to 10 m behind and 200 m before it,
+    each with presence, x, y and both velocities; the others' relative to the agent's; x in units of 200 m, y of the
+    road's width, velocities of 80 m/s, in [−1, 1]. State: `Vehicles`.
 
     Source: highway-env 1.10 (Leurent, 2018; MIT licence), objectives as in MO-Gymnasium's `mo-highway-v0` and
     `mo-highway-fast-v0`. `experiments/highway_peer.py` records its side, `tests/test_highway.py` compares.
@@ -100,7 +100,7 @@ def highway(
     setting = (_FAST if fast else _FULL)._replace(**given)
     spec = EnvironmentSpec(
         name="mo/highway-fast" if fast else "mo/highway",
-        observation=Box(-1.0, 1.0, (_NUM_SEEN, 5)),
+        observation=Box(-1.0, 1.0, (_NUM_SEEN * 5,)),
         action=Discrete(5),
         num_objectives=3,
         objective_names=("speed", "lane", "crash"),
@@ -126,9 +126,7 @@ def _params(first_gap: float) -> HighwayParams:
     return HighwayParams(traffic, jnp.float32(1.0), jnp.float32(first_gap), jnp.array([20.0, 30.0]))
 
 
-def _reset(
-    setting: Setting, key: PRNGKeyArray, params: HighwayParams
-) -> tuple[Vehicles, Float[Array, "vehicle feature"]]:
+def _reset(setting: Setting, key: PRNGKeyArray, params: HighwayParams) -> tuple[Vehicles, Float[Array, "25"]]:
     """Vehicles one after another along the road, on random lanes, the farther apart the faster they are."""
     count = setting.num_vehicles + 1
     lane_key, speed_key, gap_key, exponent_key = jax.random.split(key, 4)
@@ -202,7 +200,7 @@ def _reward(setting: Setting, vehicles: Vehicles, params: HighwayParams) -> Floa
     return jnp.where(on_road, reward, 0.0)
 
 
-def _observe(setting: Setting, vehicles: Vehicles) -> Float[Array, "vehicle feature"]:
+def _observe(setting: Setting, vehicles: Vehicles) -> Float[Array, "25"]:
     """The agent in the road's frame, the others in its own."""
     velocity = vehicles.speed[:, None] * directions(vehicles.heading)
     units = jnp.array([_SIGHT, LANE_WIDTH * setting.num_lanes, _SPEED_UNIT, _SPEED_UNIT])
@@ -215,4 +213,4 @@ def _observe(setting: Setting, vehicles: Vehicles) -> Float[Array, "vehicle feat
     rows = jnp.concatenate([features[:1], relative[order]]) / units
     presence = jnp.concatenate([jnp.ones(1, bool), seen[order]])
     rows = jnp.concatenate([jnp.ones((len(rows), 1)), jnp.clip(rows, -1.0, 1.0)], axis=-1)
-    return jnp.pad(jnp.where(presence[:, None], rows, 0.0), ((0, missing), (0, 0)))
+    return jnp.pad(jnp.where(presence[:, None], rows, 0.0), ((0, missing), (0, 0))).ravel()
