@@ -33,6 +33,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "six",  # which gymnax imports without declaring it
         "scipy<1.12",
     ),
+    "highway-env": ("highway-env==1.10.1",),
     # gymnasium imports packaging without declaring it.
     "metaworld": ("metaworld==3.1.1", "packaging"),
     "pymoo": ("pymoo>=0.6.1",),
