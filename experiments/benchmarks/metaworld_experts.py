@@ -30,8 +30,8 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.metaworld import TASKS, MetaWorldParams, expert
 from jaxrl.types import Array
 
-# The original's peg task places the block, the others place the goal.
-_BLOCK_FROM_GOAL = np.array([-0.03, 0.0, -0.13])
+# Where the original places the fixture instead of the goal.
+_PLACES_FIXTURE = ("peg-insert-side", "basketball")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def vectors(name: str, params: MetaWorldParams) -> list[list[float]]:
     place, goal = np.asarray(params.object, float), np.asarray(params.goal, float)
     if TASKS[name].relative:
         return place.tolist()
-    goal = goal + _BLOCK_FROM_GOAL if name == "peg-insert-side" else goal
+    goal = goal + np.array(TASKS[name].fixture) if name in _PLACES_FIXTURE else goal
     return np.concatenate([place, goal], axis=1).tolist()
 
 

@@ -33,7 +33,6 @@ _REST = {
 _REST_FINGERS = (-0.000171906, 0.000171745)
 # The pads' middles lie this far inwards of the claws; the tip this far below the hand.
 _PAD, _TIP = 0.003, 0.045
-_PEG_HEAD = (-0.1, 0.0, 0.0)
 
 
 class MetaWorldState(NamedTuple):
@@ -67,7 +66,9 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     often as the original's (results/benchmarks/metaworld_experts.json). Replaying actions of the original's policies
     keeps the hand within 2.5 cm and objects within 2 cm of the original's (door-close: 3.5 and 4 cm, while the door
     swings; handle-press: 3.5 and 3.5 cm, since open fingers are thinner here and straddle the handle for longer;
-    faucet-close: 7 and 5 cm, after success). Learned policies have not been carried across.
+    faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into and
+    shelf-place: the block 3.5 and 3 cm, after success, since it is held more firmly). Learned policies have not been
+    carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).
@@ -160,7 +161,7 @@ def _look(simulator: Simulator, data: Any) -> tuple[Scene, Float[Array, "18"]]:
         left=left[1] - _PAD,
         right=right[1] + _PAD,
         object=tracked,
-        head=place + matrix @ jnp.array(_PEG_HEAD) if "block" in bodies else tracked,
+        head=tracked if task.head is None else place + matrix @ jnp.array(task.head),
         joint=jnp.zeros(()) if simulator.object_geom >= 0 else data.qpos[5],
         touching=_touching(simulator, data),
     )

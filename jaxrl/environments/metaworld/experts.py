@@ -110,6 +110,38 @@ def _button_press_topdown(hand: Point, opening: Number, handle: Point, goal: Poi
     return jnp.where(_beside(hand, handle, 0.04), _shift(handle, z=0.1), handle), 25.0, 1.0
 
 
+def _grasp(hand: Point, opening: Number, at: Point, then: Point, closed: float, effort: float = 0.7) -> Move:
+    """Over the object, down to it, closing the fingers until their opening is below `closed`, and on."""
+    held = jnp.where(opening > closed, at, then)
+    point = _approach(hand, _shift(at, z=0.15), at, held, 0.04, 0.03)
+    return point, 20.0, jnp.where(_beside(hand, at, 0.03) | _off(hand, at, 0.04), -1.0, effort)
+
+
+def _sweep(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Carries the block to the right, and throws it over the last of the way, which the arm does not reach."""
+    point, gain, effort = _grasp(hand, opening, _shift(handle, z=0.052), _shift(goal, z=0.1), 0.55)
+    return point, gain, jnp.where(handle[0] > 0.4, -1.0, effort)
+
+
+def _sweep_into(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the block and drags it over the hole."""
+    return _grasp(hand, opening, _shift(handle, z=0.03), goal.at[2].set(0.105), 0.57)
+
+
+def _basketball(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the ball, lifts it above the hoop, and carries it there."""
+    aside = jnp.where(handle[2] > 0.29, goal[:2] + hand[:2] - handle[:2], hand[:2])
+    return _grasp(hand, opening, _shift(handle, z=0.03), jnp.append(aside, 0.36), 0.77)
+
+
+def _shelf_place(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the block, lifts it before the shelf, and brings it in."""
+    high, level = handle[2] > 0.28, goal[2] + 0.06
+    across = jnp.where(high, goal[0] + hand[0] - handle[0], hand[0])
+    inwards = jnp.where(high & (jnp.abs(handle[0] - goal[0]) < 0.02), goal[1], hand[1])
+    return _grasp(hand, opening, _shift(handle, z=0.035), jnp.stack([across, inwards, level]), 0.5)
+
+
 def _peg_insert_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Holds the peg near its end, lifts it to the height of the hole, and drives it in along x, once it is held."""
     # The point that is held lies 1 cm above the peg's axis.
@@ -182,6 +214,10 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
     "pick-place": _pick_place,
+    "sweep": _sweep,
+    "sweep-into": _sweep_into,
+    "basketball": _basketball,
+    "shelf-place": _shelf_place,
     "door-open": _door_open,
     "door-close": _door_close,
     "drawer-open": _drawer_open,

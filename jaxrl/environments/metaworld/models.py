@@ -7,8 +7,8 @@ Foundation; the models are written anew, without its files. What is left out or 
   of its target where the arm is stretched. The spring is the original's: its hand was pulled by known forces. Damping
   and reach were fitted to 4,800 control steps of directed motion through the workspace (experiments/metaworld_hand.py):
   half of the errors are below 6 mm, 99 of 100 below 21 mm (without the reach, 98 mm). The hand does not turn.
-- Cylinders: MJX does not collide them with boxes. The puck is a box of the same base area and height, handles are
-  capsules, the button is boxes.
+- Cylinders: MJX does not collide them with boxes. The puck is a box of the same base area and height, handles and
+  the hoop's pole are capsules, the button is boxes.
 - Meshes of the gripper: one box for its base; one box for claw and pad of each finger. Of the box with a handle: boxes.
 - Boxes that only make up a larger one; the walls around the table. Where a mechanism would meet its own frame, its
   joint has a limit as stiff as that contact.
@@ -62,7 +62,7 @@ _MODEL = """
       <joint name="y" type="slide" axis="0 1 0" armature="0" damping="{damping[1]}"/>
       <joint name="z" type="slide" axis="0 0 1" armature="0" damping="{damping[2]}"/>
       <inertial pos="0 0 0" mass="{mass}" diaginertia="0.01 0.01 0.01"/>
-      <geom name="palm" type="box" pos="-0.007 0 0.066" size="0.034 0.053 0.027" contype="4" conaffinity="0"/>
+      <geom name="palm" type="box" {palm} contype="4" conaffinity="0"/>
       <body name="right" pos="0 -0.05 0" gravcomp="1">
         <joint name="right" class="finger" range="0 0.04"/>
         <geom name="right" class="finger" pos="0 0.0015 0"/>
@@ -112,6 +112,7 @@ def load_model(scene: str) -> Any:
             damping=_DAMPING,
             solref=world.solref,
             solimp=world.solimp,
+            palm=world.palm,
             objects=world.objects,
             stop=_STOP.format(*world.stop) if world.stop else "",
         )

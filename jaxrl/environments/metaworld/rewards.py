@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams, Scene
-from jaxrl.environments.metaworld.shaping import cage, distance, gaussian, hamacher, inside, long_tail
+from jaxrl.environments.metaworld.shaping import cage, distance, gaussian, grip, hamacher, inside, long_tail
 from jaxrl.types import Array, Float
 
 __all__ = [
+    "basketball",
     "button_press",
     "button_press_topdown",
     "button_press_topdown_wall",
@@ -31,6 +32,9 @@ __all__ = [
     "push",
     "reach",
     "reach_wall",
+    "shelf_place",
+    "sweep",
+    "sweep_into",
     "window_close",
     "window_open",
 ]
@@ -85,6 +89,56 @@ def pick_place(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluat
     held = (near < 0.02) & (scene.opening > 0.0) & _lifted(scene, params, 0.01)
     reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
     reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def sweep(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 5 cm of the goal at the table's right edge."""
+    del action
+    return _swept(scene, params, params.goal, grip(scene, params.object, _TIP, radius=0.02, slack=0.01))
+
+
+def sweep_into(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 5 cm of the hole's middle, at whatever height."""
+    del action
+    goal = jnp.append(params.goal[:2], scene.object[2])
+    return _swept(scene, params, goal, grip(scene, params.object, _TIP, radius=0.02, slack=0.005, across=0.01))
+
+
+def _swept(scene: Scene, params: MetaWorldParams, goal: Float[Array, "3"], caged: Float[Array, ""]) -> Evaluation:
+    """A block that is dragged over the table."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, goal))
+    reward = jnp.where(far < 0.05, 10.0, 2.0 * caged + 6.0 * hamacher(caged, in_place))
+    grasped = scene.touching & (scene.opening > 0.0)
+    return _evaluation(reward, far <= 0.05, near <= 0.03, grasped, caged, in_place, far)
+
+
+def basketball(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The ball within 8 cm of a point 5 cm above the hoop; errors in height count twice."""
+    scale, above = jnp.array([1.0, 1.0, 2.0]), params.goal.at[2].set(0.3)
+    near, far = distance(scene.object, scene.tip), distance(scene.object * scale, above * scale)
+    in_place = long_tail(far, 0.0, 0.08, distance(params.object * scale, above * scale))
+    held = (near < 0.035) & (scene.opening > 0.0) & _lifted(scene, params, 0.01)
+    caged = jnp.where(held, 1.0, cage(scene, action[3], params.object, _TIP, radius=0.025, reach=0.06))
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(far < 0.08, 10.0, reward)
+    grasped = (scene.opening > 0.0) & _lifted(scene, params, 0.03)
+    return _evaluation(reward, far <= 0.08, near <= 0.05, grasped, caged, in_place, far)
+
+
+def shelf_place(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 7 cm of a place on the shelf; none is paid for below it, before it the less the nearer."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.02, reach=0.05, across=0.01, dense=False)
+    reward = hamacher(caged, in_place)
+    x, y, z = scene.object - params.goal.at[2].set(0.0)
+    low = (z > 0.0) & (z < 0.24) & (jnp.abs(x) < 0.15)
+    loss = jnp.where(low & (y > -0.15) & (y < 0.0), hamacher((y + 0.15) / 0.15, (0.24 - z) / 0.24), 0.0)
+    in_place = jnp.where(low & (y > 0.0), 0.0, jnp.clip(in_place - loss, 0.0, 1.0))
+    held = (near < 0.025) & (scene.opening > 0.0) & _lifted(scene, params, 0.01)
+    reward = jnp.where(far < 0.05, 10.0, reward + jnp.where(held, 1.0 + 5.0 * in_place, 0.0))
     return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
 
 

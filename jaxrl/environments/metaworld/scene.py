@@ -12,9 +12,9 @@ class MetaWorldParams(NamedTuple):
     """The variation of a task, and the constants of its simulation.
 
     Attributes:
-        object: first position of the puck or the peg; position of the door, drawer, button box or window, m.
-        goal: where the tip, puck or handle belongs; peg-insert-side: the inner end of the hole, whose block moves
-            with it, m. `sample_params` and the defaults place it as the original does.
+        object: first position of what is loose; position of the door, drawer, button box or window, m.
+        goal: where the tip, object or handle belongs, m; what is fixed around it, such as the peg's block, moves with
+            it. `sample_params` and the defaults place it as the original does.
         physics: see `Physics`.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxrl.environments.metaworld.scene import Scene
 from jaxrl.types import Array, Float
 
-__all__ = ["cage", "distance", "gaussian", "hamacher", "inside", "long_tail"]
+__all__ = ["cage", "distance", "gaussian", "grip", "hamacher", "inside", "long_tail"]
 
 Vector = Array | np.ndarray
 
@@ -62,12 +62,14 @@ def cage(
     start_tip: Float[Vector, "3"],
     radius: float,
     reach: float,
+    across: float = _ACROSS,
     follows: bool = False,
+    dense: bool = True,
 ) -> Float[Array, ""]:
     """How well the object lies between the fingers, and whether they close on it: (C + H(C, g)) / 2.
 
-    C = H(H(left, right), xz): both pads between `radius` and `reach` from the object along y, the tip within 5 mm of
-    it in the plane of x and z; g = effort clipped to [0, 1] where C > 0.97, else 0.
+    C = H(H(left, right), xz): both pads between `radius` and `reach` from the object along y, the tip within `across`
+    of it in the plane of x and z; g = effort clipped to [0, 1] where C > 0.97, else 0.
 
     Args:
         scene: the present.
@@ -76,19 +78,51 @@ def cage(
         start_tip: where the tip was after the reset.
         radius: the object's radius.
         reach: how far from the object a pad may be.
+        across: how far from the object the tip may be, m.
         follows: whether a pad's margin is measured from where the object is, and a pad on the wrong side of it is
             outside; else from where the object was first, and either side will do.
+        dense: whether C counts by itself, too; else H(C, g) alone.
 
-    Source: Meta-World's `_gripper_caging_reward` with `high_density`; `follows` is pick-place's own version.
+    Source: Meta-World's `_gripper_caging_reward`, `dense` being its `high_density`; `follows`: pick-place's version.
     """
-    left, right = scene.left - scene.object[1], scene.object[1] - scene.right
+    pads, margins = _pads(scene, scene.object if follows else start, reach)
+    along = _between(pads if follows else jnp.abs(pads), radius, reach, margins)
+    caged = hamacher(along, _level(scene, start, start_tip, across))
+    held = hamacher(caged, jnp.where(caged > 0.97, jnp.clip(effort, 0.0, 1.0), 0.0))
+    return (caged + held) / 2.0 if dense else held
+
+
+def grip(
+    scene: Scene,
+    start: Float[Array, "3"],
+    start_tip: Float[Vector, "3"],
+    radius: float,
+    slack: float,
+    across: float = _ACROSS,
+) -> Float[Array, ""]:
+    """As `cage` with `follows` and a reach of 5 cm, by where the pads are: (C + g) / 2.
+
+    g = H(left, right) with both pads within `slack` of `radius` where C > 0.95, else 0.
+
+    Source: Meta-World's `_gripper_caging_reward` of sweep, sweep-into, push-back and soccer.
+    """
+    pads, margins = _pads(scene, scene.object, 0.05)
+    caged = hamacher(_between(pads, radius, 0.05, margins), _level(scene, start, start_tip, across))
+    return (caged + jnp.where(caged > 0.95, _between(pads, radius, radius + slack, margins), 0.0)) / 2.0
+
+
+def _pads(scene: Scene, place: Float[Array, "3"], reach: float) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
+    """How far the pads lie outwards of the object along y, and how far from `reach` their distance to `place` is."""
     pads = jnp.stack([scene.left, scene.right])
-    margins = jnp.abs(jnp.abs(pads - (scene.object[1] if follows else start[1])) - reach)
-    if not follows:
-        left, right = jnp.abs(left), jnp.abs(right)
-    along = hamacher(long_tail(left, radius, reach, margins[0]), long_tail(right, radius, reach, margins[1]))
-    margin = distance(start[_PLANE], start_tip[_PLANE]) - _ACROSS
-    across = long_tail(distance(scene.tip[_PLANE], scene.object[_PLANE]), 0.0, _ACROSS, margin)
-    caged = hamacher(along, across)
-    closing = jnp.where(caged > 0.97, jnp.clip(effort, 0.0, 1.0), 0.0)
-    return (caged + hamacher(caged, closing)) / 2.0
+    outwards = jnp.stack([scene.left - scene.object[1], scene.object[1] - scene.right])
+    return outwards, jnp.abs(jnp.abs(pads - place[1]) - reach)
+
+
+def _between(pads: Float[Array, "2"], near: float, far: float, margins: Float[Array, "2"]) -> Float[Array, ""]:
+    return hamacher(*(long_tail(pad, near, far, margin) for pad, margin in zip(pads, margins, strict=True)))
+
+
+def _level(scene: Scene, start: Float[Array, "3"], start_tip: Float[Vector, "3"], across: float) -> Float[Array, ""]:
+    """Whether the tip is at the object in the plane of x and z."""
+    margin = distance(start[_PLANE], start_tip[_PLANE]) - across
+    return long_tail(distance(scene.tip[_PLANE], scene.object[_PLANE]), 0.0, across, margin)

@@ -9,11 +9,10 @@ from jaxrl.environments.metaworld.models import load_model
 from jaxrl.environments.metaworld.scene import MetaWorldParams
 from jaxrl.environments.metaworld.tasks import Task
 from jaxrl.environments.physics import MJX_FIELDS, read_physics, write_physics
-from jaxrl.types import PRNGKeyArray
+from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["Simulator", "arrange", "build_simulator", "default_params", "sample_params"]
 
-_BLOCK_FROM_GOAL = (-0.03, 0.0, -0.13)
 # Draws until object and goal lie apart; at worst 1 in 10²⁰ variations has them nearer.
 _NUM_DRAWS = 64
 
@@ -67,7 +66,7 @@ def default_params(simulator: Simulator) -> MetaWorldParams:
     """The original's default variation, and the model's own physics."""
     task, physics = simulator.task, read_physics(simulator.model, MJX_FIELDS)
     place, goal = jnp.array(task.object), jnp.array(task.goal)
-    return MetaWorldParams(place, place + goal if task.relative else goal, physics)
+    return MetaWorldParams(place, _goal_at(task, place) if task.relative else goal, physics)
 
 
 def sample_params(simulator: Simulator, key: PRNGKeyArray) -> MetaWorldParams:
@@ -77,7 +76,7 @@ def sample_params(simulator: Simulator, key: PRNGKeyArray) -> MetaWorldParams:
     low, high = (jnp.array(end) for end in task.objects)
     place = jax.random.uniform(object_key, (_NUM_DRAWS, 3), minval=low, maxval=jnp.maximum(high, low))
     if task.relative:
-        return default._replace(object=place[0], goal=place[0] + jnp.array(task.goal))
+        return default._replace(object=place[0], goal=_goal_at(task, place[0]))
     low, high = (jnp.array(end) for end in task.goals)
     goal = jax.random.uniform(goal_key, (_NUM_DRAWS, 3), minval=low, maxval=high)
     chosen = jnp.argmax(jnp.linalg.norm((goal - place)[:, :2], axis=-1) >= task.apart)
@@ -89,8 +88,13 @@ def arrange(simulator: Simulator, params: MetaWorldParams) -> Any:
     model = write_physics(simulator.model, MJX_FIELDS, params.physics)
     if simulator.object_geom < 0:
         body, place = simulator.bodies["object"], params.object
-    elif "block" in simulator.bodies:
-        body, place = simulator.bodies["block"], params.goal + jnp.array(_BLOCK_FROM_GOAL)
+    elif simulator.task.fixture is not None:
+        body, place = simulator.bodies["fixture"], params.goal + jnp.array(simulator.task.fixture)
     else:
         return model
     return model.replace(body_pos=model.body_pos.at[body].set(place))
+
+
+def _goal_at(task: Task, place: Float[Array, "3"]) -> Float[Array, "3"]:
+    """The goal that belongs to the object's place."""
+    return place * jnp.array(task.relative) + jnp.array(task.goal)

@@ -22,7 +22,7 @@ class Task(NamedTuple):
         goals: lowest and highest goal; where `goal_offset` is set, that of the goal from the object.
         object: the default object position.
         goal: the default goal, or the goal's offset from the object.
-        relative: whether the goal stands at a fixed offset from the object.
+        relative: along which axes the goal stands at a fixed offset from the object; None where it is drawn.
         apart: how far apart object and goal are at least, in the plane.
         hand: where the hand starts: `middle`, `near` the arm's foot, or on its left `side`.
         floor: how low the hand can be sent, m.
@@ -30,6 +30,8 @@ class Task(NamedTuple):
         first_joint: where the first observation shows it.
         tracked: what is observed: a point in the frame of the moving body ...
         lifted: ... and an offset in the world's frame.
+        head: a second point in that frame, for the reward.
+        fixture: where what is fixed around the goal stands from it, beside a free object; None where nothing is.
         orientation: what the observation calls the object's quaternion: `xyzw` and `wxyz` name the order of the
             object's own, `fixed` is that of what stands still, `none` is zeros.
         turn: the orientation of what is observed in the frame of the moving body.
@@ -41,7 +43,7 @@ class Task(NamedTuple):
     goals: tuple[Vector, Vector]
     object: Vector
     goal: Vector
-    relative: bool = True
+    relative: Vector | None = (1.0, 1.0, 1.0)
     apart: float = 0.0
     hand: str = "middle"
     floor: float = 0.05
@@ -49,6 +51,8 @@ class Task(NamedTuple):
     first_joint: float = 0.0
     tracked: Vector = _ORIGIN
     lifted: Vector = _ORIGIN
+    head: Vector | None = None
+    fixture: Vector | None = None
     orientation: str = "none"
     turn: tuple[float, float, float, float] = _UPRIGHT
 
@@ -60,12 +64,14 @@ _PUCK = Task(
     goals=((-0.1, 0.8, 0.05), (0.1, 0.9, 0.3)),
     object=(0.0, 0.6, 0.02),
     goal=(-0.1, 0.8, 0.2),
-    relative=False,
+    relative=None,
     apart=0.15,
     orientation="xyzw",
 )
 # The original's puck has sunk into the table by 0.6 mm when its height becomes that of start and goal.
 _SUNK = 0.019404684
+# Likewise the block of shelf-place, and that of sweep-into, which the table with the hole has lifted.
+_SUNK_BLOCK, _RAISED = 0.019936, 0.0699355
 _DOOR = Task(
     scene="door",
     reward=rewards.door_open,
@@ -166,6 +172,40 @@ TASKS: dict[str, Task] = {
         goal=(0.1, 0.8, _SUNK),
     ),
     "pick-place": _PUCK._replace(reward=rewards.pick_place, goal=(0.1, 0.8, 0.2)),
+    "sweep": _PUCK._replace(
+        scene="block",
+        reward=rewards.sweep,
+        goal=(0.5, 0.0, 0.01),
+        relative=(0.0, 1.0, 0.0),
+        orientation="wxyz",
+    ),
+    "sweep-into": _PUCK._replace(
+        scene="block-hole",
+        reward=rewards.sweep_into,
+        objects=((-0.1, 0.6, _RAISED), (0.1, 0.7, _RAISED)),
+        goals=((0.0, 0.84, 0.02), (0.0, 0.84, 0.02)),
+        object=(0.0, 0.6, _RAISED),
+        goal=(0.0, 0.84, 0.02),
+    ),
+    "basketball": _PUCK._replace(
+        scene="basketball",
+        reward=rewards.basketball,
+        objects=((-0.1, 0.6, 0.03), (0.1, 0.7, 0.03)),
+        goals=((-0.1, 0.767, 0.25), (0.1, 0.817, 0.25)),
+        object=(0.0, 0.6, 0.03),
+        goal=(0.0, 0.817, 0.25),
+        fixture=(0.0, 0.083, -0.25),
+        orientation="wxyz",
+    ),
+    "shelf-place": _PUCK._replace(
+        scene="shelf",
+        reward=rewards.shelf_place,
+        objects=((-0.1, 0.5, _SUNK_BLOCK), (0.1, 0.6, _SUNK_BLOCK)),
+        goals=((-0.1, 0.8, 0.299), (0.1, 0.9, 0.301)),
+        object=(0.0, 0.6, _SUNK_BLOCK),
+        goal=(0.0, 0.85, 0.301),
+        fixture=(0.0, 0.0, -0.3),
+    ),
     "door-open": _DOOR,
     "door-close": _DOOR._replace(
         reward=rewards.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
@@ -219,9 +259,11 @@ TASKS: dict[str, Task] = {
         goals=((-0.32, 0.4, 0.129), (-0.22, 0.7, 0.131)),
         object=(0.0, 0.6, 0.02),
         goal=(-0.27, 0.6, 0.13),
-        relative=False,
+        relative=None,
         apart=0.1,
         tracked=(0.03, 0.0, 0.01),
+        head=(-0.1, 0.0, 0.0),
+        fixture=(-0.03, 0.0, -0.13),
         orientation="xyzw",
     ),
     "window-open": _WINDOW,

@@ -11,18 +11,23 @@ __all__ = ["WORLDS", "World"]
 _FIXED = 'class="body" contype="0" conaffinity="5"'
 _BLOCK = 'class="body" contype="0" conaffinity="7"'
 
-# Bodies: "object" is what a task places; "mechanism" is the part of it that moves.
+# Bodies: "object" is what a task places; "mechanism" is the part of it that moves; "fixture" stands at the goal.
+
+
+def _free(shape: str, mass: float, inertia: float, friction: str = "1 0.1 0.002", lift: float = 0.0) -> str:
+    """Something loose, whose middle lies by `lift` above the point that is placed."""
+    return f"""
+<body name="object" pos="0 0.6 0.02">
+  <freejoint/>
+  <inertial pos="0 0 {lift}" mass="{mass}" diaginertia="{inertia} {inertia} {inertia}"/>
+  <geom name="object" class="body" {shape} pos="0 0 {lift}" contype="2" conaffinity="1" condim="4"
+    friction="{friction}"/>
+</body>
+"""
 
 
 def _puck(half_side: float, half_height: float) -> str:
-    return f"""
-<body name="object" pos="0 0.6 {half_height}">
-  <freejoint/>
-  <inertial pos="0 0 0" mass="0.75" diaginertia="8.80012e-4 8.80012e-4 8.80012e-4"/>
-  <geom name="object" class="body" size="{half_side} {half_side} {half_height}" contype="2" conaffinity="1" condim="4"
-    friction="1 0.1 0.002"/>
-</body>
-"""
+    return _free(f'size="{half_side} {half_side} {half_height}"', 0.75, 8.80012e-4)
 
 
 def _wall(y: float, half_width: float, half_height: float) -> str:
@@ -31,13 +36,56 @@ def _wall(y: float, half_width: float, half_height: float) -> str:
 """
 
 
+# Too heavy to turn, like the peg.
+_UNTURNED = 100000.0
+_BLOCK_SHAPE = 'type="box" size="0.02 0.02 0.02"'
+
+# A table 5 cm higher, around a hole.
+_HOLE = """
+<body name="hole">
+  <geom type="box" pos="0 0.48 0" size="0.08 0.28 0.05" contype="0" conaffinity="3"/>
+  <geom type="box" pos="-0.39 0.6 0" size="0.31 0.4 0.05" contype="0" conaffinity="3"/>
+  <geom type="box" pos="0.39 0.6 0" size="0.31 0.4 0.05" contype="0" conaffinity="3"/>
+  <geom type="box" pos="0 0.96 0" size="0.08 0.04 0.05" contype="0" conaffinity="3"/>
+</body>
+"""
+
+_HOOP = f"""
+<body name="fixture" pos="0 0.9 0">
+  <geom {_BLOCK} pos="0 0 0.29" size="0.1 0.01 0.07"/>
+  <geom {_BLOCK} type="capsule" pos="0 0 0.118" size="0.007 0.101"/>
+  <geom {_BLOCK} pos="0 -0.023 0.25" size="0.01 0.014 0.004"/>
+  <body pos="0 -0.083 0.249">
+    <geom {_BLOCK} type="capsule" pos="0 0.045 0" euler="0 1.571 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="0 -0.045 0" euler="0 1.571 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="0.044 0 0" euler="1.571 0 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="-0.044 0 0" euler="1.571 0 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="0.031 0.032 0" euler="1.571 0.785 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="-0.031 -0.032 0" euler="1.571 0.785 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="-0.031 0.032 0" euler="1.571 -0.785 0" size="0.01 0.016"/>
+    <geom {_BLOCK} type="capsule" pos="0.031 -0.032 0" euler="1.571 -0.785 0" size="0.01 0.016"/>
+  </body>
+</body>
+"""
+
+# Without its top, which is out of reach.
+_SHELF = f"""
+<body name="fixture" pos="0 0.85 0">
+  <geom {_BLOCK} pos="-0.11 0 0.32" size="0.01 0.1 0.32"/>
+  <geom {_BLOCK} pos="0.11 0 0.32" size="0.01 0.1 0.32"/>
+  <geom {_BLOCK} pos="0 -0.015 0.24" size="0.1 0.095 0.01"/>
+  <geom {_BLOCK} pos="0 -0.015 0.03" size="0.1 0.095 0.03"/>
+  <geom {_BLOCK} pos="0 0.09 0.32" size="0.1 0.01 0.32"/>
+</body>
+"""
+
 _PEG = f"""
 <body name="object" pos="0 0.6 0.03">
   <joint type="free" damping="0.005" armature="0"/>
   <inertial pos="0 0 0" mass="0.1" diaginertia="100000 100000 100000"/>
   <geom name="object" type="box" euler="0 1.57 0" size="0.015 0.015 0.12" contype="2" conaffinity="1"/>
 </body>
-<body name="block" pos="-0.3 0.6 0" euler="0 0 1.57">
+<body name="fixture" pos="-0.3 0.6 0" euler="0 0 1.57">
   <geom {_BLOCK} pos="0 0 0.05" size="0.1 0.096 0.05"/>
   <geom {_BLOCK} pos="-0.065 0 0.13" size="0.035 0.096 0.03"/>
   <geom {_BLOCK} pos="0.065 0 0.13" size="0.035 0.096 0.03"/>
@@ -188,6 +236,7 @@ class World(NamedTuple):
         contacts: how many contacts of each dimension are solved for in a substep.
         pairs: how many pairs of shapes of each kind are examined for contacts in a substep.
         impratio: how much harder friction is than the contact itself.
+        palm: the box for the gripper's base: around its rounded shape, or within it where an edge would catch.
     """
 
     objects: str
@@ -197,6 +246,7 @@ class World(NamedTuple):
     contacts: int = 12
     pairs: int = 6
     impratio: float = 1.0
+    palm: str = 'pos="-0.007 0 0.066" size="0.034 0.053 0.027"'
 
 
 WORLDS: dict[str, World] = {
@@ -204,6 +254,14 @@ WORLDS: dict[str, World] = {
     "flat-puck-wall": World(_puck(0.0265868, 0.015) + _wall(0.75, 0.12, 0.06)),
     # A pyramid of the fingers' friction lets the light peg creep out of the grip; the original's cone does not.
     "peg": World(_PEG, pairs=8, impratio=3.0),
+    "block": World(_free(_BLOCK_SHAPE, 0.1, 2.66667e-5, "1 0.005 0.0001", lift=0.02)),
+    "block-hole": World(_free(_BLOCK_SHAPE, 0.01, _UNTURNED) + _HOLE, contacts=28, pairs=18, impratio=3.0),
+    "basketball": World(
+        _free('type="sphere" size="0.03"', 0.1, 3.6e-5, "1 0.005 0.0001") + _HOOP,
+        impratio=3.0,
+        palm='pos="-0.003 0 0.067" size="0.024 0.045 0.024"',
+    ),
+    "shelf": World(_free(_BLOCK_SHAPE, 0.01, _UNTURNED, "2 0.1 0.002") + _SHELF, contacts=20, pairs=22),
     # The frame stops the door near its hinge, with little force: fitted to the original's door, pulled and let go.
     "door": World(_DOOR, stop=(-1.3, 1.0), solref="-1500 -150", solimp=0.5),
     "drawer": World(_DRAWER, stop=(-1.0, 0.004)),
