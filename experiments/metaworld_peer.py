@@ -41,6 +41,12 @@ TASKS = (
     "sweep-into",
     "basketball",
     "shelf-place",
+    "push-wall",
+    "pick-place-wall",
+    "push-back",
+    "hand-insert",
+    "pick-out-of-hole",
+    "soccer",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 # How often an action of a noisy run is random; a dropped ball rolls away.

@@ -11,6 +11,7 @@ from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
 from jaxrl.environments.metaworld.splits import (
     ML10_TEST,
     ML10_TRAIN,
+    ML45_TEST,
     ML45_TRAIN,
     MT10,
     MT50,
@@ -28,6 +29,7 @@ from jaxrl.multitask import make_family, mixture, suite
 __all__ = [
     "ML10_TEST",
     "ML10_TRAIN",
+    "ML45_TEST",
     "ML45_TRAIN",
     "MT10",
     "MT50",

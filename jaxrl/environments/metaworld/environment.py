@@ -66,9 +66,9 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     often as the original's (results/benchmarks/metaworld_experts.json). Replaying actions of the original's policies
     keeps the hand within 2.5 cm and objects within 2 cm of the original's (door-close: 3.5 and 4 cm, while the door
     swings; handle-press: 3.5 and 3.5 cm, since open fingers are thinner here and straddle the handle for longer;
-    faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into and
-    shelf-place: the block 3.5 and 3 cm, after success, since it is held more firmly). Learned policies have not been
-    carried across.
+    faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into: 3 and
+    3.5 cm and shelf-place: the block 3 cm, after success, since it is held more firmly; soccer: the ball 5.5 cm, for
+    the original's jumps where fingers land on it). Learned policies have not been carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).

@@ -117,6 +117,54 @@ def _grasp(hand: Point, opening: Number, at: Point, then: Point, closed: float, 
     return point, 20.0, jnp.where(_beside(hand, at, 0.03) | _off(hand, at, 0.04), -1.0, effort)
 
 
+def _push_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Drags the puck around the left end of the wall."""
+    before, level = handle[1] < 0.82, 0.055
+    aside = jnp.stack([jnp.float32(-0.11), jnp.where(handle[0] < -0.09, hand[1] + 0.1, hand[1]), jnp.float32(level)])
+    then = jnp.where(before, aside, goal.at[2].set(level))
+    return _grasp(hand, opening, _shift(handle, z=0.035), then, 0.57)
+
+
+def _pick_place_wall(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Carries the puck over the wall, then to the goal."""
+    before, carry = handle[1] < 0.8, goal + hand - handle
+    over = jnp.where(handle[2] > 0.2, carry.at[2].set(0.27), hand.at[2].set(0.27))
+    return _grasp(hand, opening, _shift(handle, z=0.035), jnp.where(before, over, carry), 0.57)
+
+
+def _push_back(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the block and drags it over the table."""
+    return _grasp(hand, opening, _shift(handle, z=0.04), _shift(goal, z=0.055), 0.57, effort=0.9)
+
+
+def _hand_insert(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Carries the block above the hole, and presses it in."""
+    then = jnp.where(_beside(hand, goal, 0.02), goal.at[2].set(0.11), _shift(goal, z=0.04))
+    return _grasp(hand, opening, _shift(handle, z=0.03), then, 0.5)
+
+
+def _pick_out_of_hole(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the puck gently, lifts it out, and carries it."""
+    carry = goal + hand - handle
+    then = jnp.where(handle[2] > 0.12, carry, hand.at[2].set(carry[2]))
+    return _grasp(hand, opening, _shift(handle, z=0.03), then, 0.5, effort=0.3)
+
+
+def _soccer(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Drags the ball to where the goal is straight ahead, lets go of it, and pushes it with closed fingers."""
+    behind, around = _shift(handle, y=-0.07).at[2].set(0.05), ~_beside(hand, handle, 0.035)
+    lined = (hand[2] < 0.09) & (hand[1] < handle[1] - 0.03) & (jnp.abs(hand[0] - handle[0]) < 0.015)
+    up = jnp.where(around & (opening < 0.9), hand, _shift(hand, z=0.1))
+    down = jnp.where(_beside(hand, behind, 0.015), behind.at[2].set(0.15), behind)
+    leave = ~_beside(hand, handle, 0.06) & (hand[2] < 0.13)
+    push = jnp.where(lined, _shift(behind, y=0.17), jnp.where(leave, up, down))
+    drag, gain, effort = _grasp(
+        hand, opening, _shift(handle, y=-0.013, z=0.025), hand.at[0].set(goal[0]).at[2].set(0.055), 0.66
+    )
+    ahead = jnp.abs(handle[0] - goal[0]) < 0.025
+    return jnp.where(ahead, push, drag), gain, jnp.where(ahead, jnp.where(around, -1.0, 1.0), effort)
+
+
 def _sweep(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Carries the block to the right, and throws it over the last of the way, which the arm does not reach."""
     point, gain, effort = _grasp(hand, opening, _shift(handle, z=0.052), _shift(goal, z=0.1), 0.55)
@@ -214,6 +262,12 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
     "pick-place": _pick_place,
+    "push-wall": _push_wall,
+    "pick-place-wall": _pick_place_wall,
+    "push-back": _push_back,
+    "hand-insert": _hand_insert,
+    "pick-out-of-hole": _pick_out_of_hole,
+    "soccer": _soccer,
     "sweep": _sweep,
     "sweep-into": _sweep_into,
     "basketball": _basketball,

@@ -26,13 +26,19 @@ __all__ = [
     "drawer_open",
     "faucet_close",
     "faucet_open",
+    "hand_insert",
     "handle_press",
     "peg_insert_side",
+    "pick_out_of_hole",
     "pick_place",
+    "pick_place_wall",
     "push",
+    "push_back",
+    "push_wall",
     "reach",
     "reach_wall",
     "shelf_place",
+    "soccer",
     "sweep",
     "sweep_into",
     "window_close",
@@ -89,6 +95,95 @@ def pick_place(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluat
     held = (near < 0.02) & (scene.opening > 0.0) & _lifted(scene, params, 0.01)
     reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
     reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def push_wall(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The puck within 7 cm of the goal, around a wall: first to a place beside it, then to the goal."""
+    scale, beside = jnp.array([3.0, 1.0, 1.0]), jnp.stack([jnp.float32(-0.05), jnp.float32(0.77), scene.object[2]])
+    coming, in_place, far = _by_way(scene, params, beside * scale, scale)
+    near = distance(scene.object, scene.tip)
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05)
+    there = jnp.where(scene.object[1] > 0.75, 4.0 + 3.0 * in_place, 4.0 * coming)
+    pushing = (near < 0.02) & (scene.opening > 0.0)
+    reward = jnp.where(far < 0.05, 10.0, 2.0 * caged + jnp.where(pushing, 1.0 + there, 0.0))
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def pick_place_wall(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The puck within 7 cm of a goal in the air behind a wall: first to a place above the wall, then to the goal."""
+    scale, over = jnp.array([1.0, 1.0, 3.0]), jnp.stack([params.goal[0], jnp.float32(0.77), jnp.float32(0.25)])
+    coming, in_place, far = _by_way(scene, params, over * scale, scale)
+    near = distance(scene.object, scene.tip)
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05, dense=False)
+    there = jnp.where(scene.object[1] > 0.75, 4.0 + 3.0 * in_place, 4.0 * coming)
+    held = (near < 0.02) & (scene.opening > 0.0) & _lifted(scene, params, 0.015)
+    reward = hamacher(caged, coming) + jnp.where(held, 1.0 + there, 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def _by_way(
+    scene: Scene, params: MetaWorldParams, way: Float[Array, "3"], scale: Float[Array, "3"]
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """How near the object is to a place on its way (both scaled), how near to the goal, and the distance to that."""
+    far = distance(scene.object, params.goal)
+    coming = long_tail(distance(scene.object * scale, way), 0.0, 0.05, distance(params.object * scale, way))
+    return coming, long_tail(far, 0.0, 0.05, distance(params.object, params.goal)), far
+
+
+def push_back(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 7 cm of a goal nearer to the arm."""
+    del action
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    first = distance(params.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, first)
+    caged = grip(scene, params.object, _TIP, radius=0.007, slack=0.003, across=0.01)
+    held = (near < 0.01) & (scene.opening > 0.0) & (scene.opening < 0.55) & (first - far > 0.01)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def hand_insert(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 5 cm of a goal below the hole's floor."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05)
+    held = (near < 0.02) & (scene.opening > 0.0)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 7.0 * in_place, 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.05, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
+
+
+def pick_out_of_hole(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The puck within 7 cm of a goal in the air; the hand should come and go high above the hole's edge."""
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.02, distance(params.object, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.02, across=0.03, strength=0.1)
+    radius = distance(scene.tip[:2], params.object[:2])
+    beyond = radius > 0.03
+    floor = jnp.where(beyond, 0.015 * jnp.log(jnp.where(beyond, radius - 0.03, 1.0)) + 0.15, 0.0)
+    above = long_tail(jnp.maximum(floor - scene.tip[2], 0.0), 0.0, 0.01, 0.02)
+    held = (near < 0.04) & _lifted(scene, params, 0.02) & (scene.opening >= 0.33)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * hamacher(in_place, above), 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.07, near <= 0.03, held, caged, in_place, far)
+
+
+def soccer(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The ball within 7 cm of the goal's middle; errors in x count three times, and more beside the goal."""
+    del action
+    scale = jnp.array([3.0, 1.0, 1.0])
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    scaled, moved = distance(scene.object * scale, params.goal * scale), (scene.object - params.object) * scale
+    in_place = long_tail(scaled, 0.0, 0.07, distance(moved, jnp.zeros(3)))
+    line = params.goal[1] - 0.1
+    missed = (scene.object[1] > line) & (jnp.abs(scene.object[0] - params.goal[0]) > 0.1)
+    loss = jnp.where(missed, 2.0 * (scene.object[1] - line) / (1.0 - line), 0.0)
+    in_place = jnp.clip(in_place - loss, 0.0, 1.0)
+    caged = grip(scene, params.object, _TIP, radius=0.013, slack=0.01)
+    reward = jnp.where(scaled < 0.07, 10.0, 3.0 * caged + 6.5 * in_place)
     return _evaluation(reward, far <= 0.07, near <= 0.03, _grasped(scene, params, 0.02), caged, in_place, far)
 
 

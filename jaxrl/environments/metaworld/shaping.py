@@ -63,13 +63,14 @@ def cage(
     radius: float,
     reach: float,
     across: float = _ACROSS,
+    strength: float = 1.0,
     follows: bool = False,
     dense: bool = True,
 ) -> Float[Array, ""]:
     """How well the object lies between the fingers, and whether they close on it: (C + H(C, g)) / 2.
 
     C = H(H(left, right), xz): both pads between `radius` and `reach` from the object along y, the tip within `across`
-    of it in the plane of x and z; g = effort clipped to [0, 1] where C > 0.97, else 0.
+    of it in the plane of x and z; g = effort over `strength`, clipped to [0, 1], where C > 0.97, else 0.
 
     Args:
         scene: the present.
@@ -79,6 +80,7 @@ def cage(
         radius: the object's radius.
         reach: how far from the object a pad may be.
         across: how far from the object the tip may be, m.
+        strength: the effort that is enough.
         follows: whether a pad's margin is measured from where the object is, and a pad on the wrong side of it is
             outside; else from where the object was first, and either side will do.
         dense: whether C counts by itself, too; else H(C, g) alone.
@@ -88,7 +90,7 @@ def cage(
     pads, margins = _pads(scene, scene.object if follows else start, reach)
     along = _between(pads if follows else jnp.abs(pads), radius, reach, margins)
     caged = hamacher(along, _level(scene, start, start_tip, across))
-    held = hamacher(caged, jnp.where(caged > 0.97, jnp.clip(effort, 0.0, 1.0), 0.0))
+    held = hamacher(caged, jnp.where(caged > 0.97, jnp.clip(effort / strength, 0.0, 1.0), 0.0))
     return (caged + held) / 2.0 if dense else held
 
 

@@ -50,6 +50,25 @@ _HOLE = """
 </body>
 """
 
+_DEEP = 'type="box" contype="0" conaffinity="3" solref="0.005 0.1"'
+_DEEP_HOLE = f"""
+<body name="hole">
+  <geom {_DEEP} pos="0 0.425 0.027" size="0.7 0.225 0.027"/>
+  <geom {_DEEP} pos="0 0.975 0.027" size="0.15 0.025 0.027"/>
+  <geom {_DEEP} pos="-0.425 0.825 0.027" size="0.275 0.175 0.027"/>
+  <geom {_DEEP} pos="0.425 0.825 0.027" size="0.275 0.175 0.027"/>
+</body>
+"""
+
+_SOCCER_GOAL = f"""
+<body name="fixture" pos="0 0.9 0">
+  <geom {_BLOCK} pos="0.09647 -0.01156 0.07577" quat="0.992374 0.123264 0 0" size="0.0062 0.0691 0.0993"/>
+  <geom {_BLOCK} pos="-0.09647 -0.01156 0.07577" quat="0.992374 0.123264 0 0" size="0.0062 0.0691 0.0993"/>
+  <geom {_BLOCK} pos="0 0.03122 0.0825" quat="0.420737 0.568314 0.420737 0.568314" size="0.0072 0.0883 0.1027"/>
+  <geom {_BLOCK} pos="0 -0.02508 0.15932" quat="0 0.707107 0 0.707107" size="0.0057 0.0386 0.0905"/>
+</body>
+"""
+
 _HOOP = f"""
 <body name="fixture" pos="0 0.9 0">
   <geom {_BLOCK} pos="0 0 0.29" size="0.1 0.01 0.07"/>
@@ -236,6 +255,9 @@ class World(NamedTuple):
         contacts: how many contacts of each dimension are solved for in a substep.
         pairs: how many pairs of shapes of each kind are examined for contacts in a substep.
         impratio: how much harder friction is than the contact itself.
+        cone: of friction, as MuJoCo names it.
+        iterations: of the contact solver, in a substep.
+        table: attributes of the table's plane.
         palm: the box for the gripper's base: around its rounded shape, or within it where an edge would catch.
     """
 
@@ -246,16 +268,35 @@ class World(NamedTuple):
     contacts: int = 12
     pairs: int = 6
     impratio: float = 1.0
+    cone: str = "pyramidal"
+    iterations: int = 4
+    table: str = ""
     palm: str = 'pos="-0.007 0 0.066" size="0.034 0.053 0.027"'
 
 
 WORLDS: dict[str, World] = {
     "puck": World(_puck(0.0177245, 0.02)),
+    "puck-wall": World(_puck(0.0177245, 0.02) + _wall(0.75, 0.12, 0.06)),
+    # The original's hand tilts when its fingers meet the floor, which hinders their closing less.
+    "puck-hole": World(
+        _free(_BLOCK_SHAPE, 0.01, _UNTURNED) + _DEEP_HOLE,
+        contacts=20,
+        pairs=18,
+        impratio=3.0,
+        cone="elliptic",
+        iterations=10,
+        table='priority="1" friction="0.5 0.005 0.0001"',
+    ),
+    "soccer": World(_free('type="sphere" size="0.026"', 0.04, 1.0816e-5, "1 0.005 0.0001") + _SOCCER_GOAL, pairs=12),
+    "heavy-block": World(_free(_BLOCK_SHAPE, 0.75, _UNTURNED, "2 0.1 0.002")),
     "flat-puck-wall": World(_puck(0.0265868, 0.015) + _wall(0.75, 0.12, 0.06)),
     # A pyramid of the fingers' friction lets the light peg creep out of the grip; the original's cone does not.
     "peg": World(_PEG, pairs=8, impratio=3.0),
     "block": World(_free(_BLOCK_SHAPE, 0.1, 2.66667e-5, "1 0.005 0.0001", lift=0.02)),
-    "block-hole": World(_free(_BLOCK_SHAPE, 0.01, _UNTURNED) + _HOLE, contacts=28, pairs=18, impratio=3.0),
+    # As light as this block is, only the original's cone lets the seams push it aside by as much.
+    "block-hole": World(
+        _free(_BLOCK_SHAPE, 0.01, _UNTURNED) + _HOLE, contacts=28, pairs=18, cone="elliptic", iterations=10
+    ),
     "basketball": World(
         _free('type="sphere" size="0.03"', 0.1, 3.6e-5, "1 0.005 0.0001") + _HOOP,
         impratio=3.0,
