@@ -47,12 +47,12 @@ OUTER: dict[str, Any] = {
     **METHODS["disco"].outer_settings,
     "unroll": 5,
     "num_agents": 16,
-    "num_meta_steps": 250,
-    "learning_rate": 1e-3,
+    "num_meta_steps": 500,
+    "learning_rate": 3e-3,
     "discount": 0.99,
     "critic_network": "table",
     "critic_learning_rate": 0.1,
-    "num_evaluations": 5,
+    "num_evaluations": 10,
     "evaluation_tasks": HELD_OUT,
 }
 
