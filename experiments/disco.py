@@ -48,7 +48,7 @@ OUTER: dict[str, Any] = {
     "unroll": 5,
     "num_agents": 16,
     "num_meta_steps": 500,
-    "learning_rate": 3e-3,
+    "learning_rate": 2e-3,
     "discount": 0.99,
     "critic_network": "table",
     "critic_learning_rate": 0.1,

@@ -41,7 +41,7 @@ GRADIENT = {
     "num_agents": 32,
     "unroll": 5,
     "num_meta_steps": 600,
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-3,
     "max_gradient_norm": 0.1,
     "entropy_coefficient": 0.05,
     "regularisers": {"output_entropy": -1e-3, "policy_target_square": 5e-3, "output_target_square": 1e-3},
