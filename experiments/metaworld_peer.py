@@ -47,6 +47,8 @@ TASKS = (
     "hand-insert",
     "pick-out-of-hole",
     "soccer",
+    "handle-pull",
+    "handle-pull-side",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 # How often an action of a noisy run is random; a dropped ball rolls away.

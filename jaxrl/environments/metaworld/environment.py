@@ -68,7 +68,9 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     swings; handle-press: 3.5 and 3.5 cm, since open fingers are thinner here and straddle the handle for longer;
     faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into: 3 and
     3.5 cm and shelf-place: the block 3 cm, after success, since it is held more firmly; soccer: the ball 5.5 cm, for
-    the original's jumps where fingers land on it). Learned policies have not been carried across.
+    the original's jumps where fingers land on it). The lever that handle-pull-side lifts is narrower than the
+    original's, since this hand comes down up to 1.4 cm further aside and would land on it. Learned policies have not
+    been carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).

@@ -258,6 +258,12 @@ def _handle_press(aside: float, effort: float, hand: Point, opening: Number, han
     return jnp.where(_beside(hand, over, 0.02), _shift(over, z=0.2), _shift(over, z=-0.3)), 25.0, effort
 
 
+def _handle_pull(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the handle and lifts it, slowly, for it is strongly damped."""
+    at = _shift(handle, z=0.02)
+    return _grasp(hand, opening, at, _shift(at, z=0.015), 0.75)
+
+
 _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
@@ -287,6 +293,8 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "button-press-topdown-wall": _button_press_topdown_wall,
     "handle-press": partial(_handle_press, -0.02, -1.0),
     "handle-press-side": partial(_handle_press, 0.0, 1.0),
+    "handle-pull": _handle_pull,
+    "handle-pull-side": _handle_pull,
     "window-open": partial(_window, 1.0),
     "window-close": partial(_window, -1.0),
 }

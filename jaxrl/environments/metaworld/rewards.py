@@ -28,6 +28,8 @@ __all__ = [
     "faucet_open",
     "hand_insert",
     "handle_press",
+    "handle_pull",
+    "handle_pull_side",
     "peg_insert_side",
     "pick_out_of_hole",
     "pick_place",
@@ -161,14 +163,19 @@ def pick_out_of_hole(scene: Scene, action: Action, params: MetaWorldParams) -> E
     near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
     in_place = long_tail(far, 0.0, 0.02, distance(params.object, params.goal))
     caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.02, across=0.03, strength=0.1)
-    radius = distance(scene.tip[:2], params.object[:2])
-    beyond = radius > 0.03
-    floor = jnp.where(beyond, 0.015 * jnp.log(jnp.where(beyond, radius - 0.03, 1.0)) + 0.15, 0.0)
+    floor = _funnel(scene.tip, params.object, 0.03, 0.015, 0.15)
     above = long_tail(jnp.maximum(floor - scene.tip[2], 0.0), 0.0, 0.01, 0.02)
     held = (near < 0.04) & _lifted(scene, params, 0.02) & (scene.opening >= 0.33)
     reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * hamacher(in_place, above), 0.0)
     reward = jnp.where(far < 0.05, 10.0, reward)
     return _evaluation(reward, far <= 0.07, near <= 0.03, held, caged, in_place, far)
+
+
+def _funnel(place: Array, foot: Array, radius: float, slope: float, height: float) -> Float[Array, ""]:
+    """The height of a logarithmic funnel around a vertical at `place`, 0 within `radius` of it."""
+    off = distance(place[:2], foot[:2])
+    beyond = off > radius
+    return jnp.where(beyond, slope * jnp.log(jnp.where(beyond, off - radius, 1.0)) + height, 0.0)
 
 
 def soccer(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
@@ -256,10 +263,8 @@ def peg_insert_side(scene: Scene, action: Action, params: MetaWorldParams) -> Ev
 def door_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
     """The handle within 8 cm of the goal along x."""
     handle = scene.object - jnp.array([0.05, 0.0, 0.0])
-    radius = distance(scene.hand[:2], handle[:2])
-    beyond = radius > 0.12
-    # A funnel around the handle, above which the hand should come to it.
-    floor = jnp.where(beyond, 0.04 * jnp.log(jnp.where(beyond, radius - 0.12, 1.0)) + 0.4, 0.0)
+    # Above it the hand should come to the handle.
+    floor = _funnel(scene.hand, handle, 0.12, 0.04, 0.4)
     above = jnp.where(scene.hand[2] >= floor, 1.0, long_tail(floor - scene.hand[2], 0.0, 0.01, floor / 2.0))
     behind = long_tail(distance(scene.hand, handle + jnp.array([0.05, 0.03, -0.01])), 0.0, 0.06, 0.5)
     ready = hamacher(above, behind)
@@ -388,6 +393,37 @@ def handle_press(scene: Scene, action: Action, params: MetaWorldParams) -> Evalu
     reaching = long_tail(near, 0.0, 0.02, jnp.abs(distance(first, _TIP) - 0.02))
     reward = 10.0 * jnp.where(far <= 0.02, 1.0, hamacher(reaching, in_place))
     return _evaluation(reward, far <= 0.02, near <= 0.05, True, reaching, in_place, far)
+
+
+def handle_pull(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The right end of the handle within 5 cm of the goal's height."""
+    start = params.object
+    # The original compares the handle's y with the base's height, so this always holds.
+    raised = scene.object[1] - 0.01 > start[2]
+    caged = cage(scene, action[3], start, _TIP, radius=0.022, reach=0.05, across=0.01)
+    far, first = (jnp.abs(params.goal[2] - place[2]) for place in (scene.object, start))
+    return _pulled_up(scene, start, raised, caged, far, first, within=0.05)
+
+
+def handle_pull_side(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The middle of the handle within 8 cm of the goal."""
+    start = params.object + jnp.array([0.17, -0.000135, 0.05])
+    raised = scene.object[2] - 0.01 > start[2]
+    caged = cage(scene, action[3], start, _TIP, radius=0.032, reach=0.06, across=0.01)
+    far, first = distance(scene.object, params.goal), distance(start, params.goal)
+    return _pulled_up(scene, start, raised, caged, far, first, within=0.08)
+
+
+def _pulled_up(
+    scene: Scene, start: Array, raised: Array, caged: Array, far: Array, first: Array, within: float
+) -> Evaluation:
+    """A handle at distance `far` from the goal, `first` at the start."""
+    near, in_place = distance(scene.object, scene.tip), long_tail(far, 0.0, 0.05, first)
+    held = (near < 0.035) & (scene.opening > 0.0) & raised
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    grasped = (scene.opening > 0.0) & (scene.object[2] - 0.03 > start[2])
+    return _evaluation(reward, far <= within, near <= 0.05, grasped, caged, in_place, far)
 
 
 def window_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
