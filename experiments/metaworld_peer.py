@@ -49,6 +49,7 @@ TASKS = (
     "soccer",
     "handle-pull",
     "handle-pull-side",
+    "bin-picking",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 # How often an action of a noisy run is random; a dropped ball rolls away.

@@ -169,7 +169,7 @@ def test_protocols(monkeypatch):
     monkeypatch.setattr(metaworld.splits, "ML45_TRAIN", few)
     protocol = ml45(key, 2)
     assert set(mt50(key, 2).test) == set(protocol.train) == set(few)
-    assert set(protocol.test) == {"metaworld/hand-insert"} == set(MT50) - set(ML45_TRAIN)
+    assert set(protocol.test) == {"metaworld/bin-picking", "metaworld/hand-insert"} == set(MT50) - set(ML45_TRAIN)
     protocol = ml10(key, 2)
     assert set(protocol.train) == set(ML10_TRAIN) and set(protocol.test) == set(ML10_TEST)
     assert (len(protocol.train), len(protocol.test)) == (10, 4)

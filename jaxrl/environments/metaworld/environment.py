@@ -69,8 +69,8 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into: 3 and
     3.5 cm and shelf-place: the block 3 cm, after success, since it is held more firmly; soccer: the ball 5.5 cm, for
     the original's jumps where fingers land on it). The lever that handle-pull-side lifts is narrower than the
-    original's, since this hand comes down up to 1.4 cm further aside and would land on it. Learned policies have not
-    been carried across.
+    original's, and two walls of each of bin-picking's bins stand further out, since this hand comes down up to 1.4 cm
+    further aside and would land on them. Learned policies have not been carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).

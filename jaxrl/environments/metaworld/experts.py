@@ -110,10 +110,12 @@ def _button_press_topdown(hand: Point, opening: Number, handle: Point, goal: Poi
     return jnp.where(_beside(hand, handle, 0.04), _shift(handle, z=0.1), handle), 25.0, 1.0
 
 
-def _grasp(hand: Point, opening: Number, at: Point, then: Point, closed: float, effort: float = 0.7) -> Move:
+def _grasp(
+    hand: Point, opening: Number, at: Point, then: Point, closed: float, effort: float = 0.7, aligned: float = 0.04
+) -> Move:
     """Over the object, down to it, closing the fingers until their opening is below `closed`, and on."""
     held = jnp.where(opening > closed, at, then)
-    point = _approach(hand, _shift(at, z=0.15), at, held, 0.04, 0.03)
+    point = _approach(hand, _shift(at, z=0.15), at, held, aligned, 0.03)
     return point, 20.0, jnp.where(_beside(hand, at, 0.03) | _off(hand, at, 0.04), -1.0, effort)
 
 
@@ -174,6 +176,16 @@ def _sweep(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
 def _sweep_into(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Closes the fingers around the block and drags it over the hole."""
     return _grasp(hand, opening, _shift(handle, z=0.03), goal.at[2].set(0.105), 0.57)
+
+
+def _bin_picking(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the block away from the bin's walls, carries it over them, and puts it into the other bin."""
+    at = _shift(handle, z=0.03)
+    at = at.at[1].set(jnp.clip(at[1], goal[1] - 0.025, goal[1] + 0.025))
+    carry = goal + hand - handle
+    high = jnp.where(handle[2] > 0.1, carry, hand).at[2].set(0.18)
+    then = jnp.where(_beside(handle, goal, 0.03), high, carry.at[2].set(0.07))
+    return _grasp(hand, opening, at, then, 0.53, effort=0.6, aligned=0.02)
 
 
 def _basketball(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
@@ -276,6 +288,7 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "soccer": _soccer,
     "sweep": _sweep,
     "sweep-into": _sweep_into,
+    "bin-picking": _bin_picking,
     "basketball": _basketball,
     "shelf-place": _shelf_place,
     "door-open": _door_open,

@@ -13,7 +13,7 @@ Foundation; the models are written anew, without its files. What is left out or 
 - Boxes that only make up a larger one; the walls around the table. Where a mechanism would meet its own frame, its
   joint has a limit as stiff as that contact.
 - The elliptic friction cone, 50 iterations and 2.5 ms substeps: pyramidal, 4 and 12.5/3 ms; but around a hole, where
-  blocks of 10 g are gripped, the cone as it is, and 10 iterations.
+  blocks of 10 g are gripped, and in a bin, the cone as it is, and 10 iterations.
 """
 
 from typing import Any

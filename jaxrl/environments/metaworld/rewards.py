@@ -15,6 +15,7 @@ from jaxrl.types import Array, Float
 
 __all__ = [
     "basketball",
+    "bin_picking",
     "button_press",
     "button_press_topdown",
     "button_press_topdown_wall",
@@ -169,6 +170,24 @@ def pick_out_of_hole(scene: Scene, action: Action, params: MetaWorldParams) -> E
     reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * hamacher(in_place, above), 0.0)
     reward = jnp.where(far < 0.05, 10.0, reward)
     return _evaluation(reward, far <= 0.07, near <= 0.03, held, caged, in_place, far)
+
+
+def bin_picking(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The block within 5 cm of the other bin's foot; the hand should come and go high above the bins' walls."""
+    # The original measures the first distance after one step, in which the bin's wall pushes out a block that is in it.
+    deep = jnp.maximum(jnp.abs(params.object[0] + 0.12) - 0.07, 0.0)
+    pushed = jnp.stack([0.2 * deep + 1.25 * deep**2, jnp.float32(0.0), jnp.float32(0.0)])
+    first = params.object - jnp.sign(params.object[0] + 0.12) * pushed
+    far = distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(first, params.goal))
+    caged = cage(scene, action[3], params.object, _TIP, radius=0.015, reach=0.05, across=0.01, strength=0.7)
+    floor = jnp.minimum(*(_funnel(scene.hand, place, 0.03, 0.02, 0.2) for place in (params.object, params.goal)))
+    above = long_tail(jnp.maximum(floor - scene.hand[2], 0.0), 0.0, 0.01, 0.05)
+    near = distance(scene.object, scene.hand) < 0.04
+    held = near & _lifted(scene, params, 0.02) & (scene.opening >= 0.43)
+    reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * hamacher(above, in_place), 0.0)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return _evaluation(reward, far <= 0.05, near, held, caged, in_place, far)
 
 
 def _funnel(place: Array, foot: Array, radius: float, slope: float, height: float) -> Float[Array, ""]:

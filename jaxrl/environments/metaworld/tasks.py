@@ -241,6 +241,16 @@ TASKS: dict[str, Task] = {
         object=(0.0, 0.6, _RAISED),
         goal=(0.0, 0.84, 0.02),
     ),
+    "bin-picking": _PUCK._replace(
+        scene="bins",
+        reward=rewards.bin_picking,
+        objects=((-0.21, 0.65, 0.0299951), (-0.03, 0.75, 0.0299951)),
+        goals=((0.12, 0.7, 0.0), (0.12, 0.7, 0.0)),
+        object=(-0.12, 0.7, 0.0299951),
+        goal=(0.12, 0.7, 0.0),
+        floor=0.07,
+        orientation="wxyz",
+    ),
     "basketball": _PUCK._replace(
         scene="basketball",
         reward=rewards.basketball,

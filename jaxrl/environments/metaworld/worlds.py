@@ -60,6 +60,20 @@ _DEEP_HOLE = f"""
 </body>
 """
 
+
+def _bin(x: float) -> str:
+    """Its walls along x stand 1.2 cm further out: ours would catch fingers that come down as far from the middle."""
+    return f"""
+<body pos="{x} 0.7 0">
+  <geom {_BLOCK} pos="0 -0.107 0.03" size="0.1 0.005 0.03"/>
+  <geom {_BLOCK} pos="0 0.107 0.03" size="0.1 0.005 0.03"/>
+  <geom {_BLOCK} pos="0.095 0 0.03" size="0.005 0.09 0.03"/>
+  <geom {_BLOCK} pos="-0.095 0 0.03" size="0.005 0.09 0.03"/>
+  <geom {_BLOCK} pos="0 0 0.005" size="0.1 0.1 0.005"/>
+</body>
+"""
+
+
 _SOCCER_GOAL = f"""
 <body name="fixture" pos="0 0.9 0">
   <geom {_BLOCK} pos="0.09647 -0.01156 0.07577" quat="0.992374 0.123264 0 0" size="0.0062 0.0691 0.0993"/>
@@ -303,6 +317,14 @@ WORLDS: dict[str, World] = {
     # As light as this block is, only the original's cone lets the seams push it aside by as much.
     "block-hole": World(
         _free(_BLOCK_SHAPE, 0.01, _UNTURNED) + _HOLE, contacts=28, pairs=18, cone="elliptic", iterations=10
+    ),
+    "bins": World(
+        _free(_BLOCK_SHAPE, 0.1, 2.66667e-5, "1 0.005 0.0001") + _bin(-0.12) + _bin(0.12),
+        contacts=28,
+        pairs=24,
+        impratio=3.0,
+        cone="elliptic",
+        iterations=10,
     ),
     "basketball": World(
         _free('type="sphere" size="0.03"', 0.1, 3.6e-5, "1 0.005 0.0001") + _HOOP,
