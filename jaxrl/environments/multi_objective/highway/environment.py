@@ -32,7 +32,7 @@ class HighwayParams(NamedTuple):
     Attributes:
         traffic: how the others drive.
         density: of the others: they start 1/density times as far apart.
-        first_gap: between the start of the road and the agent, in the same measure.
+        first_gap: the agent starts about four gaps along the road, each so many times an ordinary one.
         reward_speeds: between which the reward for speed goes from 0 to 1, m/s.
     """
 
