@@ -90,7 +90,7 @@ def test_vehicles_follow_the_originals(name):
 def lanes_after(*arguments, **changes):
     """Target lanes and timers after every driver has decided."""
     traffic = make("mo/highway").params.traffic
-    decided = drive(vehicles(*arguments, **changes), traffic, 4)
+    decided = jax.jit(drive, static_argnums=2)(vehicles(*arguments, **changes), traffic, 4)
     return decided.target_lane.tolist(), decided
 
 
