@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxrl.environments.metaworld import rewards
+from jaxrl.environments.metaworld.rewards import loose, mechanisms
 
 __all__ = ["TASKS", "Task"]
 
@@ -59,7 +59,7 @@ class Task(NamedTuple):
 
 _PUCK = Task(
     scene="puck",
-    reward=rewards.reach,
+    reward=loose.reach,
     objects=((-0.1, 0.6, 0.02), (0.1, 0.7, 0.02)),
     goals=((-0.1, 0.8, 0.05), (0.1, 0.9, 0.3)),
     object=(0.0, 0.6, 0.02),
@@ -74,7 +74,7 @@ _SUNK = 0.019404684
 _SUNK_BLOCK, _RAISED = 0.019936, 0.0699355
 _DOOR = Task(
     scene="door",
-    reward=rewards.door_open,
+    reward=mechanisms.door_open,
     objects=((0.0, 0.85, 0.15), (0.1, 0.95, 0.15)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.1, 0.95, 0.15),
@@ -85,7 +85,7 @@ _DOOR = Task(
 )
 _DRAWER = Task(
     scene="drawer",
-    reward=rewards.drawer_open,
+    reward=mechanisms.drawer_open,
     objects=((-0.1, 0.9, 0.0), (0.1, 0.9, 0.0)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.0, 0.9, 0.0),
@@ -95,7 +95,7 @@ _DRAWER = Task(
 )
 _WINDOW = Task(
     scene="window",
-    reward=rewards.window_open,
+    reward=mechanisms.window_open,
     objects=((-0.1, 0.7, 0.16), (0.1, 0.9, 0.16)),
     goals=(_ORIGIN, _ORIGIN),
     object=(-0.1, 0.785, 0.16),
@@ -106,7 +106,7 @@ _WINDOW = Task(
 
 _FAUCET = Task(
     scene="faucet",
-    reward=rewards.faucet_open,
+    reward=mechanisms.faucet_open,
     objects=((-0.05, 0.8, 0.0), (0.05, 0.85, 0.0)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.0, 0.8, 0.0),
@@ -120,7 +120,7 @@ _FAUCET = Task(
 
 _BUTTON = Task(
     scene="button",
-    reward=rewards.button_press_topdown,
+    reward=mechanisms.button_press_topdown,
     objects=((-0.1, 0.8, 0.115), (0.1, 0.9, 0.115)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.0, 0.8, 0.115),
@@ -133,7 +133,7 @@ _BUTTON = Task(
 )
 _SIDE_BUTTON = Task(
     scene="button-side",
-    reward=rewards.button_press,
+    reward=mechanisms.button_press,
     objects=((-0.1, 0.85, 0.115), (0.1, 0.9, 0.115)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.0, 0.9, 0.115),
@@ -144,7 +144,7 @@ _SIDE_BUTTON = Task(
 )
 _HANDLE = Task(
     scene="handle",
-    reward=rewards.handle_press,
+    reward=mechanisms.handle_press,
     objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
     goals=(_ORIGIN, _ORIGIN),
     object=(0.0, 0.9, 0.0),
@@ -158,23 +158,23 @@ TASKS: dict[str, Task] = {
     "reach": _PUCK,
     "reach-wall": _PUCK._replace(
         scene="flat-puck-wall",
-        reward=rewards.reach_wall,
+        reward=loose.reach_wall,
         objects=((-0.05, 0.6, 0.015), (0.05, 0.65, 0.015)),
         goals=((-0.05, 0.85, 0.05), (0.05, 0.9, 0.3)),
         object=(0.0, 0.6, 0.015),
         goal=(-0.05, 0.85, 0.2),
     ),
     "push": _PUCK._replace(
-        reward=rewards.push,
+        reward=loose.push,
         objects=((-0.1, 0.6, _SUNK), (0.1, 0.7, _SUNK)),
         goals=((-0.1, 0.8, _SUNK), (0.1, 0.9, _SUNK)),
         object=(0.0, 0.6, _SUNK),
         goal=(0.1, 0.8, _SUNK),
     ),
-    "pick-place": _PUCK._replace(reward=rewards.pick_place, goal=(0.1, 0.8, 0.2)),
+    "pick-place": _PUCK._replace(reward=loose.pick_place, goal=(0.1, 0.8, 0.2)),
     "push-wall": _PUCK._replace(
         scene="puck-wall",
-        reward=rewards.push_wall,
+        reward=loose.push_wall,
         objects=((-0.05, 0.6, _SUNK), (0.05, 0.65, _SUNK)),
         goals=((-0.05, 0.85, _SUNK), (0.05, 0.9, _SUNK)),
         object=(0.0, 0.6, _SUNK),
@@ -182,7 +182,7 @@ TASKS: dict[str, Task] = {
     ),
     "pick-place-wall": _PUCK._replace(
         scene="puck-wall",
-        reward=rewards.pick_place_wall,
+        reward=loose.pick_place_wall,
         objects=((-0.05, 0.6, 0.015), (0.05, 0.65, 0.015)),
         goals=((-0.05, 0.85, 0.05), (0.05, 0.9, 0.3)),
         object=(0.0, 0.6, 0.015),
@@ -190,7 +190,7 @@ TASKS: dict[str, Task] = {
     ),
     "push-back": _PUCK._replace(
         scene="heavy-block",
-        reward=rewards.push_back,
+        reward=loose.push_back,
         objects=((-0.1, 0.8, _SUNK_BLOCK), (0.1, 0.85, _SUNK_BLOCK)),
         goals=((-0.1, 0.6, _SUNK_BLOCK), (0.1, 0.7, _SUNK_BLOCK)),
         object=(0.0, 0.8, _SUNK_BLOCK),
@@ -199,7 +199,7 @@ TASKS: dict[str, Task] = {
     # The original's default goal lies 6 cm lower, where the block cannot come near.
     "hand-insert": _PUCK._replace(
         scene="block-hole",
-        reward=rewards.hand_insert,
+        reward=loose.hand_insert,
         objects=((-0.1, 0.6, 0.05), (0.1, 0.7, 0.05)),
         goals=((-0.04, 0.8, -0.0201), (0.04, 0.88, -0.0199)),
         object=(0.0, 0.6, 0.05),
@@ -209,7 +209,7 @@ TASKS: dict[str, Task] = {
     ),
     "pick-out-of-hole": _PUCK._replace(
         scene="puck-hole",
-        reward=rewards.pick_out_of_hole,
+        reward=loose.pick_out_of_hole,
         objects=((0.0, 0.75, 0.02), (0.0, 0.75, 0.02)),
         goals=((-0.1, 0.5, 0.15), (0.1, 0.6, 0.3)),
         object=(0.0, 0.75, 0.02),
@@ -219,7 +219,7 @@ TASKS: dict[str, Task] = {
     ),
     "soccer": _PUCK._replace(
         scene="soccer",
-        reward=rewards.soccer,
+        reward=loose.soccer,
         objects=((-0.1, 0.6, 0.03), (0.1, 0.7, 0.03)),
         goals=((-0.1, 0.8, 0.0), (0.1, 0.9, 0.0)),
         object=(0.0, 0.6, 0.03),
@@ -228,14 +228,14 @@ TASKS: dict[str, Task] = {
     ),
     "sweep": _PUCK._replace(
         scene="block",
-        reward=rewards.sweep,
+        reward=loose.sweep,
         goal=(0.5, 0.0, 0.01),
         relative=(0.0, 1.0, 0.0),
         orientation="wxyz",
     ),
     "sweep-into": _PUCK._replace(
         scene="block-hole",
-        reward=rewards.sweep_into,
+        reward=loose.sweep_into,
         objects=((-0.1, 0.6, _RAISED), (0.1, 0.7, _RAISED)),
         goals=((0.0, 0.84, 0.02), (0.0, 0.84, 0.02)),
         object=(0.0, 0.6, _RAISED),
@@ -243,7 +243,7 @@ TASKS: dict[str, Task] = {
     ),
     "bin-picking": _PUCK._replace(
         scene="bins",
-        reward=rewards.bin_picking,
+        reward=loose.bin_picking,
         objects=((-0.21, 0.65, 0.0299951), (-0.03, 0.75, 0.0299951)),
         goals=((0.12, 0.7, 0.0), (0.12, 0.7, 0.0)),
         object=(-0.12, 0.7, 0.0299951),
@@ -253,7 +253,7 @@ TASKS: dict[str, Task] = {
     ),
     "basketball": _PUCK._replace(
         scene="basketball",
-        reward=rewards.basketball,
+        reward=loose.basketball,
         objects=((-0.1, 0.6, 0.03), (0.1, 0.7, 0.03)),
         goals=((-0.1, 0.767, 0.25), (0.1, 0.817, 0.25)),
         object=(0.0, 0.6, 0.03),
@@ -263,7 +263,7 @@ TASKS: dict[str, Task] = {
     ),
     "shelf-place": _PUCK._replace(
         scene="shelf",
-        reward=rewards.shelf_place,
+        reward=loose.shelf_place,
         objects=((-0.1, 0.5, _SUNK_BLOCK), (0.1, 0.6, _SUNK_BLOCK)),
         goals=((-0.1, 0.8, 0.299), (0.1, 0.9, 0.301)),
         object=(0.0, 0.6, _SUNK_BLOCK),
@@ -272,11 +272,11 @@ TASKS: dict[str, Task] = {
     ),
     "door-open": _DOOR,
     "door-close": _DOOR._replace(
-        reward=rewards.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
+        reward=mechanisms.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
     ),
     "drawer-open": _DRAWER,
     "drawer-close": _DRAWER._replace(
-        reward=rewards.drawer_close,
+        reward=mechanisms.drawer_close,
         goal=(0.0, -0.16, 0.09),
         joint=-0.15,
         first_joint=-0.15,
@@ -284,16 +284,16 @@ TASKS: dict[str, Task] = {
         orientation="none",
     ),
     "button-press-topdown": _BUTTON,
-    "button-press-topdown-wall": _BUTTON._replace(scene="button-wall", reward=rewards.button_press_topdown_wall),
+    "button-press-topdown-wall": _BUTTON._replace(scene="button-wall", reward=mechanisms.button_press_topdown_wall),
     "button-press": _SIDE_BUTTON,
     "button-press-wall": _SIDE_BUTTON._replace(
         scene="button-side-wall",
-        reward=rewards.button_press_wall,
+        reward=mechanisms.button_press_wall,
         objects=((-0.05, 0.85, 0.1149), (0.05, 0.9, 0.1151)),
     ),
     "coffee-button": Task(
         scene="coffee",
-        reward=rewards.coffee_button,
+        reward=mechanisms.coffee_button,
         objects=((-0.1, 0.8, -0.001), (0.1, 0.9, 0.001)),
         goals=(_ORIGIN, _ORIGIN),
         object=(0.0, 0.9, 0.0),
@@ -304,7 +304,7 @@ TASKS: dict[str, Task] = {
     ),
     "faucet-open": _FAUCET,
     "faucet-close": _FAUCET._replace(
-        reward=rewards.faucet_close,
+        reward=mechanisms.faucet_close,
         objects=((-0.1, 0.8, 0.0), (0.1, 0.85, 0.0)),
         goal=(-0.175, 0.0, 0.125),
         tracked=(0.015, -0.175, 0.0),
@@ -318,7 +318,7 @@ TASKS: dict[str, Task] = {
     ),
     "handle-pull": _HANDLE._replace(
         scene="handle-lifted",
-        reward=rewards.handle_pull,
+        reward=mechanisms.handle_pull,
         goal=(0.0, -0.216, 0.172),
         joint=-0.1,
         first_joint=-0.1,
@@ -326,7 +326,7 @@ TASKS: dict[str, Task] = {
     ),
     "handle-pull-side": _HANDLE._replace(
         scene="handle-lifted-side",
-        reward=rewards.handle_pull_side,
+        reward=mechanisms.handle_pull_side,
         objects=((-0.35, 0.65, 0.0), (-0.25, 0.75, 0.0)),
         object=(-0.3, 0.7, 0.0),
         goal=(0.21599993, -0.000172, 0.172),
@@ -336,7 +336,7 @@ TASKS: dict[str, Task] = {
     ),
     "peg-insert-side": Task(
         scene="peg",
-        reward=rewards.peg_insert_side,
+        reward=loose.peg_insert_side,
         objects=((0.0, 0.5, 0.02), (0.2, 0.7, 0.02)),
         goals=((-0.32, 0.4, 0.129), (-0.22, 0.7, 0.131)),
         object=(0.0, 0.6, 0.02),
@@ -351,7 +351,7 @@ TASKS: dict[str, Task] = {
     "window-open": _WINDOW,
     # The original moves the window after its first observation, which shows it shut.
     "window-close": _WINDOW._replace(
-        reward=rewards.window_close,
+        reward=mechanisms.window_close,
         objects=((0.0, 0.75, 0.2), (0.0, 0.9, 0.2)),
         object=(0.1, 0.785, 0.16),
         goal=_ORIGIN,
