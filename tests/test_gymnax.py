@@ -20,7 +20,17 @@ def roll(environment, actions, params):
     return jax.lax.scan(body, state, (jax.random.split(jax.random.key(1), len(actions)), jnp.asarray(actions)))[1]
 
 
-@pytest.mark.parametrize("name", environments.list_environments("gymnax"))
+# Long to compile; of MinAtar, Breakout stays in the quick suite.
+LONG = ("gymnax/Asterix-MinAtar", "gymnax/Freeway-MinAtar", "gymnax/Seaquest-MinAtar", "gymnax/SpaceInvaders-MinAtar")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in environments.list_environments("gymnax")
+    ],
+)
 def test_every_gymnax_environment_keeps_the_contract(name):
     environments.check(environments.make(name), num_steps=50)
 

@@ -258,8 +258,7 @@ def test_sweeps_drive_it_and_go_on_from_checkpoints(tmp_path, monkeypatch):
 
 
 def test_the_command_leaves_a_run_directory_that_resumes(tmp_path, capsys):
-    words = "multitask maml multitask/point-mass"
-    words += "".join(f" --environment-option {option}" for option in ("num_groups=2", "group_size=1", "time_limit=5"))
+    words = "multitask maml multitask/cart-pole --environment-option num_tasks=2"
     words += " --seeds 2 --num-iterations 2 --num-evaluations 1 --num-envs 4 --hidden-sizes 4 --order first"
     assert main([*words.split(), "--sweep", "inner_learning_rate=0.1,0.3", "--out", str(tmp_path / "run")]) == 0
     table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
@@ -270,8 +269,8 @@ def test_the_command_leaves_a_run_directory_that_resumes(tmp_path, capsys):
     assert capsys.readouterr().out.strip() in shown
     assert main([*words.split(), "--order", "third"]) == 2
     assert "first, second" in capsys.readouterr().err
-    assert main(["multitask", "maml", "multitask/point-mas"]) == 2
-    assert "point-mass" in capsys.readouterr().err
+    assert main(["multitask", "maml", "multitask/cart-pol"]) == 2
+    assert "cart-pole" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

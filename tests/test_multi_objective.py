@@ -99,7 +99,17 @@ def test_cart_holds_no_more_than_its_capacity():
     np.testing.assert_allclose(state.inner.content.sum(), 1.5, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - {"fruit-tree", *LOCOMOTION}))
+# Long to compile, each beside a variant that is quicker.
+LONG = {"highway", "lunar-lander-continuous"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in sorted(set(names()) - {"fruit-tree", *LOCOMOTION})
+    ],
+)
 def test_contract(name):
     check(make(f"mo/{name}"))
 

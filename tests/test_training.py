@@ -83,7 +83,7 @@ def test_every_agent_reads_its_observation(agent):
     assert float(learn(trainer).evaluation.returns[-1, 0]) == 1.0
 
 
-@pytest.mark.parametrize("network", ["mlp", "gru"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("gru", marks=pytest.mark.slow)])
 def test_weights_choose_the_action(network):
     environment = probes.choice([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     trainer = small_trainer(environment=environment, total_steps=20_000, learning_rate=3e-3, network=network)
