@@ -2,13 +2,14 @@
 
     python experiments/parl.py
 
-A 5 x 5 grid whose cells have hidden random rewards, 24 seeds (each its own rewards), pairs of the current policy's
-trajectories labelled by Bradley and Terry's model; all runs one program. Returns are normalised: 0 is a uniform policy,
-1 the soft optimum under the hidden reward. Writes results/meta/parl.{json,png}.
+A 5 x 5 grid whose cells have hidden random rewards, 1,024 seeds (each its own rewards), pairs of the current policy's
+trajectories labelled by Bradley and Terry's model, policies of three temperatures; all runs one program. Returns are
+normalised: 0 is a uniform policy, 1 the soft optimum under the hidden reward. Writes results/meta/parl.{json,png}.
 """
 
 import json
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from jaxrl.bilevel.soft_policies import expected_return, soft_optimum
 from jaxrl.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
-SIZE, HORIZON, SEEDS, TARGET = 5, 15, 24, 0.9
-SETTINGS: dict[str, Any] = {"temperature": 0.3, "penalty": 0.003, "weights": [0.0, 1.0]}
+SIZE, HORIZON, SEEDS, TARGET = 5, 15, 1024, 0.9
+SETTINGS: dict[str, Any] = {"penalty": 0.003, "weights": [0.0, 1.0]}
+TEMPERATURES = (0.3, 0.6, 1.0)
 # Coefficients of the distribution term by upper objective; 0 is alternating fits.
-COEFFICIENTS = {"preference": (0.0, 0.03, 0.1, 0.3), "likelihood": (0.03, 0.1, 1.0)}
+COEFFICIENTS = {"preference": (0.0, 0.03, 0.1), "likelihood": (0.01, 0.03, 0.1)}
 
 
 def studies() -> dict[str, ParlStudy]:
@@ -47,16 +49,20 @@ def one_run(study: ParlStudy, key: jax.Array, hyperparameters: ParlHyperparamete
     return {**metrics, "normalised": (metrics["hidden_return"] - bottom) / (top - bottom)}
 
 
-def curves() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, float]]:
-    """Metrics by method, `[seed, round]`, and seconds."""
+def settings_of(study: ParlStudy, coefficients: tuple[float, ...]) -> ParlHyperparameters:
+    """Every temperature with every coefficient, along a leading axis."""
+    each = [
+        study.hyperparameters._replace(temperature=jnp.float32(temperature), distribution_coefficient=jnp.float32(c))
+        for temperature in TEMPERATURES
+        for c in coefficients
+    ]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+
+def curves() -> tuple[dict[float, dict[str, dict[str, np.ndarray]]], dict[str, float]]:
+    """Metrics by temperature and method, `[seed, round]`, and seconds."""
     built, keys = studies(), jax.vmap(jax.random.key)(jnp.arange(SEEDS))
-    settings = {
-        upper: jax.tree.map(
-            lambda *leaves: jnp.stack(leaves),
-            *(study.hyperparameters._replace(distribution_coefficient=jnp.float32(c)) for c in COEFFICIENTS[upper]),
-        )
-        for upper, study in built.items()
-    }
+    settings = {upper: settings_of(study, COEFFICIENTS[upper]) for upper, study in built.items()}
 
     def everything(keys: jax.Array, settings: dict[str, ParlHyperparameters]) -> dict[str, dict[str, jax.Array]]:
         runs = {upper: lambda key, hp, study=study: one_run(study, key, hp) for upper, study in built.items()}
@@ -67,11 +73,11 @@ def curves() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, float]]:
     compiled = time.perf_counter()
     found = jax.device_get(program(keys, settings))
     seconds = {"compile": compiled - began, "run_all": time.perf_counter() - compiled}
-    results = {}
+    results: dict[float, dict[str, dict[str, np.ndarray]]] = {temperature: {} for temperature in TEMPERATURES}
     for upper, coefficients in COEFFICIENTS.items():
-        for place, coefficient in enumerate(coefficients):
+        for place, (temperature, coefficient) in enumerate(product(TEMPERATURES, coefficients)):
             name = f"{upper}, {coefficient}" if coefficient else "alternating fits"
-            results[name] = {key: np.asarray(value)[place] for key, value in found[upper].items()}
+            results[temperature][name] = {key: np.asarray(value)[place] for key, value in found[upper].items()}
     return results, seconds
 
 
@@ -85,10 +91,12 @@ def summary(metrics: dict[str, np.ndarray], base: np.ndarray) -> dict[str, Any]:
     """Labels to the target beside those of alternating fits on the same seeds, and final returns."""
     needed, most = labels_to_target(metrics), metrics["labels"].max()
     final = metrics["normalised"][:, -5:].mean(axis=1)
-    median = float(np.median(needed))
+    median, capped = float(np.median(needed)), np.minimum(needed, most)
+    difference = capped - np.minimum(base, most)
     return {
         "median_labels": median if np.isfinite(median) else None,
-        "mean_labels_capped": float(np.minimum(needed, most).mean()),
+        "mean_labels_capped": float(capped.mean()),
+        "more_labels_than_alternating": {"mean": float(difference.mean()), "interval": interval(difference, mean)},
         "share_of_seeds_at_target": float(np.isfinite(needed).mean()),
         "seeds_with_fewer_labels": int((needed < base).sum()),
         "seeds_with_more_labels": int((needed > base).sum()),
@@ -97,19 +105,19 @@ def summary(metrics: dict[str, np.ndarray], base: np.ndarray) -> dict[str, Any]:
     }
 
 
-def draw(results: dict[str, dict[str, np.ndarray]]) -> None:
-    """Normalised return and share of seeds that have reached the target, over labels."""
-    figure = new_figure(10.5, 3.6)
-    panels = figure.subplots(1, 2)
-    for place, (name, metrics) in enumerate(results.items()):
-        style = series_style(place)
-        style.pop("marker")
-        labels = metrics["labels"][0]
-        panels[0].plot(labels, metrics["normalised"].mean(axis=0), label=name, **style)
-        needed = labels_to_target(metrics)
-        panels[1].plot(labels, (needed[:, None] <= labels).mean(axis=0), **style)
-    style_axes(panels[0], "labels", "normalised return, mean over seeds")
-    style_axes(panels[1], "labels", f"share of seeds that have reached {TARGET}")
+def draw(results: dict[float, dict[str, dict[str, np.ndarray]]]) -> None:
+    """Share of seeds that have reached the target over labels, a panel per temperature."""
+    figure = new_figure(12.5, 3.6)
+    panels = figure.subplots(1, len(results), sharey=True)
+    for axes, (temperature, methods) in zip(panels, results.items(), strict=True):
+        for place, (name, metrics) in enumerate(methods.items()):
+            style = series_style(place)
+            style.pop("marker")
+            labels, needed = metrics["labels"][0], labels_to_target(metrics)
+            axes.plot(labels, (needed[:, None] <= labels).mean(axis=0), label=name, **style)
+        axes.set_title(f"temperature {temperature}", fontsize=10)
+        axes.set_xscale("log")
+        style_axes(axes, "labels", f"share of seeds that have reached {TARGET}" if axes is panels[0] else "")
     add_legend(figure, panels[0], "upper objective, coefficient")
     save(figure, RESULTS / "parl.png")
 
@@ -117,16 +125,20 @@ def draw(results: dict[str, dict[str, np.ndarray]]) -> None:
 def main() -> None:
     """Runs, measures and writes."""
     results, seconds = curves()
-    base = labels_to_target(results["alternating fits"])
+    bases = {temperature: labels_to_target(methods["alternating fits"]) for temperature, methods in results.items()}
     record = {
         "settings": SETTINGS,
         "seeds": SEEDS,
         "target": TARGET,
-        "results": {name: summary(metrics, base) for name, metrics in results.items()},
+        "results": {
+            f"temperature {temperature}": {name: summary(found, bases[temperature]) for name, found in methods.items()}
+            for temperature, methods in results.items()
+        },
         "seconds": seconds,
     }
-    for name, found in record["results"].items():
-        print(name, found, flush=True)
+    for temperature, methods in record["results"].items():
+        for name, found in methods.items():
+            print(temperature, name, found, flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "parl.json").write_text(json.dumps(record, indent=1) + "\n")
     draw(results)
