@@ -13,7 +13,7 @@ from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
 from jaxrl.meta import differentiate, evolve, make_tasks
 from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
-from jaxrl.meta.level_buffer import draw, empty, probabilities, record
+from jaxrl.meta.level_buffer import allot, draw, empty, probabilities, record
 from jaxrl.meta.tasks import Task
 
 pytestmark = pytest.mark.quick_compilation
@@ -107,6 +107,31 @@ def test_nothing_is_drawn_again_before_it_is_scored():
     # A quarter is filled, so a quarter is replayed.
     assert 0.15 < again.mean() < 0.35
     assert set(np.asarray(drawn.environment)[again].tolist()) == {8.0}
+
+
+def test_agents_beside_each_other_learn_levels_of_their_own():
+    buffer, fresh = filled([0.3, 2.0, 0.5, 1.0, 0.7]), many([90.0, 91.0, 92.0, 93.0], [-1] * 4)
+    number = dict(zip(np.asarray(buffer.task.identity).tolist(), np.asarray(buffer.task.environment).tolist()))
+    busy, begins = jnp.array([-1, -1, 2, -1]), jnp.array([True, True, False, True])
+    drawing = jax.vmap(lambda key: allot(key, buffer, fresh, busy, begins, HP))
+    drawn = drawing(jax.random.split(jax.random.key(0), 4000))
+    identity, environment = np.asarray(drawn.identity), np.asarray(drawn.environment)
+    assert (identity[:, 2] == -1).all() and (environment[:, 2] == 92.0).all()
+    chosen = identity[:, [0, 1, 3]]
+    assert all(len(set(row)) == 3 and not {-1, 2} & set(row) for row in chosen.tolist())
+    assert all(number[i] == e for i, e in zip(chosen.ravel().tolist(), environment[:, [0, 1, 3]].ravel().tolist()))
+    free = np.where(np.asarray(buffer.task.identity) == 2, 0.0, probabilities(buffer, HP))
+    shares = [(chosen[:, 0] == i).mean() for i in np.asarray(buffer.task.identity)]
+    np.testing.assert_allclose(shares, free / free.sum(), atol=0.03)
+
+
+def test_lives_without_a_free_level_learn_a_fresh_one():
+    buffer, fresh = filled([0.3, 2.0]), many([90.0, 91.0, 92.0], [-1] * 3)
+    everyone, busy = jnp.ones(3, bool), jnp.array([-1, 0, -1])
+    drawn = allot(jax.random.key(0), buffer, fresh, busy, everyone, HP)
+    assert sorted(np.asarray(drawn.identity).tolist()) == [-1, -1, 1]
+    never = allot(jax.random.key(0), buffer, fresh, busy, everyone, HP._replace(replay_probability=0.0))
+    assert np.asarray(never.environment).tolist() == [90.0, 91.0, 92.0]
 
 
 # --- around the outer loops ---

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import jaxrl
 from jaxrl import running
@@ -222,7 +223,7 @@ def difference_and_derivative(study, seed=0):
     state = study.init(jax.random.key(seed), hp)
     life, critic = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (state.lives, state.critics))
     value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), state.value)
-    flat, unravel = jax.flatten_util.ravel_pytree(value)
+    flat, unravel = ravel_pytree(value)
     direction = jax.random.normal(jax.random.key(seed + 1), flat.shape)
     direction /= jnp.linalg.norm(direction)
 
@@ -303,14 +304,36 @@ def test_meta_gradients_are_numbers_where_nothing_has_been_learned(agent, optimi
     assert float(after.value) == pytest.approx(0.99)
 
 
-def test_everything_that_should_move_moves():
+@pytest.fixture(scope="module")
+def stepping():
+    """States before and after each of three meta-steps, as a function of the outer rate's decay."""
     study = gradient_study(horizon=40, num_meta_steps=3, learning_rate=1e-2)
-    before = study.init(jax.random.key(0), study.hyperparameters)
-    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
-    for name, leaf in result.state.value.items():
+    step = jax.jit(study.step)
+
+    def states(decay):
+        hp = study.hyperparameters
+        hp = hp._replace(outer=hp.outer._replace(learning_rate_decay=jnp.float32(decay)))
+        along = [study.init(jax.random.key(0), hp)]
+        for index in range(3):
+            along.append(step(along[-1], hp, index)[0])
+        return along
+
+    return states
+
+
+def test_everything_that_should_move_moves(stepping):
+    before, *_, after = stepping(1.0)
+    for name, leaf in after.value.items():
         assert np.any(np.asarray(leaf) != np.asarray(before.value[name])), name
-    assert np.any(np.asarray(result.state.critics.params["critic"]) != 0.0)
-    assert np.any(np.asarray(result.state.lives.run.agent.params["actor"]) != 0.0)
+    assert np.any(np.asarray(after.critics.params["critic"]) != 0.0)
+    assert np.any(np.asarray(after.lives.run.agent.params["actor"]) != 0.0)
+
+
+def test_the_outer_rate_decays_by_a_factor_per_meta_step(stepping):
+    full, half = ([ravel_pytree(state.value)[0] for state in stepping(decay)] for decay in (1.0, 0.5))
+    np.testing.assert_array_equal(half[1], full[1])
+    # The second step is taken from the same place with the same gradient, and is half as long.
+    np.testing.assert_allclose(half[2] - half[1], 0.5 * (full[2] - full[1]), rtol=1e-3, atol=1e-7)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Multi-task PPO on Meta-World: one policy with a head per task, all tasks' physics in one program.
 
     python experiments/multitask/metaworld_ppo.py                        # five tasks, for two cores
+    python experiments/multitask/metaworld_ppo.py --first-seed 1 --seeds 2   # two seeds more
     python experiments/multitask/metaworld_ppo.py --tasks mt10 --steps 3000000
     python experiments/multitask/metaworld_ppo.py --tasks mt10 --steps 20000000 --seeds 10   # a publication's budget
 
@@ -52,7 +53,9 @@ class Arguments:
     steps: int = 1_500_000
     """Environment steps, all tasks counted."""
     seeds: int = 1
-    """Seeds."""
+    """How many seeds."""
+    first_seed: int = 0
+    """The first of them."""
 
 
 def learn(arguments: Arguments) -> pandas.DataFrame:
@@ -60,7 +63,8 @@ def learn(arguments: Arguments) -> pandas.DataFrame:
     tasks = {"five": FIVE, "mt10": TEN}[arguments.tasks]
     environment = suite([jaxrl.make(f"metaworld/{name}", num_variations=VARIATIONS) for name in tasks], tasks)
     settings = {**TRAINING, "num_envs": COPIES * len(tasks), "total_steps": arguments.steps}
-    found = jaxrl.sweep(jaxrl.trainer("ppo", environment, **settings), seeds=arguments.seeds)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    found = jaxrl.sweep(jaxrl.trainer("ppo", environment, **settings), seeds=seeds)
     timing = found.groups[0].timing
     rate = arguments.steps * arguments.seeds / timing.run_seconds
     rows = [
@@ -98,7 +102,7 @@ def summarise(table: pandas.DataFrame) -> dict[str, Any]:
         found[f"{name}, {steps} steps"] = {
             "mean_success": round(float(rows["success"].mean()), 3),
             "by_task": rows.groupby("task", sort=False)["success"].mean().round(3).to_dict(),
-            "seeds": int(rows["seed"].nunique()),
+            "mean_success_by_seed": rows.groupby("seed")["success"].mean().round(3).tolist(),
             "steps_per_second": int(rows["steps_per_second"].iloc[0]),
             "compile_seconds": float(rows["compile_seconds"].iloc[0]),
         }

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxrl.errors import require_name
 from jaxrl.meta.baselines import baseline
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
-from jaxrl.meta.level_buffer import PRIORITISATION, LevelBuffer, draw, empty, record
+from jaxrl.meta.level_buffer import PRIORITISATION, LevelBuffer, allot, draw, empty, record
 from jaxrl.meta.lifetimes import first_task
 from jaxrl.meta.tasks import Task, Tasks
 from jaxrl.training import Trainer
@@ -49,7 +49,9 @@ class Curriculum(NamedTuple):
         score: what levels are replayed by; None if they are not.
         antagonist: trainer of the agents that regret compares with; None if there are none.
         init: `key -> LevelBuffer`, or `()`.
-        tasks: `(LevelBuffer, hyperparameters) -> Tasks`: what to draw next.
+        tasks: `(LevelBuffer, hyperparameters) -> Tasks`: what to draw next, every draw by itself.
+        allot: `(key, LevelBuffer, fresh tasks, identities in progress, begins, hyperparameters) -> Task`, leading axis
+            `life`: what agents beside each other learn next.
         record: `(LevelBuffer, Task, score, ended) -> LevelBuffer`, leading axis `life`.
         antagonist_hyperparameters: `(weights, hyperparameters) -> hyperparameters` of the antagonists.
     """
@@ -58,6 +60,7 @@ class Curriculum(NamedTuple):
     antagonist: Trainer | None
     init: Callable[[PRNGKeyArray], Any]
     tasks: Callable[[Any, CurriculumHyperparameters], Tasks]
+    allot: Callable[..., Task]
     record: Callable[..., Any]
     antagonist_hyperparameters: Callable[[Array, CurriculumHyperparameters], Any]
 
@@ -80,7 +83,7 @@ def make_curriculum(config: CurriculumConfig, trainer: Trainer, tasks: Tasks, ha
     if config.buffer_size < 1:
         raise ValueError(f"buffer_size must be at least 1, got {config.buffer_size}")
     if config.curriculum == "uniform":
-        return Curriculum(None, None, lambda key: (), lambda buffer, hp: tasks, lambda buffer, *_: buffer, _no_agent)
+        return Curriculum(None, None, lambda key: (), lambda *_: tasks, _fresh, lambda buffer, *_: buffer, _no_agent)
     score = SCORES[config.curriculum]
     if score.of_rollout is not None and not has_critics:
         raise ValueError(
@@ -93,6 +96,7 @@ def make_curriculum(config: CurriculumConfig, trainer: Trainer, tasks: Tasks, ha
         antagonist=antagonist,
         init=lambda key: empty(jax.eval_shape(lambda key: first_task(tasks, key), key), config.buffer_size),
         tasks=partial(_replayed, tasks, config.prioritisation),
+        allot=partial(allot, prioritisation=config.prioritisation),
         record=record,
         antagonist_hyperparameters=partial(_of_antagonist, antagonist),
     )
@@ -100,6 +104,10 @@ def make_curriculum(config: CurriculumConfig, trainer: Trainer, tasks: Tasks, ha
 
 def _no_agent(weights: Array, hyperparameters: CurriculumHyperparameters) -> None:
     return None
+
+
+def _fresh(key: PRNGKeyArray, buffer: Any, fresh: Task, *_: Any) -> Task:
+    return fresh
 
 
 def _replayed(

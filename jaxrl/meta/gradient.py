@@ -56,6 +56,7 @@ class GradientHyperparameters(NamedTuple):
 
     Attributes:
         learning_rate: of Adam on what is meta-learned.
+        learning_rate_decay: factor of the learning rate per meta-step.
         max_gradient_norm: global norm to which the meta-gradient is clipped.
         discount: γ of the outer loss.
         gae_lambda: λ of the outer loss.
@@ -66,6 +67,7 @@ class GradientHyperparameters(NamedTuple):
     """
 
     learning_rate: Float[Array, ""] | float = 1e-4
+    learning_rate_decay: Float[Array, ""] | float = 1.0
     max_gradient_norm: Float[Array, ""] | float = 1.0
     discount: Float[Array, ""] | float = 0.99
     gae_lambda: Float[Array, ""] | float = 0.95
@@ -140,7 +142,7 @@ def differentiate(
     network = actor_critic(
         spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
     )
-    replay = make_replay(make_curriculum(config, trainer, tasks, has_critics=True), trainer, config.unroll)
+    replay = make_replay(make_curriculum(config, trainer, tasks, has_critics=True), trainer, tasks, config.unroll)
     parts = Parts(trainer, tasks, config, outer_critic(network, config.critic_epochs), replay, leaf)
     initial = initial or default_initial(trainer, leaf)
     return meta_study(
@@ -165,7 +167,8 @@ def _inner(parts: Parts, hyperparameters: MetaHyperparameters, value: PyTree) ->
 
 
 def _optimiser(hp: GradientHyperparameters) -> optax.GradientTransformation:
-    return optax.chain(optax.clip_by_global_norm(hp.max_gradient_norm), optax.adam(hp.learning_rate))
+    rate = lambda step: hp.learning_rate * hp.learning_rate_decay**step  # noqa: E731
+    return optax.chain(optax.clip_by_global_norm(hp.max_gradient_norm), optax.adam(rate))
 
 
 def _target(hyperparameters: MetaHyperparameters) -> Target:
@@ -190,7 +193,7 @@ def _meta_step(
     parts: Parts, state: GradientState, hyperparameters: MetaHyperparameters, index: Array
 ) -> tuple[GradientState, dict[str, Array]]:
     hp, count = hyperparameters.outer, parts.config.num_agents
-    keys = jax.random.split(jax.random.fold_in(state.key, index), 2 * count)
+    keys = jax.random.split(jax.random.fold_in(state.key, index), 2 * count + 1)
 
     def mean_loss(value: PyTree) -> tuple[Array, tuple]:
         one = lambda key, life, critic: outer_loss(parts, value, key, life, critic, hyperparameters)  # noqa: E731
@@ -205,12 +208,12 @@ def _meta_step(
     replay = parts.replay.observe(state.replay, rollouts.reward @ hyperparameters.weights, advantages, hyperparameters)
     finished = lives.age >= lives.task.horizon
     inner = _inner(parts, hyperparameters, value)
-    lives, replay, replay_metrics = parts.replay.restart(replay, lives, inner, hyperparameters)
+    lives, replay, replay_metrics = parts.replay.restart(keys[-1], replay, lives, inner, hyperparameters)
     critics = jax.vmap(
         lambda over, key, critic: jax.tree.map(
             lambda new, old: jnp.where(over, new, old), parts.critic.init(key), critic
         )
-    )(finished, keys[count:], critics)
+    )(finished, keys[count:-1], critics)
     metrics = {
         **{name: leaf.mean() for name, leaf in metrics.items()},
         "meta_gradient_norm": optax.global_norm(gradient),

@@ -14,7 +14,7 @@ from jaxrl.meta.curriculum_settings import CurriculumHyperparameters
 from jaxrl.meta.tasks import Task
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
-__all__ = ["PRIORITISATION", "LevelBuffer", "draw", "empty", "probabilities", "record"]
+__all__ = ["PRIORITISATION", "LevelBuffer", "allot", "draw", "empty", "probabilities", "record"]
 
 
 class LevelBuffer(NamedTuple):
@@ -90,6 +90,45 @@ def draw(
     again = jax.random.uniform(choice_key) < hyperparameters.replay_probability * filling
     slot = jax.random.categorical(slot_key, jnp.log(probabilities(buffer, hyperparameters, prioritisation)))
     return jax.tree.map(lambda old, new: jnp.where(again, old[slot], new), buffer.task, sample(fresh_key))
+
+
+def allot(
+    key: PRNGKeyArray,
+    buffer: LevelBuffer,
+    fresh: Task,
+    learning: Int[Array, " life"],
+    begins: Bool[Array, " life"],
+    hyperparameters: CurriculumHyperparameters,
+    prioritisation: str = "rank",
+) -> Task:
+    """Tasks of lives that begin beside others: no level of the buffer is learnt by two agents at once.
+
+    Levels are drawn without replacement (the k largest of log p + Gumbel noise; Kool et al., 2019, arXiv 1903.06059,
+    section 2). With replacement, sharp priorities would set half of a population to one level.
+
+    Args:
+        key: of the draws.
+        buffer: to draw from.
+        fresh: a fresh task for every life, leading axis `life`.
+        learning: identities that lives in progress learn; negative for none.
+        begins: which lives want a task.
+        hyperparameters: of the curriculum.
+        prioritisation: how scores become probabilities.
+
+    Returns:
+        Tasks with leading axis `life`; fresh ones where free levels do not suffice.
+    """
+    again_key, noise_key = jax.random.split(key)
+    identity = buffer.task.identity
+    share = hyperparameters.replay_probability * jnp.mean(identity >= 0)
+    again = begins & (jax.random.uniform(again_key, begins.shape) < share)
+    free = (identity >= 0) & ~jnp.isin(identity, learning)
+    preference = jnp.log(probabilities(buffer, hyperparameters, prioritisation))
+    order = jnp.argsort(jnp.where(free, -preference - jax.random.gumbel(noise_key, free.shape), jnp.inf))
+    turn = jnp.cumsum(again) - 1
+    slot, again = order[jnp.clip(turn, 0, order.size - 1)], again & (turn < free.sum())
+    pick = lambda old, new: jnp.where(jnp.reshape(again, (-1, *[1] * (new.ndim - 1))), old[slot], new)  # noqa: E731
+    return jax.tree.map(pick, buffer.task, fresh)
 
 
 def record(buffer: LevelBuffer, task: Task, score: Float[Array, " life"], ended: Bool[Array, " life"]) -> LevelBuffer:

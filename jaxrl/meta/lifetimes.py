@@ -20,6 +20,7 @@ __all__ = [
     "live",
     "lives",
     "mean_outcome",
+    "next_task",
     "restart_finished",
     "shorten",
     "with_task",
@@ -104,6 +105,11 @@ def begin(trainer: Trainer, tasks: Tasks, key: PRNGKeyArray, hyperparameters: An
 def first_task(tasks: Tasks, key: PRNGKeyArray) -> Task:
     """The first task of a place in the population."""
     return tasks.sample(_keys(key, jnp.zeros((), jnp.int32))[0])
+
+
+def next_task(tasks: Tasks, life: Life) -> Task:
+    """The task of the life that follows this one in its place."""
+    return tasks.sample(_keys(life.key, life.births)[0])
 
 
 def _keys(key: PRNGKeyArray, births: Int[Array, ""]) -> Key[Array, "2"]:

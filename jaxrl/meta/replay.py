@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.meta.curriculum import Curriculum, score_metrics
-from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished
+from jaxrl.meta.lifetimes import Life, begin, grow, next_task, restart_finished
 from jaxrl.meta.study import MetaHyperparameters
-from jaxrl.meta.tasks import Tasks
+from jaxrl.meta.tasks import Task, Tasks
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
@@ -40,8 +40,8 @@ class Replay(NamedTuple):
         init: `(key, lives, hyperparameters) -> ReplayState`.
         observe: `(state, rewards [agent, time, env], advantages, hyperparameters) -> state`: scores rollouts, and
             antagonists learn for as long as the agents did.
-        restart: `(state, lives, agents' hyperparameters, hyperparameters) -> (lives, state, metrics)`: records the
-            lives that are over and begins others in their places.
+        restart: `(key, state, lives, agents' hyperparameters, hyperparameters) -> (lives, state, metrics)`: records
+            the lives that are over and begins others in their places.
     """
 
     init: Callable[[PRNGKeyArray, Life, MetaHyperparameters], Any]
@@ -54,12 +54,13 @@ class Parts(NamedTuple):
 
     curriculum: Curriculum
     trainer: Trainer
+    tasks: Tasks
     unroll: int
 
 
-def make_replay(curriculum: Curriculum, trainer: Trainer, unroll: int) -> Replay:
+def make_replay(curriculum: Curriculum, trainer: Trainer, tasks: Tasks, unroll: int) -> Replay:
     """A curriculum over agents that learn `unroll` iterations at a time."""
-    parts = Parts(curriculum, trainer, unroll)
+    parts = Parts(curriculum, trainer, tasks, unroll)
     return Replay(partial(_init, parts), partial(_observe, parts), partial(_restart, parts))
 
 
@@ -67,17 +68,16 @@ def _antagonist(parts: Parts, hp: MetaHyperparameters) -> Any:
     return parts.curriculum.antagonist_hyperparameters(hp.weights, hp.outer.curriculum)
 
 
-def _same_task(tasks: Tasks, life: Life) -> Tasks:
-    return tasks._replace(sample=lambda key: life.task)
+def _only(parts: Parts, task: Task) -> Tasks:
+    """A distribution of one task."""
+    return parts.tasks._replace(sample=lambda key: task)
 
 
 def _init(parts: Parts, key: PRNGKeyArray, lives: Life, hp: MetaHyperparameters) -> ReplayState:
     count, antagonists, levels = lives.age.size, (), parts.curriculum.init(key)
     if parts.curriculum.antagonist is not None:
-        tasks, inner = parts.curriculum.tasks(levels, hp.outer.curriculum), _antagonist(parts, hp)
-        antagonists = jax.vmap(
-            lambda life: begin(parts.curriculum.antagonist, _same_task(tasks, life), life.key, inner, parts.unroll)
-        )(lives)
+        rival, inner = parts.curriculum.antagonist, _antagonist(parts, hp)
+        antagonists = jax.vmap(lambda life: begin(rival, _only(parts, life.task), life.key, inner, parts.unroll))(lives)
     return ReplayState(levels, antagonists, jnp.zeros(count), jnp.zeros(count, jnp.int32))
 
 
@@ -99,7 +99,7 @@ def _observe(
 
 
 def _restart(
-    parts: Parts, state: ReplayState, lives: Life, inner: Any, hp: MetaHyperparameters
+    parts: Parts, key: PRNGKeyArray, state: ReplayState, lives: Life, inner: Any, hp: MetaHyperparameters
 ) -> tuple[Life, ReplayState, dict[str, Array]]:
     curriculum, over = parts.curriculum, lives.age >= lives.task.horizon
     levels, metrics = state.levels, {}
@@ -110,15 +110,19 @@ def _restart(
         # First lives were cut short.
         ended = over & (lives.births > 1)
         levels, metrics = curriculum.record(levels, lives.task, score, ended), score_metrics(score, ended, lives.task)
-    tasks = curriculum.tasks(levels, hp.outer.curriculum)
-    lives = jax.vmap(lambda life: restart_finished(parts.trainer, tasks, life, inner, parts.unroll))(lives)
+    fresh = jax.vmap(partial(next_task, parts.tasks))(lives)
+    learning = jnp.where(over, -1, lives.task.identity)
+    following = curriculum.allot(key, levels, fresh, learning, over, hp.outer.curriculum)
+    lives = jax.vmap(lambda life, task: restart_finished(parts.trainer, _only(parts, task), life, inner, parts.unroll))(
+        lives, following
+    )
     antagonists = state.antagonists
     if curriculum.antagonist is not None:
         rival = _antagonist(parts, hp)
         antagonists = jax.vmap(
             lambda life, other: restart_finished(
-                curriculum.antagonist, _same_task(tasks, life), other, rival, parts.unroll
+                curriculum.antagonist, _only(parts, life.task), other, rival, parts.unroll
             )
         )(lives, antagonists)
-    fresh = lambda leaf: jnp.where(over, 0, leaf)  # noqa: E731
-    return lives, ReplayState(levels, antagonists, fresh(state.total), fresh(state.count)), metrics
+    reset = lambda leaf: jnp.where(over, 0, leaf)  # noqa: E731
+    return lives, ReplayState(levels, antagonists, reset(state.total), reset(state.count)), metrics
