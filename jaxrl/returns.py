@@ -138,6 +138,7 @@ def vtrace(
     trace: Rate = 1.0,
     ratio_clip: Rate = 1.0,
     trace_clip: Rate = 1.0,
+    clipping: Rate = 1.0,
 ) -> tuple[Vector, Vector]:
     """V-trace targets and policy-gradient advantages (Espeholt et al., 2018, section 4.1).
 
@@ -149,9 +150,14 @@ def vtrace(
         trace: λ in [0, 1].
         ratio_clip: ρ̄.
         trace_clip: c̄.
+        clipping: α in [0, 1]; ρ and c are α times the clipped and 1 - α times the whole ratio: leaky V-trace (Zahavy et
+            al., 2020, arXiv 2002.12928, section 3.3).
     """
-    ratios = jnp.exp(log_ratios)[..., None]
-    rho, c = jnp.minimum(ratio_clip, ratios), trace * jnp.minimum(trace_clip, ratios)
+    # Finite, so that none of it is 0 where nothing leaks.
+    ratios = jnp.exp(jnp.minimum(log_ratios, 80.0))[..., None]
+    leak = (1.0 - clipping) * ratios
+    rho = clipping * jnp.minimum(ratio_clip, ratios) + leak
+    c = trace * (clipping * jnp.minimum(trace_clip, ratios) + leak)
     errors = rho * _one_step_errors(rewards, values, next_values, terminated, discount)
     done = (terminated | truncated)[..., None]
     decay = jnp.broadcast_to(jnp.where(done, 0.0, discount * c), errors.shape)

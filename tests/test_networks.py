@@ -7,7 +7,7 @@ import pytest
 
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete
 from jaxrl.errors import UnknownNameError
-from jaxrl.networks import actor_critic, encode
+from jaxrl.networks import actor_critic, encode, first_head, split_heads, total_parameters
 
 TIME, ENV, OBJECTIVE, PARAMETERS, MEMORY = 6, 5, 3, 4, 7
 VECTOR = Box(-np.inf, np.inf, (8,))
@@ -303,6 +303,30 @@ def test_a_generated_layer_equals_a_dense_layer_with_the_mixed_parameters():
     kernel = params["base"]["kernel"] + np.einsum("f,ifo->io", mix, params["generator"]["kernel"].reshape(5, 3, 2))
     bias = params["base"]["bias"] + mix @ params["generator"]["bias"].reshape(3, 2)
     np.testing.assert_allclose(layer.apply({"params": params}, inputs, mix), inputs @ kernel + bias, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_heads_are_parts_of_one_networks_outputs(shared):
+    heads, total = 3, total_parameters(3, PARAMETERS, shared)
+    assert total == 3 * (PARAMETERS - shared) + shared
+    network = actor_critic(VECTOR, total, heads * 2, hidden_sizes=(5,), shared_parameters=shared, initial_shared=0.3)
+    params, start = network.init(jax.random.key(0)), jnp.zeros((TIME, ENV))
+    observation = observations(VECTOR, TIME, ENV)
+    inputs = (params, observation, jnp.zeros((TIME, ENV, 2)), (), start)
+    parameters, values, _ = network.sequence(*inputs)
+    all_parameters, all_values, _ = split_heads(network, heads, shared).sequence(*inputs)
+    own = PARAMETERS - shared
+    for head in range(heads):
+        found = all_parameters[..., head, :]
+        np.testing.assert_array_equal(found[..., :own], parameters[..., head * own : (head + 1) * own])
+        np.testing.assert_array_equal(found[..., own:], parameters[..., total - shared :])
+        np.testing.assert_array_equal(all_values[..., head, :], values[..., 2 * head : 2 * head + 2])
+    first = first_head(network, heads, shared)
+    np.testing.assert_array_equal(first.sequence(*inputs)[0], all_parameters[..., 0, :])
+    np.testing.assert_array_equal(first.sequence(*inputs)[1], all_values[..., 0, :])
+    one = (observation[0], jnp.zeros((ENV, 2)), ())
+    np.testing.assert_allclose(first.act(params, *one, start[0])[0], all_parameters[0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(first.value(params, *one), all_values[0, :, 0], rtol=1e-6)
 
 
 def test_tables_have_a_row_of_their_own_for_every_observation():

@@ -223,12 +223,13 @@ def test_n_step_returns_refuse_no_steps():
 # --- V-trace -------------------------------------------------------------------------------------
 
 
-def vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip):
-    """Equation 1 of Espeholt et al. (2018) as the explicit sum of products, cut at ends."""
+def vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip, clipping):
+    """Equation 1 of Espeholt et al. (2018) as the explicit sum of products, cut at ends, with leaky clipping."""
     rewards, values, next_values, terminated, truncated = as_numpy(*rollout)
     time, env, objective = rewards.shape
     ratio = np.exp(np.asarray(log_ratios, np.float64))
-    rho, c = np.minimum(ratio_clip, ratio), trace * np.minimum(trace_clip, ratio)
+    clipped = lambda bound: clipping * np.minimum(bound, ratio) + (1 - clipping) * ratio  # noqa: E731
+    rho, c = clipped(ratio_clip), trace * clipped(trace_clip)
     discount = np.broadcast_to(discount, (objective,)).astype(np.float64)
     targets, advantages = values.copy(), np.zeros_like(values)
     for e in range(env):
@@ -249,15 +250,18 @@ def vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip):
     return targets, advantages
 
 
-@pytest.mark.parametrize(("trace", "ratio_clip", "trace_clip"), [(1.0, 1.0, 1.0), (0.9, 2.0, 1.3), (0.0, 1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("trace", "ratio_clip", "trace_clip", "clipping"),
+    [(1.0, 1.0, 1.0, 1.0), (0.9, 2.0, 1.3, 1.0), (0.0, 1.0, 1.0, 1.0), (0.9, 1.0, 1.2, 0.6), (0.8, 1.0, 1.0, 0.0)],
+)
 @pytest.mark.parametrize("discount", [0.9, DISCOUNT])
-def test_vtrace_matches_the_papers_sum(trace, ratio_clip, trace_clip, discount):
+def test_vtrace_matches_the_papers_sum(trace, ratio_clip, trace_clip, clipping, discount):
     rollout = random_rollout(10)
     log_ratios = jnp.asarray(np.random.default_rng(11).normal(size=(TIME, ENV)), jnp.float32)
-    targets, advantages = vtrace(*rollout, log_ratios, discount, trace, ratio_clip, trace_clip)
-    expected = vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip)
-    np.testing.assert_allclose(targets, expected[0], atol=3e-5)
-    np.testing.assert_allclose(advantages, expected[1], atol=3e-5)
+    targets, advantages = vtrace(*rollout, log_ratios, discount, trace, ratio_clip, trace_clip, clipping)
+    expected = vtrace_sum(rollout, log_ratios, discount, trace, ratio_clip, trace_clip, clipping)
+    np.testing.assert_allclose(targets, expected[0], rtol=1e-5, atol=3e-5)
+    np.testing.assert_allclose(advantages, expected[1], rtol=1e-5, atol=3e-5)
 
 
 @pytest.mark.parametrize("trace", [0.6, 1.0])
@@ -267,6 +271,12 @@ def test_vtrace_on_policy_gives_lambda_returns(trace):
     np.testing.assert_allclose(targets, returns.lambda_returns(*rollout, DISCOUNT, trace), atol=2e-5)
     if trace == 1.0:
         np.testing.assert_allclose(advantages, generalised_advantage(*rollout, DISCOUNT, 1.0), atol=2e-5)
+
+
+def test_vtrace_clips_ratios_of_any_size():
+    rollout = random_rollout(14)
+    found = vtrace(*rollout, jnp.full((TIME, ENV), 1e4), 0.9)
+    np.testing.assert_array_equal(found[0], vtrace(*rollout, jnp.zeros((TIME, ENV)), 0.9)[0])
 
 
 def test_vtrace_ignores_actions_that_the_target_policy_never_takes():

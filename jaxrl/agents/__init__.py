@@ -49,6 +49,7 @@ AGENTS: dict[str, AgentEntry] = {
     "lpg": AgentEntry(lpg.lpg, lpg.CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "ta_lpg": AgentEntry(lpg.lpg, lpg.TIME_AWARE_CONFIG, lpg.DEFAULTS, TrajectoryHyperparameters),
     "stac": AgentEntry(stac.stac, stac.CONFIG, stac.DEFAULTS),
+    "stacx": AgentEntry(stac.stacx, stac.X_CONFIG, stac.DEFAULTS),
     "disco": AgentEntry(disco.disco, disco.CONFIG, disco.DEFAULTS, disco.DiscoHyperparameters),
     "dpo": AgentEntry(dpo.dpo, dpo.CONFIG, dpo.DEFAULTS),
 }

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Rollout
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.networks import ActorCritic, actor_critic, total_parameters
 from jaxrl.normalisation import normalise
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
@@ -35,7 +35,12 @@ class Acting(NamedTuple):
 
 
 def make_acting(
-    spec: EnvironmentSpec, config: Any, distribution: Distribution, num_values: int, **network_settings: Any
+    spec: EnvironmentSpec,
+    config: Any,
+    distribution: Distribution,
+    num_values: int,
+    copies: int = 1,
+    **network_settings: Any,
 ) -> Acting:
     """Policy and second head of `num_values` outputs, with the network settings that all agents' configs have.
 
@@ -44,12 +49,13 @@ def make_acting(
         config: with `network`, `hidden_sizes`, `activation`, `shared_torso` and `channels`.
         distribution: of actions.
         num_values: outputs of the second head.
+        copies: of both heads, on the same layers; see `networks.heads`.
         network_settings: further ones of `actor_critic`.
     """
     network = actor_critic(
         spec.observation,
-        distribution.num_parameters,
-        num_values,
+        total_parameters(copies, distribution.num_parameters, distribution.shared_parameters),
+        copies * num_values,
         network=config.network,
         hidden_sizes=config.hidden_sizes,
         activation=config.activation,

@@ -24,19 +24,25 @@ from jaxrl.types import PRNGKeyArray, PyTree
 __all__ = ["OnPolicyState", "on_policy"]
 
 
-def on_policy(spec: EnvironmentSpec, config: OnPolicyConfig, defaults: dict[str, float] | None = None) -> Agent:
+def on_policy(
+    spec: EnvironmentSpec,
+    config: OnPolicyConfig,
+    defaults: dict[str, float] | None = None,
+    auxiliary_heads: int = 0,
+) -> Agent:
     """Builds an on-policy actor-critic agent.
 
     Args:
         spec: the environment's spec.
         config: static settings.
         defaults: default hyperparameters that differ from `OnPolicyHyperparameters`'.
+        auxiliary_heads: policies and values on the same layers besides those that act.
 
     Raises:
         ValueError: for settings that do not fit each other or the environment.
     """
     validate(config, spec)
-    parts = make_parts(spec, config)
+    parts = make_parts(spec, config, auxiliary_heads)
     acting = Acting(spec, parts.distribution, parts.network)
     return Agent(
         init=partial(init, parts),

@@ -9,7 +9,7 @@ from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic
+from jaxrl.networks import ActorCritic, Heads, first_head, split_heads
 from jaxrl.normalisation import RewardScale, RunningStatistics
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
 from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser
@@ -49,10 +49,16 @@ class Parts(NamedTuple):
     surrogate: Surrogate
     optimiser: LearnedOptimiser | None
     combination: Combination
+    heads: Heads | None = None
 
 
-def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
+def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: int = 0) -> Parts:
     """Distribution, network, aggregator, surrogate and, if it is learned, optimiser for an environment.
+
+    Args:
+        spec: the environment's spec.
+        config: static settings.
+        auxiliary_heads: policies and values on the same layers besides those that act, all of them in `heads`.
 
     Raises:
         ValueError: for a learned optimiser of a network whose actor and critic share layers.
@@ -63,6 +69,7 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
         config,
         distribution,
         1 if config.scalarise == "before_estimation" else spec.num_objectives,
+        copies=1 + auxiliary_heads,
         recurrent_size=config.recurrent_size,
         conditioning=config.conditioning if config.condition_on_weights else "none",
         hyper_features=config.hyper_features,
@@ -79,5 +86,8 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig) -> Parts:
             f"network='mlp', 'cnn' or 'table', shared_torso=False and no hypernetwork, got network={config.network!r}, "
             f"shared_torso={config.shared_torso}{conditioning}"
         )
-    combination = make_combination(config.combination)
-    return Parts(spec, config, distribution, acting.network, aggregator, surrogate, optimiser, combination)
+    combination, network, heads = make_combination(config.combination), acting.network, None
+    if auxiliary_heads:
+        heads = split_heads(network, 1 + auxiliary_heads, distribution.shared_parameters)
+        network = first_head(network, 1 + auxiliary_heads, distribution.shared_parameters)
+    return Parts(spec, config, distribution, network, aggregator, surrogate, optimiser, combination, heads)

@@ -1,5 +1,7 @@
 """Learning from a rollout: estimate, aggregate, descend in minibatches."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,7 +21,7 @@ from jaxrl.environments.tasks import paying
 from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["prepare", "scalarise", "update"]
+__all__ = ["paid_rewards", "prepare", "scalarise", "update"]
 
 
 def update(
@@ -30,13 +32,17 @@ def update(
     summary: ReturnSummary,
     hp: OnPolicyHyperparameters,
     progress: Progress,
+    extra: Callable[[PyTree], Array] | None = None,
 ) -> tuple[OnPolicyState, dict[str, Array]]:
-    """Estimate, aggregate, descend in minibatches; statistics move only afterwards."""
+    """Estimate, aggregate, descend in minibatches; statistics move only afterwards.
+
+    `extra` is a loss of the parameters that joins the one of every minibatch.
+    """
     config = parts.config
     batch, scale = prepare(parts, state, rollout, hp)
     state = follow_gradients(parts, state, batch, rollout.memory, hp)
     batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))
-    params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress)
+    params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress, extra)
     last_kl = metrics["kl"][-config.num_minibatches :].mean()
     non_finite = metrics.pop("non_finite").sum()
     observations = state.observations
@@ -68,17 +74,11 @@ def prepare(
         state.params, observation, weights, rollout.memory, rollout.start
     )
     following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
-    done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
-    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid)
+    reward, scale, paid = paid_rewards(parts, state, rollout, hp)
     if paid is not None and parts.config.scalarise != "before_estimation":
         values, following = paid * values, paid * following
-    if parts.config.scalarise == "before_estimation":
-        if jnp.ndim(hp.discount):
-            raise ValueError(
-                "one discount per objective needs a critic per objective, not scalarise='before_estimation'"
-            )
-        reward = jnp.sum(weights * reward, axis=-1, keepdims=True)
     if parts.config.group_size:
+        done = rollout.terminated | rollout.truncated
         advantages = returns.group_relative_advantage(reward, done, parts.config.group_size)
     else:
         advantages = returns.generalised_advantage(
@@ -97,6 +97,21 @@ def prepare(
         paying=paid,
     )
     return batch, scale
+
+
+def paid_rewards(
+    parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
+) -> tuple[Array, RewardScale | None, Array | None]:
+    """Rewards `[time, env, value]` under the running scale, that scale afterwards, and which tasks pay."""
+    done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
+    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid)
+    if parts.config.scalarise == "before_estimation":
+        if jnp.ndim(hp.discount):
+            raise ValueError(
+                "one discount per objective needs a critic per objective, not scalarise='before_estimation'"
+            )
+        reward = jnp.sum(jnp.broadcast_to(rollout.weights, reward.shape) * reward, axis=-1, keepdims=True)
+    return reward, scale, paid
 
 
 def scalarise(
@@ -121,6 +136,7 @@ def descend(
     memory: PyTree,
     hp: OnPolicyHyperparameters,
     progress: Progress,
+    extra: Callable[[PyTree], Array] | None = None,
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
     """Parameters and optimiser state after all epochs, and metrics per minibatch."""
     optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
@@ -130,6 +146,8 @@ def descend(
         (params, optimiser_state), (indices, step, key) = carry, inputs
         minibatch, memory = minibatches.take(indices)
         gradient, metrics = combined_gradient(parts, key, params, minibatch, memory, state, hp, progress)
+        if extra is not None:
+            gradient = jax.tree.map(jnp.add, gradient, jax.grad(extra)(params))
         seen = signals(parts, step, params, minibatch, memory, progress)
         changes, optimiser_state = optimiser.update(gradient, optimiser_state, params, **seen)
         return (optax.apply_updates(params, changes), optimiser_state), metrics

@@ -1,7 +1,7 @@
 """Self-tuning actor-critic (Zahavy et al., 2020, arXiv 2002.12928): hyperparameters learn while the agent does."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import optax
 
 from jaxrl.agents.a2c import CONFIG as A2C_CONFIG
 from jaxrl.agents.a2c import DEFAULTS as A2C_DEFAULTS
+from jaxrl.agents.auxiliary_heads import HeadSettings, auxiliary_loss
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy import OnPolicyState, on_policy
@@ -27,11 +28,14 @@ __all__ = [
     "CONFIG",
     "DEFAULTS",
     "TUNABLE",
+    "X_CONFIG",
     "StacConfig",
     "StacState",
     "outer_batch",
     "outer_loss",
     "stac",
+    "stacx",
+    "tuned_heads",
     "tuned_hyperparameters",
 ]
 
@@ -46,12 +50,19 @@ class StacConfig(OnPolicyConfig):
 
     tuned: tuple[str, ...] = TUNABLE
     """Hyperparameters that learn: any of discount, gae_lambda, entropy_coefficient, value_coefficient."""
+    auxiliary_heads: int = 0
+    """Policies and values that learn beside those that act, on the same layers (STACX); their settings learn, too."""
 
 
 CONFIG = StacConfig(**{name: getattr(A2C_CONFIG, name) for name in A2C_CONFIG.__dataclass_fields__})
+X_CONFIG = replace(CONFIG, auxiliary_heads=2)
 DEFAULTS = {**A2C_DEFAULTS, "gae_lambda": 0.99}
 # Of the outer loop, in the leaf `objective`; the weight of the divergence is the paper's.
 _META = {"meta_learning_rate": 1e-3, "meta_kl_coefficient": 1.0}
+# With auxiliary heads: the weight of their losses beside the first one's, at which they start.
+_AUXILIARY = {"auxiliary_coefficient": 1.0}
+# Share of clipped importance weights that auxiliary heads start with.
+_CLIPPING = 0.99
 
 
 class StacState(NamedTuple):
@@ -59,12 +70,12 @@ class StacState(NamedTuple):
 
     Attributes:
         agent: the actor-critic's state.
-        logits: of the tuned hyperparameters, by name.
+        logits: of the tuned hyperparameters, by name; those of auxiliary heads under `auxiliary`.
         optimiser: Adam's state for them.
     """
 
     agent: OnPolicyState
-    logits: dict[str, Array]
+    logits: dict[str, Any]
     optimiser: PyTree
 
 
@@ -74,20 +85,20 @@ def stac(spec: EnvironmentSpec, config: StacConfig = CONFIG) -> Agent:
     With η the logits, θ'(η) one update of the inner loss, and the outer loss that of the fixed hyperparameters
     plus `meta_kl_coefficient` KL(π_θ ‖ π_θ'), both on the same rollout, Adam descends ∂L_outer(θ'(η))/∂η with the
     rate `meta_learning_rate`; the agent goes on from θ'. A discount or λ is sigmoid(η), a weight 2 w sigmoid(η), w its
-    fixed value; all start at their fixed values. Auxiliary losses (STACX) are not built.
+    fixed value; all start at their fixed values.
 
     Raises:
         UnknownNameError: for a hyperparameter that cannot be tuned, with the nearest match.
         ValueError: for settings that do not fit each other or the environment.
     """
-    for name in config.tuned:
-        require_name("tuned hyperparameter", name, TUNABLE)
-    base = on_policy(spec, config, DEFAULTS)
+    _validate(config)
+    base = on_policy(spec, config, DEFAULTS, config.auxiliary_heads)
     inner = lambda function: partial(_with_agent, function)  # noqa: E731
-    meta = {name: jnp.asarray(value, jnp.float32) for name, value in _META.items()}
+    named = {**_META, **(_AUXILIARY if config.auxiliary_heads else {})}
+    meta = {name: jnp.asarray(value, jnp.float32) for name, value in named.items()}
     hyperparameters = base.hyperparameters._replace(objective={**base.hyperparameters.objective, **meta})
     return base._replace(
-        init=partial(_init, base, config.tuned),
+        init=partial(_init, base, config),
         explore=inner(base.explore),
         act=lambda key, state, *rest, **named: base.act(key, state.agent, *rest, **named),
         value=inner(base.value),
@@ -99,12 +110,44 @@ def stac(spec: EnvironmentSpec, config: StacConfig = CONFIG) -> Agent:
     )
 
 
+def stacx(spec: EnvironmentSpec, config: StacConfig = X_CONFIG) -> Agent:
+    """STACX: STAC with auxiliary actor-critics on the same layers, whose settings learn, too (section 3.2).
+
+    The inner loss has one more actor-critic loss for each of `auxiliary_heads`, by leaky V-trace of its own policy; it
+    reaches the head that acts through the layers that they share. η holds their discounts, λ, shares of clipped
+    importance weights and loss weights, in (0, 2 w) with w `auxiliary_coefficient` times the fixed ones. The outer loss
+    is that of the first head alone. Two heads by default; metrics have a column for each setting of each head.
+
+    Raises:
+        UnknownNameError: as `stac`.
+        ValueError: as `stac`, and for a network whose heads share no layers.
+    """
+    return stac(spec, config)
+
+
+def _validate(config: StacConfig) -> None:
+    for name in config.tuned:
+        require_name("tuned hyperparameter", name, TUNABLE)
+    if config.auxiliary_heads < 0:
+        raise ValueError(f"auxiliary_heads must be at least 0, got {config.auxiliary_heads}")
+    if config.auxiliary_heads and (config.network == "table" or config.multi_head):
+        raise ValueError(
+            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, network='mlp', 'cnn' or 'gru', "
+            f"and multi_head=False, got network={config.network!r}, multi_head={config.multi_head}"
+        )
+
+
 def _with_agent(function: Callable, state: StacState, *rest: Any) -> Any:
     return function(state.agent, *rest)
 
 
-def _init(base: Agent, tuned: tuple[str, ...], key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> StacState:
-    logits = {name: _logit(getattr(hp, name)) if name in _UNIT else jnp.zeros(()) for name in tuned}
+def _init(base: Agent, config: StacConfig, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> StacState:
+    logits: dict[str, Any] = {n: _logit(getattr(hp, n)) if n in _UNIT else jnp.zeros(()) for n in config.tuned}
+    if config.auxiliary_heads:
+        count = config.auxiliary_heads
+        each = lambda value: jnp.broadcast_to(_logit(value), (count, *jnp.shape(value)))  # noqa: E731
+        weights, clipping = jnp.zeros(count), each(jnp.asarray(_CLIPPING))
+        logits["auxiliary"] = HeadSettings(each(hp.discount), each(hp.gae_lambda), clipping, weights, weights, weights)
     return StacState(base.init(key, hp), logits, optax.scale_by_adam().init(logits))
 
 
@@ -113,11 +156,18 @@ def _logit(value: Array) -> Array:
     return jnp.log(value) - jnp.log1p(-value)
 
 
-def tuned_hyperparameters(logits: dict[str, Array], hp: OnPolicyHyperparameters) -> OnPolicyHyperparameters:
-    """Those of the inner loss."""
-    shares = {name: jax.nn.sigmoid(logit) for name, logit in logits.items()}
+def tuned_hyperparameters(logits: dict[str, Any], hp: OnPolicyHyperparameters) -> OnPolicyHyperparameters:
+    """Those of the inner loss of the head that acts."""
+    shares = {name: jax.nn.sigmoid(logit) for name, logit in logits.items() if name != "auxiliary"}
     scales = {name: 1.0 if name in _UNIT else 2.0 * getattr(hp, name) for name in shares}
     return hp._replace(**{name: scales[name] * share for name, share in shares.items()})
+
+
+def tuned_heads(logits: HeadSettings, hp: OnPolicyHyperparameters) -> HeadSettings:
+    """Those of the inner losses of auxiliary heads."""
+    bound = 2.0 * hp.objective["auxiliary_coefficient"]
+    scales = HeadSettings(1.0, 1.0, 1.0, bound, bound * hp.value_coefficient, bound * hp.entropy_coefficient)
+    return jax.tree.map(lambda logit, scale: scale * jax.nn.sigmoid(logit), logits, scales)
 
 
 def _update(
@@ -131,9 +181,11 @@ def _update(
 ) -> tuple[StacState, dict[str, Array]]:
     parts: Parts = base.update.args[0]
 
-    def outer(logits: dict[str, Array]) -> tuple[Array, tuple[OnPolicyState, dict[str, Array]]]:
-        inner = tuned_hyperparameters(logits, hp)
-        agent, metrics = base.update(key, state.agent, rollout, summary, inner, progress)
+    def outer(logits: dict[str, Any]) -> tuple[Array, tuple[OnPolicyState, dict[str, Array]]]:
+        inner, extra = tuned_hyperparameters(logits, hp), None
+        if "auxiliary" in logits:
+            extra = auxiliary_loss(parts, state.agent, rollout, tuned_heads(logits["auxiliary"], hp), hp)
+        agent, metrics = base.update(key, state.agent, rollout, summary, inner, progress, extra)
         batch = outer_batch(parts, state.agent, agent.params, rollout, hp, progress)
         total = outer_loss(parts, state.agent, agent.params, batch, rollout.memory, hp, progress)
         return total, (agent, metrics)
@@ -142,8 +194,17 @@ def _update(
     changes, optimiser = optax.scale_by_adam().update(gradient, state.optimiser)
     rate = hp.objective["meta_learning_rate"]
     logits = jax.tree.map(lambda logit, change: logit - rate * change, state.logits, changes)
-    reported = {f"tuned_{name}": getattr(tuned_hyperparameters(logits, hp), name) for name in logits}
-    return StacState(agent, logits, optimiser), {**metrics, **reported}
+    return StacState(agent, logits, optimiser), {**metrics, **_reported(logits, hp)}
+
+
+def _reported(logits: dict[str, Any], hp: OnPolicyHyperparameters) -> dict[str, Array]:
+    """Metrics of what is tuned; of auxiliary heads numbered from 1."""
+    own = tuned_hyperparameters(logits, hp)
+    found = {f"tuned_{name}": getattr(own, name) for name in logits if name != "auxiliary"}
+    if "auxiliary" not in logits:
+        return found
+    heads = tuned_heads(logits["auxiliary"], hp)._asdict().items()
+    return found | {f"tuned_{name}_{i + 1}": value for name, values in heads for i, value in enumerate(values)}
 
 
 def outer_batch(

@@ -1,0 +1,96 @@
+"""Auxiliary actor-critics on the layers of the one that acts: each learns, off its policy, with settings of its own."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl import returns
+from jaxrl.agents.acting import see
+from jaxrl.agents.base import Rollout
+from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
+from jaxrl.agents.on_policy_update import paid_rewards
+from jaxrl.agents.settings import OnPolicyHyperparameters
+from jaxrl.aggregation import standardise
+from jaxrl.objectives.value import squared_error
+from jaxrl.types import Array, Float, PyTree
+
+__all__ = ["HeadSettings", "auxiliary_loss"]
+
+
+class HeadSettings(NamedTuple):
+    """What auxiliary heads learn by, leading axis `head`.
+
+    Attributes:
+        discount: γ.
+        trace: λ.
+        clipping: share of clipped importance weights: 1 is V-trace, 0 does not clip.
+        policy_coefficient: of the policy loss.
+        value_coefficient: of the value loss.
+        entropy_coefficient: of the bonus for the policy's entropy.
+    """
+
+    discount: Float[Array, "head ..."]
+    trace: Float[Array, "head ..."]
+    clipping: Float[Array, "head ..."]
+    policy_coefficient: Float[Array, "head ..."]
+    value_coefficient: Float[Array, "head ..."]
+    entropy_coefficient: Float[Array, "head ..."]
+
+
+def auxiliary_loss(
+    parts: Parts, state: OnPolicyState, rollout: Rollout, settings: HeadSettings, hp: OnPolicyHyperparameters
+) -> Callable[[PyTree], Float[Array, ""]]:
+    """The sum of the auxiliary heads' losses on a rollout of the first, as a function of the network's parameters.
+
+    Of head i: c_p L_p + c_v L_v - c_e H with L_p = -mean(A log πᵢ(a|o)), A and the value targets by leaky V-trace of πᵢ
+    over the policy that acted, under the parameters before the update (Zahavy et al., 2020, arXiv 2002.12928, sections
+    3.2 and 3.3). Advantages of several objectives are summed by the preference weights.
+
+    Nothing is cut from differentiation with respect to the settings.
+    """
+    distribution, inputs = parts.distribution, _inputs(state, rollout)
+    parameters, values, memories = parts.heads.sequence(state.params, *inputs)
+    following = parts.heads.value(state.params, see(state, rollout.final_observation), inputs[1], memories)
+    log_prob = jax.vmap(distribution.log_prob, in_axes=(-2, None), out_axes=-1)
+    acted = log_prob(parameters, rollout.raw_action)
+    reward = paid_rewards(parts, state, rollout, hp)[0]
+
+    def estimate(settings: HeadSettings, value: Array, following: Array, log_ratio: Array) -> tuple[Array, Array]:
+        target, advantage = returns.vtrace(
+            reward, value, following, rollout.terminated, rollout.truncated, log_ratio,
+            settings.discount, settings.trace, clipping=settings.clipping,
+        )  # fmt: skip
+        weighted = advantage if advantage.shape[-1] == 1 else inputs[1] * advantage
+        weighted = weighted.sum(axis=-1)
+        return target, weighted if parts.config.standardise_advantages == "none" else standardise(weighted)
+
+    each = jax.vmap(estimate, in_axes=(0, -2, -2, -1))
+    log_ratio = acted[..., 1:] - acted[..., :1]
+    targets, advantages = each(settings, values[..., 1:, :], following[..., 1:, :], log_ratio)
+
+    def one(settings: HeadSettings, parameters: Array, values: Array, target: Array, advantage: Array) -> Array:
+        policy = -jnp.mean(advantage * distribution.log_prob(parameters, rollout.raw_action))
+        entropy = jnp.mean(distribution.entropy(parameters))
+        value = jnp.mean(squared_error(values, target))
+        return (
+            settings.policy_coefficient * policy
+            + settings.value_coefficient * value
+            - settings.entropy_coefficient * entropy
+        )
+
+    def total(params: PyTree) -> Float[Array, ""]:
+        parameters, values, _ = parts.heads.sequence(params, *inputs)
+        losses = jax.vmap(one, in_axes=(0, -2, -2, 0, 0))(
+            settings, parameters[..., 1:, :], values[..., 1:, :], targets, advantages
+        )
+        return losses.sum()
+
+    return total
+
+
+def _inputs(state: OnPolicyState, rollout: Rollout) -> tuple:
+    """Of the network's `sequence`, after its parameters."""
+    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    return see(state, rollout.observation), weights, rollout.memory, rollout.start
