@@ -28,12 +28,13 @@ class CurriculumHyperparameters(NamedTuple):
 
     Attributes:
         replay_probability: of drawing a level again once the buffer is full; in proportion to its filling before.
-        replay_temperature: of the prioritisation: 0 draws the best level, infinity all alike.
+        replay_temperature: of the prioritisation: 0 draws the best level, infinity all alike. Of ranked levels the
+            best has a chance of 87 % at 0.3 and 16 % at 1 (of 256): a population wants more variety than one learner.
         replay_staleness: share of draws in proportion to the time since a level was scored.
         antagonist_learning_rate: of the antagonists.
     """
 
     replay_probability: Float[Array, ""] | float = 0.5
-    replay_temperature: Float[Array, ""] | float = 0.3
+    replay_temperature: Float[Array, ""] | float = 1.0
     replay_staleness: Float[Array, ""] | float = 0.1
     antagonist_learning_rate: Float[Array, ""] | float = 0.1
