@@ -107,7 +107,9 @@ def slow_targets(given, value, time_aware):
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
 
     def embed(logits):
-        hidden = np.maximum(softmax(np.asarray(logits, np.float64)) @ value["embedding_hidden"], 0.0)
+        hidden = np.maximum(
+            softmax(np.asarray(logits, np.float64)) @ value["embedding_hidden"] + value["embedding_bias"], 0.0
+        )
         return hidden @ value["embedding_output"]
 
     time, env = given.reward.shape
@@ -120,22 +122,36 @@ def slow_targets(given, value, time_aware):
             x = [given.reward[t, e], 1.0 - done, given.discount, given.probability[t, e]]
             x += [embed(given.output[t, e]), following]
             if time_aware:
-                x += [given.progress.fraction, np.log(given.progress.horizon)]
+                x += [given.progress.fraction, np.log(given.progress.horizon) / 5]
             if done:
                 memory = np.zeros_like(memory)
-            reset, update, new = np.split(np.asarray(x, np.float64) @ value["input"], 3)
+            reset, update, new = np.split(np.asarray(x, np.float64) @ value["input"] + value["bias"], 3)
             reset_memory, update_memory, new_memory = np.split(memory @ value["hidden"], 3)
             gate = sigmoid(update + update_memory)
             memory = gate * memory + (1 - gate) * np.tanh(new + sigmoid(reset + reset_memory) * new_memory)
-            policy[t, e] = memory @ value["policy"]
-            output[t, e] = np.log(softmax(memory @ value["output"]))
+            policy[t, e] = memory @ value["policy"] + value["policy_bias"]
+            output[t, e] = np.log(softmax(memory @ value["output"] + value["output_bias"]))
     return policy, output
+
+
+def moved(value):
+    """Parameters none of which is 0."""
+    return jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(9), leaf.shape), value)
+
+
+def test_a_fresh_time_aware_rule_is_the_rule_without_time_of_the_same_key():
+    given, (plain, aware) = trajectory(), (learned_policy_gradient(4, 5, aware) for aware in (False, True))
+    fresh = aware.init(jax.random.key(3))
+    expected = plain.targets(given, plain.init(jax.random.key(3)))
+    np.testing.assert_allclose(aware.targets(given, fresh).policy, expected.policy, rtol=1e-6)
+    later = given._replace(progress=given.progress._replace(fraction=given.progress.fraction + 0.5))
+    assert np.abs(aware.targets(later, moved(fresh)).policy - aware.targets(given, moved(fresh)).policy).min() > 0.0
 
 
 @pytest.mark.parametrize("time_aware", [False, True])
 def test_targets_of_lpg_by_a_slow_loop(time_aware):
     rule = learned_policy_gradient(4, 5, time_aware)
-    value, given = rule.init(jax.random.key(3)), trajectory()
+    value, given = moved(rule.init(jax.random.key(3))), trajectory()
     assert given.terminated.any() and given.truncated.any()
     targets = rule.targets(given, value)
     policy, output = slow_targets(given, value, time_aware)

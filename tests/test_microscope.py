@@ -128,7 +128,9 @@ def test_the_response_of_a2c_is_the_closed_form():
 
 def test_the_response_of_lpg_is_that_of_its_targets():
     rule = learned_policy_gradient(3, 4, time_aware=True)
-    value, y = rule.init(jax.random.key(2)), jnp.asarray([0.3, -0.5, 0.1])
+    noise = lambda leaf: 0.1 * jax.random.normal(jax.random.key(3), leaf.shape)  # noqa: E731
+    value = jax.tree.map(lambda leaf: leaf + noise(leaf), rule.init(jax.random.key(2)))
+    y = jnp.asarray([0.3, -0.5, 0.1])
     found = target_response(rule, value, (0, 2), (0.25,), (0.9,), (0.0, 0.5), (10.0, 40.0), y, ends=True)
 
     @jax.jit

@@ -14,6 +14,7 @@ __all__ = ["LPGTargets", "learned_policy_gradient"]
 
 _EMBEDDING_HIDDEN = 16
 _SCALARS = 4
+_LOG_HORIZON_SCALE = 5.0
 
 
 class LPGTargets(NamedTuple):
@@ -43,27 +44,30 @@ def learned_policy_gradient(
     Args:
         num_outputs: categories of the predictions y (30 in the paper).
         recurrent_size: width of the GRU.
-        time_aware: append t/T and log T (TA-LPG, Jackson et al., 2024, arXiv 2402.05828, section 4.1).
+        time_aware: append t/T and (log T)/5 (TA-LPG, Jackson et al., 2024, arXiv 2402.05828, section 4.1; the factor,
+            which is ours, makes horizons of some hundred updates an input of about 1). Its weights start at 0: a fresh
+            TA-LPG is the LPG of the same key.
     """
     for name, size in (("num_outputs", num_outputs), ("recurrent_size", recurrent_size)):
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
-    num_inputs = _SCALARS + 2 + (2 if time_aware else 0)
-    init = partial(_init, num_outputs, recurrent_size, num_inputs)
+    init = partial(_init, num_outputs, recurrent_size, time_aware)
     return TrajectoryObjective(num_outputs, init, partial(_targets, time_aware), _loss)
 
 
-def _init(num_outputs: int, recurrent_size: int, num_inputs: int, key: PRNGKeyArray | None) -> dict[str, Array]:
+def _init(num_outputs: int, recurrent_size: int, time_aware: bool, key: PRNGKeyArray | None) -> dict[str, Array]:
     shapes = {
         "embedding_hidden": (num_outputs, _EMBEDDING_HIDDEN),
         "embedding_output": (_EMBEDDING_HIDDEN,),
-        "input": (num_inputs, 3 * recurrent_size),
+        "input": (_SCALARS + 2, 3 * recurrent_size),
         "hidden": (recurrent_size, 3 * recurrent_size),
         "policy": (recurrent_size,),
         "output": (recurrent_size, num_outputs),
     }
     keys = jax.random.split(jax.random.key(0) if key is None else key, len(shapes))
     drawn = {name: jax.random.normal(k, shape) / np.sqrt(shape[0]) for k, (name, shape) in zip(keys, shapes.items())}
+    if time_aware:
+        drawn["input"] = jnp.concatenate([drawn["input"], jnp.zeros((2, 3 * recurrent_size))])
     biases = {"embedding_bias": jnp.zeros(_EMBEDDING_HIDDEN), "bias": jnp.zeros(3 * recurrent_size)}
     return {**drawn, **biases, "policy_bias": jnp.zeros(()), "output_bias": jnp.zeros(num_outputs)}
 
@@ -85,7 +89,7 @@ def _targets(time_aware: bool, trajectory: Trajectory, parameters: dict[str, Arr
         jnp.where(trajectory.terminated, 0.0, following),
     ]
     if time_aware:
-        inputs += [trajectory.progress.fraction, jnp.log(trajectory.progress.horizon)]
+        inputs += [trajectory.progress.fraction, jnp.log(trajectory.progress.horizon) / _LOG_HORIZON_SCALE]
     shape = trajectory.reward.shape
     inputs = jnp.stack([jnp.broadcast_to(entry, shape).astype(trajectory.output.dtype) for entry in inputs], axis=-1)
     hidden = _run_backward(inputs @ parameters["input"] + parameters["bias"], alive, parameters["hidden"])
