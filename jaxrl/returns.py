@@ -153,7 +153,7 @@ def vtrace(
         clipping: α in [0, 1]; ρ and c are α times the clipped and 1 - α times the whole ratio: leaky V-trace (Zahavy et
             al., 2020, arXiv 2002.12928, section 3.3).
     """
-    # Finite, so that none of it is 0 where nothing leaks.
+    # Finite: without a leak, 0 times an infinite ratio would not be a number.
     ratios = jnp.exp(jnp.minimum(log_ratios, 80.0))[..., None]
     leak = (1.0 - clipping) * ratios
     rho = clipping * jnp.minimum(ratio_clip, ratios) + leak

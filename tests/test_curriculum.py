@@ -125,6 +125,27 @@ def test_agents_beside_each_other_learn_levels_of_their_own():
     np.testing.assert_allclose(shares, free / free.sum(), atol=0.03)
 
 
+@pytest.mark.parametrize("prioritisation", ["rank", "proportional"])
+def test_only_free_levels_are_drawn_at_any_temperature(prioritisation):
+    partly = record(
+        empty(task(0.0), 6), many([1.0, 2.0, 3.0], [-1] * 3), jnp.array([0.5, -2.0, 0.1]), jnp.ones(3, bool)
+    )
+    identity = np.asarray(partly.task.identity)
+    best = int(identity[np.argmax(np.where(identity >= 0, partly.score, -np.inf))])
+    fresh, begins = many([90.0, 91.0, 92.0], [-1] * 3), jnp.array([True, True, False])
+    for temperature in (0.0, 0.01):
+        hp = HP._replace(replay_temperature=temperature, replay_staleness=0.0)
+        keys = jax.random.split(jax.random.key(0), 200)
+        for busy, ways in ((-1, {best, *identity.tolist()} - {-1}), (best, set(identity.tolist()) - {-1, best})):
+            learning = jnp.array([-1, -1, busy])
+            drawn = jax.vmap(lambda key: allot(key, partly, fresh, learning, begins, hp, prioritisation))(keys)  # noqa: B023
+            chosen = np.asarray(drawn.identity)[:, :2]
+            again = chosen[chosen >= 0]
+            assert again.size and set(again.tolist()) <= ways
+            assert np.asarray(drawn.horizon).min() == 5
+        assert busy == best
+
+
 def test_lives_without_a_free_level_learn_a_fresh_one():
     buffer, fresh = filled([0.3, 2.0]), many([90.0, 91.0, 92.0], [-1] * 3)
     everyone, busy = jnp.ones(3, bool), jnp.array([-1, 0, -1])
@@ -146,6 +167,22 @@ OUTER = {
     "gradient": partial(differentiate, num_agents=4, unroll=2, num_meta_steps=6, critic_network="table"),
     "evolution": partial(evolve, population_size=4, num_generations=4, deviation=1e-20),
 }
+
+
+def test_agents_in_progress_never_share_a_level():
+    study = OUTER["gradient"](
+        learner(), make_tasks(RICH, (2, 6)), leaf="discount", num_evaluations=1, evaluation_tasks=2,
+        curriculum="learnability", buffer_size=6, replay_probability=1.0, replay_temperature=0.1,
+    )  # fmt: skip
+    step, state = jax.jit(study.step), study.init(jax.random.key(0), study.hyperparameters)
+    most = 0
+    for index in range(12):
+        state, _ = step(state, study.hyperparameters, index)
+        identity = np.asarray(state.lives.task.identity)
+        again = identity[identity >= 0]
+        assert len(set(again.tolist())) == again.size
+        most = max(most, again.size)
+    assert most > 1
 
 
 @pytest.mark.parametrize("outer", ["evolution", pytest.param("gradient", marks=pytest.mark.slow)])

@@ -103,8 +103,8 @@ def summarise(table: pandas.DataFrame) -> dict[str, Any]:
             "mean_success": round(float(rows["success"].mean()), 3),
             "by_task": rows.groupby("task", sort=False)["success"].mean().round(3).to_dict(),
             "mean_success_by_seed": rows.groupby("seed")["success"].mean().round(3).tolist(),
-            "steps_per_second": int(rows["steps_per_second"].iloc[0]),
-            "compile_seconds": float(rows["compile_seconds"].iloc[0]),
+            "steps_per_second": int(rows["steps_per_second"].mean()),
+            "compile_seconds": round(float(rows["compile_seconds"].mean()), 1),
         }
     return found
 

@@ -46,7 +46,8 @@ def auxiliary_loss(
 
     Of head i: c_p L_p + c_v L_v - c_e H with L_p = -mean(A log πᵢ(a|o)), A and the value targets by leaky V-trace of πᵢ
     over the policy that acted, under the parameters before the update (Zahavy et al., 2020, arXiv 2002.12928, sections
-    3.2 and 3.3). Advantages of several objectives are summed by the preference weights.
+    3.2 and 3.3). Advantages of several objectives are summed by the preference weights; where objectives are tasks,
+    only the one that pays counts. Value errors are squared, `clip_values` or not.
 
     Nothing is cut from differentiation with respect to the settings.
     """
@@ -55,15 +56,17 @@ def auxiliary_loss(
     following = parts.heads.value(state.params, see(state, rollout.final_observation), inputs[1], memories)
     log_prob = jax.vmap(distribution.log_prob, in_axes=(-2, None), out_axes=-1)
     acted = log_prob(parameters, rollout.raw_action)
-    reward = paid_rewards(parts, state, rollout, hp)[0]
+    reward, _, paid = paid_rewards(parts, state, rollout, hp)
+    scalar = parts.config.scalarise == "before_estimation"
+    mask = jnp.ones(reward.shape) if scalar or paid is None else paid
+    values, following = mask[..., None, :] * values, mask[..., None, :] * following
 
     def estimate(settings: HeadSettings, value: Array, following: Array, log_ratio: Array) -> tuple[Array, Array]:
         target, advantage = returns.vtrace(
             reward, value, following, rollout.terminated, rollout.truncated, log_ratio,
             settings.discount, settings.trace, clipping=settings.clipping,
         )  # fmt: skip
-        weighted = advantage if advantage.shape[-1] == 1 else inputs[1] * advantage
-        weighted = weighted.sum(axis=-1)
+        weighted = (advantage if scalar else inputs[1] * advantage).sum(axis=-1)
         return target, weighted if parts.config.standardise_advantages == "none" else standardise(weighted)
 
     each = jax.vmap(estimate, in_axes=(0, -2, -2, -1))
@@ -73,7 +76,8 @@ def auxiliary_loss(
     def one(settings: HeadSettings, parameters: Array, values: Array, target: Array, advantage: Array) -> Array:
         policy = -jnp.mean(advantage * distribution.log_prob(parameters, rollout.raw_action))
         entropy = jnp.mean(distribution.entropy(parameters))
-        value = jnp.mean(squared_error(values, target))
+        errors = mask * squared_error(values, target)
+        value = jnp.mean(errors if scalar or paid is None else errors.sum(axis=-1))
         return (
             settings.policy_coefficient * policy
             + settings.value_coefficient * value

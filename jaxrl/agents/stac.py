@@ -130,10 +130,17 @@ def _validate(config: StacConfig) -> None:
         require_name("tuned hyperparameter", name, TUNABLE)
     if config.auxiliary_heads < 0:
         raise ValueError(f"auxiliary_heads must be at least 0, got {config.auxiliary_heads}")
-    if config.auxiliary_heads and (config.network == "table" or config.multi_head):
+    if not config.auxiliary_heads:
+        return
+    if config.network == "table" or not config.hidden_sizes:
         raise ValueError(
-            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, network='mlp', 'cnn' or 'gru', "
-            f"and multi_head=False, got network={config.network!r}, multi_head={config.multi_head}"
+            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, network='mlp', 'cnn' or 'gru' "
+            f"with hidden_sizes, got network={config.network!r}, hidden_sizes={config.hidden_sizes}"
+        )
+    if config.multi_head or config.optimiser == "natural":
+        raise ValueError(
+            f"auxiliary_heads={config.auxiliary_heads} goes with one head per policy and a gradient of all parameters, "
+            f"got multi_head={config.multi_head}, optimiser={config.optimiser!r}"
         )
 
 

@@ -28,6 +28,7 @@ class CurriculumHyperparameters(NamedTuple):
 
     Attributes:
         replay_probability: of drawing a level again once the buffer is full; in proportion to its filling before.
+            Agents beside each other learn levels of their own, fresh ones when the buffer has none left.
         replay_temperature: of the prioritisation: 0 draws the best level, infinity all alike. Of ranked levels the
             best has a chance of 87 % at 0.3 and 16 % at 1 (of 256): a population wants more variety than one learner.
         replay_staleness: share of draws in proportion to the time since a level was scored.

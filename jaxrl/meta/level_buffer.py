@@ -17,6 +17,10 @@ from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 __all__ = ["PRIORITISATION", "LevelBuffer", "allot", "draw", "empty", "probabilities", "record"]
 
 
+# Temperatures below it are as good as 0.
+_COLDEST = 1e-6
+
+
 class LevelBuffer(NamedTuple):
     """Levels and their scores, in no order.
 
@@ -48,13 +52,13 @@ def _by_rank(
 ) -> Float[Array, " slot"]:
     order = jnp.argsort(jnp.where(filled, -score, jnp.inf))
     rank = jnp.zeros(score.size).at[order].set(jnp.arange(1.0, score.size + 1.0))
-    return -jnp.log(rank) / temperature
+    return -jnp.log(rank) / jnp.maximum(temperature, _COLDEST)
 
 
 def _in_proportion(
     score: Float[Array, " slot"], filled: Bool[Array, " slot"], temperature: Array | float
 ) -> Float[Array, " slot"]:
-    return jnp.log(jnp.maximum(score, 1e-12)) / temperature
+    return jnp.log(jnp.maximum(score, 1e-12)) / jnp.maximum(temperature, _COLDEST)
 
 
 PRIORITISATION: dict[str, Callable[..., Array]] = {"rank": _by_rank, "proportional": _in_proportion}
@@ -123,7 +127,9 @@ def allot(
     share = hyperparameters.replay_probability * jnp.mean(identity >= 0)
     again = begins & (jax.random.uniform(again_key, begins.shape) < share)
     free = (identity >= 0) & ~jnp.isin(identity, learning)
-    preference = jnp.log(probabilities(buffer, hyperparameters, prioritisation))
+    chance = probabilities(buffer, hyperparameters, prioritisation)
+    # Levels without a chance come after those that have one, and before those that are not free.
+    preference = jnp.log(jnp.maximum(chance, jnp.finfo(chance.dtype).tiny))
     order = jnp.argsort(jnp.where(free, -preference - jax.random.gumbel(noise_key, free.shape), jnp.inf))
     turn = jnp.cumsum(again) - 1
     slot, again = order[jnp.clip(turn, 0, order.size - 1)], again & (turn < free.sum())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from jaxrl.networks.actor_critic import ActorCritic
@@ -15,11 +16,13 @@ class Heads(NamedTuple):
     """All heads of a network as pure functions.
 
     Attributes:
+        policies: distribution parameters `[*batch, head, parameter]` of the network's output.
         sequence: as `ActorCritic.sequence`, with distribution parameters `[time, batch, head, parameter]` and values
             `[time, batch, head, objective]`.
         value: as `ActorCritic.value`, `[*batch, head, objective]`.
     """
 
+    policies: Callable[[Array], Array]
     sequence: Callable[..., tuple[Array, Array, PyTree]]
     value: Callable[..., Array]
 
@@ -30,12 +33,16 @@ def total_parameters(num_heads: int, num_parameters: int, shared_parameters: int
 
 
 def split_heads(network: ActorCritic, num_heads: int, shared_parameters: int) -> Heads:
-    """The heads of a network with `total_parameters` outputs and as many values for each head."""
+    """The heads of a network with `total_parameters` outputs and as many values for each head.
+
+    Parameters that policies share (log standard deviations) are the first head's: the others do not move them.
+    """
 
     def policies(parameters: Array) -> Array:
         own, shared = jnp.split(parameters, [parameters.shape[-1] - shared_parameters], axis=-1)
         own = own.reshape(*own.shape[:-1], num_heads, -1)
-        shared = jnp.broadcast_to(shared[..., None, :], (*own.shape[:-1], shared_parameters))
+        others = jnp.repeat(jax.lax.stop_gradient(shared)[..., None, :], num_heads - 1, axis=-2)
+        shared = jnp.concatenate([shared[..., None, :], others], axis=-2)
         return jnp.concatenate([own, shared], axis=-1)
 
     def values(outputs: Array) -> Array:
@@ -45,20 +52,16 @@ def split_heads(network: ActorCritic, num_heads: int, shared_parameters: int) ->
         parameters, outputs, memories = network.sequence(*inputs)
         return policies(parameters), values(outputs), memories
 
-    return Heads(sequence, lambda *inputs: values(network.value(*inputs)))
+    return Heads(policies, sequence, lambda *inputs: values(network.value(*inputs)))
 
 
 def first_head(network: ActorCritic, num_heads: int, shared_parameters: int) -> ActorCritic:
     """The network as if its first head were alone."""
     heads = split_heads(network, num_heads, shared_parameters)
 
-    def policy(parameters: Array) -> Array:
-        own = (parameters.shape[-1] - shared_parameters) // num_heads
-        return jnp.concatenate([parameters[..., :own], parameters[..., parameters.shape[-1] - shared_parameters :]], -1)
-
     def act(*inputs: PyTree) -> tuple[Array, PyTree]:
         parameters, memory = network.act(*inputs)
-        return policy(parameters), memory
+        return heads.policies(parameters)[..., 0, :], memory
 
     def sequence(*inputs: PyTree) -> tuple[Array, Array, PyTree]:
         parameters, values, memories = heads.sequence(*inputs)
