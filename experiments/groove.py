@@ -1,12 +1,12 @@
 """Curricula over levels for a learned update rule: algorithmic regret (GROOVE), positive value loss, none.
 
-    python experiments/groove.py                      # all three, five meta-seeds each
+    python experiments/groove.py                      # all three, five or ten meta-seeds, five at a time
     python experiments/groove.py algorithmic_regret
 
-Learned policy gradients by meta-gradient on small walled grid-worlds, at equal compute: curricula that cost more take
-fewer meta-steps (`STEPS`). Held-out levels, each level's final return between a uniform policy (0, exact) and A2C of
-the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not count. Writes
-results/meta/groove.{json,png}.
+Learned policy gradients by meta-gradient on walled grid-worlds of 4 x 4 to 10 x 10 cells, at equal compute: curricula
+that cost more take fewer meta-steps (`STEPS`). Held-out levels, each level's final return between a uniform policy (0,
+exact) and A2C of the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not
+count. Writes results/meta/groove.{json,png}.
 """
 
 import json
@@ -23,10 +23,14 @@ import jaxrl
 from jaxrl.environments.grid import grid, random_levels, uniform_return
 from jaxrl.meta import MetaStudy, differentiate, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
+from jaxrl.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
-LEVELS = random_levels("walled", (4, 10), (1, 3), (20, 60), num_wall_draws=15)
-HORIZON, META_SEEDS, HELD_OUT = 50, 5, 256
+# Sizes, objects and time limits, each from and to, and draws of walls.
+DRAWN: dict[str, Any] = {"sizes": (4, 10), "counts": (1, 3), "steps": (20, 60), "num_wall_draws": 15}
+LEVELS = random_levels("walled", **DRAWN)
+HORIZON, AT_ONCE, HELD_OUT = 50, 5, 256
+META_SEEDS = {"uniform": 10, "positive_value_loss": 5, "algorithmic_regret": 10}
 AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
 LPG: dict[str, Any] = {"learning_rate": 40.0, "num_outputs": 8, "objective_size": 16, "optimiser": "sgd"}
 A2C: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.3, "gae_lambda": 0.95, "standardise_advantages": "batch"}
@@ -87,28 +91,51 @@ def measure(scores: np.ndarray) -> dict[str, list[float]]:
     }
 
 
-def run(curriculum: str, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]:
+def run(curriculum: str, seeds: range, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]:
     """Meta-trains and tests on held-out levels; the untrained control beside."""
     built = study(curriculum)
     began = time.perf_counter()
-    swept = jaxrl.sweep(built, seeds=META_SEEDS, say=lambda _: None)
+    swept = jaxrl.sweep(built, seeds=seeds, say=lambda _: None)
     seconds, timing = time.perf_counter() - began, swept.groups[0].timing
     final = jax.jit(
         jax.vmap(lambda value: built.test(held_out_key(), value, built.hyperparameters, HELD_OUT).final[:, 0])
     )
-    learned = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[swept.learned(seed) for seed in range(META_SEEDS)])
+    learned = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[swept.learned(seed) for seed in range(len(seeds))])
     initial = jax.vmap(lambda seed: built.value(built.init(jax.random.key(seed), built.hyperparameters)))
     metrics, evaluation = swept.groups[0].result.metrics, swept.groups[0].result.evaluation
     return {
         **measure(normalise(np.asarray(final(learned)), uniform, a2c)),
-        "untrained": measure(normalise(np.asarray(final(initial(jnp.arange(META_SEEDS)))), uniform, a2c)),
-        "seconds_all_seeds": seconds,
+        "untrained": measure(normalise(np.asarray(final(initial(jnp.asarray(seeds)))), uniform, a2c)),
+        "seconds": seconds,
         "compile_seconds": timing.compile_seconds,
         "seconds_per_meta_step": timing.run_seconds / built.num_iterations,
         "returns_along": np.asarray(evaluation.final_return).mean(axis=0).tolist(),
         "replayed": float(np.nanmean(metrics["replayed"])) if "replayed" in metrics else 0.0,
         "scores": np.sort(normalise(np.asarray(final(learned)), uniform, a2c), axis=-1).mean(axis=0).tolist(),
     }
+
+
+def merge(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Meta-seeds of several runs as one: lists of seeds in a row, means of what is already a mean over as many."""
+    per_seed = ("mean", "worst_quarter", "below_three_quarters")
+    chain = lambda parts: {name: [value for part in parts for value in part[name]] for name in per_seed}  # noqa: E731
+    rest = [name for name in runs[0] if name not in (*per_seed, "untrained", "seconds")]
+    means = {name: np.mean([run[name] for run in runs], axis=0).tolist() for name in rest}
+    untrained = chain([run["untrained"] for run in runs])
+    return {**chain(runs), "untrained": untrained, "seconds": sum(run["seconds"] for run in runs), **means}
+
+
+def compare(record: dict[str, Any]) -> dict[str, Any]:
+    """Each curriculum beside fresh levels alone: mean difference over meta-seeds, with an interval, seeds paired."""
+    found: dict[str, Any] = {}
+    for name in STEPS:
+        if name == "uniform" or not {name, "uniform"} <= record.keys():
+            continue
+        for what in ("mean", "worst_quarter", "below_three_quarters"):
+            difference = np.array([a - b for a, b in zip(record[name][what], record["uniform"][what], strict=False)])
+            low, high = interval(difference, mean)
+            found[f"{name}, {what}"] = {"difference": float(difference.mean()), "interval": [low, high]}
+    return found
 
 
 def draw(record: dict[str, Any]) -> None:
@@ -126,7 +153,9 @@ def draw(record: dict[str, Any]) -> None:
         left.plot(np.linspace(0.0, 1.0, scores.size), scores, color=colour, label=label)
         for column, what in enumerate(("mean", "worst_quarter")):
             values = record[name][what]
-            right.scatter(np.full(len(values), column + 0.2 * (place - 1)), values, color=colour)
+            at = column + 0.2 * (place - 1)
+            right.scatter(np.full(len(values), at), values, color=colour, s=14)
+            right.hlines(np.mean(values), at - 0.08, at + 0.08, color=colour)
     along.set_xlabel("share of processor time")
     along.set_ylabel("mean return on 64 held-out levels")
     left.axhline(1.0, color="0.6", linewidth=0.8)
@@ -141,17 +170,21 @@ def draw(record: dict[str, Any]) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Runs what is named, or all, and writes after each."""
+    """Runs what is named, or all, and writes after each; keeps what was found before under the same settings."""
     jaxrl.use_cpu_cores()
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / "groove.json"
-    record = json.loads(path.read_text()) if names and path.exists() else {}
+    settings = {"levels": DRAWN, "horizon": HORIZON, "agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER}
+    settings = json.loads(json.dumps({**settings, "meta_steps": STEPS, "held_out": HELD_OUT}))
+    known = json.loads(path.read_text()) if path.exists() else {}
+    record = {**known, **settings} if settings.items() <= known.items() else settings
     uniform, a2c = anchors()
-    record |= {"agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER, "meta_steps": STEPS, "held_out": HELD_OUT}
     record["returns"] = {"uniform": float(uniform.mean()), "a2c": float(a2c.mean())}
     for name in names or STEPS:
-        record[name] = run(name, uniform, a2c)
+        blocks = range(0, META_SEEDS[name], AT_ONCE)
+        record[name] = merge([run(name, range(seed, seed + AT_ONCE), uniform, a2c) for seed in blocks])
         print(name, {key: value for key, value in record[name].items() if key != "scores"}, flush=True)
+        record["beside_uniform"] = compare(record)
         path.write_text(json.dumps(record, indent=1) + "\n")
         draw(record)
 
