@@ -174,11 +174,14 @@ def test_agents_in_progress_never_share_a_level():
         learner(), make_tasks(RICH, (2, 6)), leaf="discount", num_evaluations=1, evaluation_tasks=2,
         curriculum="learnability", buffer_size=6, replay_probability=1.0, replay_temperature=0.1,
     )  # fmt: skip
-    step, state = jax.jit(study.step), study.init(jax.random.key(0), study.hyperparameters)
-    most = 0
+    state, hp, parts = study.init(jax.random.key(0), study.hyperparameters), study.hyperparameters, study.init.args[0]
+    restart = jax.jit(lambda key, replay, lives: parts.replay.restart(key, replay, lives, hp.training, hp))
+    lives, replay, most = state.lives, state.replay, 0
     for index in range(12):
-        state, _ = step(state, study.hyperparameters, index)
-        identity = np.asarray(state.lives.task.identity)
+        # Lives of two to six updates that pass without learning.
+        lives = lives._replace(age=lives.age + 2)
+        lives, replay, _ = restart(jax.random.key(index), replay, lives)
+        identity = np.asarray(lives.task.identity)
         again = identity[identity >= 0]
         assert len(set(again.tolist())) == again.size
         most = max(most, again.size)

@@ -223,6 +223,7 @@ def test_tasks_may_be_drawn_and_rates_given_one_by_one():
     assert built.steps_per_iteration == 3 * 16 * STATES
 
 
+@pytest.mark.slow
 def test_sweeps_drive_it_and_go_on_from_checkpoints(tmp_path, monkeypatch):
     built = maml(corridor(), network="table", num_envs=4, num_iterations=4, num_evaluations=2, learning_rate=0.1)
     values = {"inner_learning_rate": [0.1, 1.0]}

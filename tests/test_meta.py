@@ -240,7 +240,7 @@ def difference_and_derivative(study, seed=0):
     [
         pytest.param(1, True, marks=pytest.mark.slow),
         (2, True),
-        (2, False),
+        pytest.param(2, False, marks=pytest.mark.slow),
         pytest.param(5, True, marks=pytest.mark.slow),
     ],
 )

@@ -132,6 +132,7 @@ def test_a_member_can_be_taken_out_saved_evaluated_and_trained_on(swept, tmp_pat
     assert more.evaluation.returns.shape == (2, 1)
 
 
+@pytest.mark.slow
 def test_weights_make_a_front():
     environment = probes.choice([[3.0, 0.0], [2.0, 2.0], [0.0, 3.0], [1.0, 1.0]])
     environment = environment._replace(

@@ -248,6 +248,7 @@ def test_a_comparison_counts_seeds_that_found_nothing(tmp_path):
     assert (tmp_path / "figures" / "mo-deep-sea-treasure_attainment.png").exists()
 
 
+@pytest.mark.slow
 def test_a_comparison_of_planning_and_learning(tmp_path):
     arguments = "compare ipro_2d,chebyshev_exploration mo/deep-sea-treasure --seeds 2 --total-steps 9000"
     more = ["--front-episodes", "2", "--progress", "False", "--out", str(tmp_path)]
