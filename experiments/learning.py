@@ -2,6 +2,7 @@
 
     python experiments/learning.py                  # all studies
     python experiments/learning.py cartpole acrobot # some of them
+    python experiments/learning.py self_tuning/stacx  # variants whose name starts so; the others stay
 
 Writes results/learning/STUDY.csv (one row per seed and evaluation), STUDY.png and summary.json, to which every study
 adds its own entry.
@@ -120,12 +121,21 @@ STUDIES = {
 }
 
 
-def run(name: str, study: Study) -> dict[str, Any]:
-    """Runs every variant of a study, writes its table and figure, and returns its summary."""
+def run(name: str, study: Study, chosen: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Runs the variants of a study whose name starts with `chosen`; writes table and figure and returns the summary.
+
+    What is known of its other variants stays.
+    """
     import pandas
 
-    tables, summary = [], {"environment": study.environment, "goal": study.goal, "seeds": study.seeds, "variants": {}}
+    summary = {"environment": study.environment, "goal": study.goal, "seeds": study.seeds, "variants": {}}
+    path, tables = RESULTS / f"{name}.csv", []
+    if chosen and path.exists():
+        table = pandas.read_csv(path)
+        tables, summary["variants"] = [table[~table["setting"].str.startswith(chosen)]], dict(known["variants"])
     for variant, changes in study.variants.items():
+        if not variant.startswith(chosen):
+            continue
         named = variant.split(",")[0]
         agent = named if named in jaxrl.agents.AGENTS else "ppo"
         trainer = jaxrl.trainer(agent, study.environment, **{**study.settings, **changes})
@@ -145,19 +155,19 @@ def run(name: str, study: Study) -> dict[str, Any]:
         tables.append(sweep.table.assign(setting=variant))
     table = pandas.concat(tables, ignore_index=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g")
+    table.to_csv(path, index=False, float_format="%.6g")
     plotting.save(plotting.learning_curves(table, title=study.environment), RESULTS / f"{name}.png")
     summary["jax"] = jax.__version__
     return summary
 
 
 def main(names: list[str]) -> None:
-    """Runs the named studies, or all."""
+    """Runs the named studies, or all; `study/variant` runs the variants of a study whose name starts so."""
     jaxrl.use_cpu_cores()
     path = RESULTS / "summary.json"
-    for name in names or STUDIES:
-        found = run(name, STUDIES[name])
+    for name, _, chosen in (words.partition("/") for words in names or STUDIES):
         known = json.loads(path.read_text()) if path.exists() else {}
+        found = run(name, STUDIES[name], chosen, known.get(name, {}))
         path.write_text(json.dumps({**known, name: found}, indent=1, sort_keys=True) + "\n")
 
 
