@@ -28,7 +28,7 @@ $(VENV)/installed: pyproject.toml
 
 demo: setup
 	@rm -rf runs/demo
-	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 32 --seeds 2 --total-steps 320000 --num-envs 16 \
+	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 24 --seeds 2 --total-steps 400000 --num-envs 16 \
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --progress True --out runs/demo
 
 test: setup
