@@ -51,14 +51,16 @@ def auxiliary_loss(
 
     Nothing is cut from differentiation with respect to the settings.
     """
-    distribution, inputs = parts.distribution, _inputs(state, rollout)
+    distribution, weights = parts.distribution, jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    inputs = (see(state, rollout.observation), weights, rollout.memory, rollout.start)
     parameters, values, memories = parts.heads.sequence(state.params, *inputs)
-    following = parts.heads.value(state.params, see(state, rollout.final_observation), inputs[1], memories)
+    following = parts.heads.value(state.params, see(state, rollout.final_observation), weights, memories)
     log_prob = jax.vmap(distribution.log_prob, in_axes=(-2, None), out_axes=-1)
     acted = log_prob(parameters, rollout.raw_action)
     reward, _, paid = paid_rewards(parts, state, rollout, hp)
     scalar = parts.config.scalarise == "before_estimation"
-    mask = jnp.ones(reward.shape) if scalar or paid is None else paid
+    tasks = paid is not None and not scalar
+    mask = paid if tasks else jnp.ones(reward.shape)
     values, following = mask[..., None, :] * values, mask[..., None, :] * following
 
     def estimate(settings: HeadSettings, value: Array, following: Array, log_ratio: Array) -> tuple[Array, Array]:
@@ -66,7 +68,7 @@ def auxiliary_loss(
             reward, value, following, rollout.terminated, rollout.truncated, log_ratio,
             settings.discount, settings.trace, clipping=settings.clipping,
         )  # fmt: skip
-        weighted = (advantage if scalar else inputs[1] * advantage).sum(axis=-1)
+        weighted = (advantage if scalar else weights * advantage).sum(axis=-1)
         return target, weighted if parts.config.standardise_advantages == "none" else standardise(weighted)
 
     each = jax.vmap(estimate, in_axes=(0, -2, -2, -1))
@@ -77,7 +79,7 @@ def auxiliary_loss(
         policy = -jnp.mean(advantage * distribution.log_prob(parameters, rollout.raw_action))
         entropy = jnp.mean(distribution.entropy(parameters))
         errors = mask * squared_error(values, target)
-        value = jnp.mean(errors if scalar or paid is None else errors.sum(axis=-1))
+        value = jnp.mean(errors.sum(axis=-1) if tasks else errors)
         return (
             settings.policy_coefficient * policy
             + settings.value_coefficient * value
@@ -92,9 +94,3 @@ def auxiliary_loss(
         return losses.sum()
 
     return total
-
-
-def _inputs(state: OnPolicyState, rollout: Rollout) -> tuple:
-    """Of the network's `sequence`, after its parameters."""
-    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    return see(state, rollout.observation), weights, rollout.memory, rollout.start

@@ -81,6 +81,11 @@ def probabilities(
     return (1.0 - share) * by_score + share * by_age
 
 
+def _replay_chance(buffer: LevelBuffer, hyperparameters: CurriculumHyperparameters) -> Float[Array, ""]:
+    """Of learning a level again: in proportion to the buffer's filling."""
+    return hyperparameters.replay_probability * jnp.mean(buffer.task.identity >= 0)
+
+
 def draw(
     key: PRNGKeyArray,
     buffer: LevelBuffer,
@@ -90,8 +95,7 @@ def draw(
 ) -> Task:
     """A fresh task, identity -1, or one of the buffer."""
     fresh_key, choice_key, slot_key = jax.random.split(key, 3)
-    filling = jnp.mean(buffer.task.identity >= 0)
-    again = jax.random.uniform(choice_key) < hyperparameters.replay_probability * filling
+    again = jax.random.uniform(choice_key) < _replay_chance(buffer, hyperparameters)
     slot = jax.random.categorical(slot_key, jnp.log(probabilities(buffer, hyperparameters, prioritisation)))
     return jax.tree.map(lambda old, new: jnp.where(again, old[slot], new), buffer.task, sample(fresh_key))
 
@@ -123,10 +127,8 @@ def allot(
         Tasks with leading axis `life`; fresh ones where free levels do not suffice.
     """
     again_key, noise_key = jax.random.split(key)
-    identity = buffer.task.identity
-    share = hyperparameters.replay_probability * jnp.mean(identity >= 0)
-    again = begins & (jax.random.uniform(again_key, begins.shape) < share)
-    free = (identity >= 0) & ~jnp.isin(identity, learning)
+    again = begins & (jax.random.uniform(again_key, begins.shape) < _replay_chance(buffer, hyperparameters))
+    free = (buffer.task.identity >= 0) & ~jnp.isin(buffer.task.identity, learning)
     chance = probabilities(buffer, hyperparameters, prioritisation)
     # Levels without a chance come after those that have one, and before those that are not free.
     preference = jnp.log(jnp.maximum(chance, jnp.finfo(chance.dtype).tiny))
