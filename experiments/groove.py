@@ -1,36 +1,65 @@
 """Curricula over levels for a learned update rule: algorithmic regret (GROOVE), positive value loss, none.
 
-    python experiments/groove.py                      # all three, five or ten meta-seeds, five at a time
-    python experiments/groove.py algorithmic_regret
+    python experiments/groove.py                      # both sets of levels; five or ten meta-seeds, five at a time
+    python experiments/groove.py cut_off              # one set
+    python experiments/groove.py cut_off algorithmic_regret
 
-Learned policy gradients by meta-gradient on walled grid-worlds of 4 x 4 to 10 x 10 cells, at equal compute: curricula
-that cost more take fewer meta-steps (`STEPS`). Held-out levels, each level's final return between a uniform policy (0,
-exact) and A2C of the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not
-count. Writes results/meta/groove.{json,png}.
+Learned policy gradients by meta-gradient on walled grid-worlds, at equal compute: curricula that cost more take fewer
+meta-steps. On levels of 4 x 4 to 10 x 10 cells with few walls (`walled`) nine of ten have something to learn; where
+walls cut most objects off (`cut_off`), two of ten. Held-out levels, each level's final return between a uniform policy
+(0, exact) and A2C of the same lifetime (1), clipped to [-1, 1.5]; levels where those two are less than 0.1 apart do not
+count. Writes results/meta/groove.json and groove_{levels}.png.
 """
 
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl.environments import Environment
 from jaxrl.environments.grid import grid, random_levels, uniform_return
+from jaxrl.errors import require_name
 from jaxrl.meta import MetaStudy, differentiate, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
 from jaxrl.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
-# Sizes, objects and time limits, each from and to, and draws of walls.
-DRAWN: dict[str, Any] = {"sizes": (4, 10), "counts": (1, 3), "steps": (20, 60), "num_wall_draws": 15}
-LEVELS = random_levels("walled", **DRAWN)
-HORIZON, AT_ONCE, HELD_OUT = 50, 5, 256
+HORIZON, AT_ONCE = 50, 5
 META_SEEDS = {"uniform": 10, "positive_value_loss": 5, "algorithmic_regret": 10}
+
+
+class LevelSet(NamedTuple):
+    """Levels to train and to test on.
+
+    Attributes:
+        drawn: sizes, objects and time limits, each from and to, and draws of walls.
+        held_out: levels to test on.
+        meta_steps: of equal processor time; one takes 0.89, 0.94 and 1.04 s for five meta-seeds.
+    """
+
+    drawn: dict[str, Any]
+    held_out: int
+    meta_steps: dict[str, int]
+
+
+LEVEL_SETS = {
+    "walled": LevelSet(
+        {"sizes": (4, 10), "counts": (1, 3), "steps": (20, 60), "num_wall_draws": 15},
+        held_out=256,
+        meta_steps={"uniform": 900, "positive_value_loss": 860, "algorithmic_regret": 770},
+    ),
+    "cut_off": LevelSet(
+        {"sizes": (10, 10), "counts": (1, 2), "steps": (20, 60), "num_wall_draws": 75},
+        held_out=1024,
+        meta_steps={"uniform": 500, "positive_value_loss": 475, "algorithmic_regret": 430},
+    ),
+}
 AGENT: dict[str, Any] = {"num_envs": 16, "num_steps": 20, "network": "table", "num_evaluations": 1}
 LPG: dict[str, Any] = {"learning_rate": 40.0, "num_outputs": 8, "objective_size": 16, "optimiser": "sgd"}
 A2C: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.3, "gae_lambda": 0.95, "standardise_advantages": "batch"}
@@ -49,28 +78,31 @@ OUTER: dict[str, Any] = {
     "replay_temperature": 1.0,
     "antagonist_learning_rate": A2C["learning_rate"],
 }
-# Meta-steps of equal processor time: on levels of 4 to 6 cells one takes 0.89, 0.94 and 1.04 s for five meta-seeds.
-STEPS = {"uniform": 900, "positive_value_loss": 860, "algorithmic_regret": 770}
 
 
-def learner(agent: str, **settings: Any) -> jaxrl.Trainer:
-    """An agent that lives for one horizon."""
+def levels(name: str) -> Environment:
+    """The grid-world of one set of levels."""
+    return grid(random_levels(name, **LEVEL_SETS[name].drawn))
+
+
+def learner(name: str, agent: str, **settings: Any) -> jaxrl.Trainer:
+    """An agent that lives for one horizon on levels of a set."""
     steps = HORIZON * AGENT["num_envs"] * AGENT["num_steps"]
-    return jaxrl.trainer(agent, grid(LEVELS), total_steps=steps, **{**AGENT, **settings})
+    return jaxrl.trainer(agent, levels(name), total_steps=steps, **{**AGENT, **settings})
 
 
-def study(curriculum: str) -> MetaStudy:
+def study(name: str, curriculum: str) -> MetaStudy:
     """Meta-gradients under a curriculum."""
-    tasks = make_tasks(grid(LEVELS), HORIZON)
-    return differentiate(learner("lpg", **LPG), tasks, curriculum=curriculum, num_meta_steps=STEPS[curriculum], **OUTER)
+    tasks, steps = make_tasks(levels(name), HORIZON), LEVEL_SETS[name].meta_steps[curriculum]
+    return differentiate(learner(name, "lpg", **LPG), tasks, curriculum=curriculum, num_meta_steps=steps, **OUTER)
 
 
-def anchors() -> tuple[np.ndarray, np.ndarray]:
+def anchors(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Held-out returns, level by level, of a uniform policy and of A2C."""
-    tasks, a2c = make_tasks(grid(LEVELS), HORIZON), learner("a2c", **A2C)
-    levels, limit = held_out_tasks(tasks, HELD_OUT).environment, tasks.environment.spec.time_limit
-    uniform = jax.jit(jax.vmap(lambda level: uniform_return(level, limit)))(levels)
-    learnt = jax.jit(lambda key: learn_tasks(a2c, tasks, key, a2c.hyperparameters, HELD_OUT))(held_out_key())
+    tasks, a2c, count = make_tasks(levels(name), HORIZON), learner(name, "a2c", **A2C), LEVEL_SETS[name].held_out
+    limit = tasks.environment.spec.time_limit
+    uniform = jax.jit(jax.vmap(lambda level: uniform_return(level, limit)))(held_out_tasks(tasks, count).environment)
+    learnt = jax.jit(lambda key: learn_tasks(a2c, tasks, key, a2c.hyperparameters, count))(held_out_key())
     return np.asarray(uniform), np.asarray(learnt.final[:, 0])
 
 
@@ -91,15 +123,13 @@ def measure(scores: np.ndarray) -> dict[str, list[float]]:
     }
 
 
-def run(curriculum: str, seeds: range, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]:
+def run(name: str, curriculum: str, seeds: range, uniform: np.ndarray, a2c: np.ndarray) -> dict[str, Any]:
     """Meta-trains and tests on held-out levels; the untrained control beside."""
-    built = study(curriculum)
+    built, count = study(name, curriculum), LEVEL_SETS[name].held_out
     began = time.perf_counter()
     swept = jaxrl.sweep(built, seeds=seeds, say=lambda _: None)
     seconds, timing = time.perf_counter() - began, swept.groups[0].timing
-    final = jax.jit(
-        jax.vmap(lambda value: built.test(held_out_key(), value, built.hyperparameters, HELD_OUT).final[:, 0])
-    )
+    final = jax.jit(jax.vmap(lambda value: built.test(held_out_key(), value, built.hyperparameters, count).final[:, 0]))
     learned = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[swept.learned(seed) for seed in range(len(seeds))])
     initial = jax.vmap(lambda seed: built.value(built.init(jax.random.key(seed), built.hyperparameters)))
     metrics, evaluation = swept.groups[0].result.metrics, swept.groups[0].result.evaluation
@@ -128,7 +158,7 @@ def merge(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def compare(record: dict[str, Any]) -> dict[str, Any]:
     """Each curriculum beside fresh levels alone: mean difference over meta-seeds, with an interval, seeds paired."""
     found: dict[str, Any] = {}
-    for name in STEPS:
+    for name in META_SEEDS:
         if name == "uniform" or not {name, "uniform"} <= record.keys():
             continue
         for what in ("mean", "worst_quarter", "below_three_quarters"):
@@ -138,13 +168,13 @@ def compare(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def draw(record: dict[str, Any]) -> None:
+def draw(record: dict[str, Any], path: Path) -> None:
     """Returns along meta-training, scores of the held-out levels in order, and the measures of every meta-seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12.0, 3.2), layout="constrained")
     along, left, right = figure.subplots(1, 3)
-    for place, name in enumerate(STEPS):
+    for place, name in enumerate(META_SEEDS):
         if name not in record:
             continue
         label, colour = name.replace("_", " "), f"C{place}"
@@ -166,27 +196,39 @@ def draw(record: dict[str, Any]) -> None:
     right.set_ylabel("score of each meta-seed")
     for axes in (along, left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "groove.png", dpi=110)
+    figure.savefig(path, dpi=110)
 
 
-def main(names: list[str]) -> None:
-    """Runs what is named, or all, and writes after each; keeps what was found before under the same settings."""
+def examine(name: str, curricula: list[str]) -> None:
+    """Runs curricula on one set of levels, and writes after each; keeps what was found under the same settings."""
+    path = RESULTS / "groove.json"
+    settings = {"horizon": HORIZON, "agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER}
+    settings = json.loads(json.dumps({**settings, **LEVEL_SETS[name]._asdict()}))
+    records = json.loads(path.read_text()) if path.exists() else {}
+    known = records.get(name, {})
+    records[name] = record = {**known, **settings} if settings.items() <= known.items() else settings
+    uniform, a2c = anchors(name)
+    record["returns"] = {"uniform": float(uniform.mean()), "a2c": float(a2c.mean())}
+    record["share_with_something_to_learn"] = float((a2c - uniform > 0.1).mean())
+    for curriculum in curricula:
+        blocks = range(0, META_SEEDS[curriculum], AT_ONCE)
+        record[curriculum] = merge(
+            [run(name, curriculum, range(seed, seed + AT_ONCE), uniform, a2c) for seed in blocks]
+        )
+        print(curriculum, {key: value for key, value in record[curriculum].items() if key != "scores"}, flush=True)
+        record["beside_uniform"] = compare(record)
+        path.write_text(json.dumps(records, indent=1) + "\n")
+        draw(record, RESULTS / f"groove_{name}.png")
+
+
+def main(words: list[str]) -> None:
+    """Runs the named curricula on the named levels; all where none is named."""
+    for word in words:
+        require_name("levels or curriculum", word, {*LEVEL_SETS, *META_SEEDS})
     jaxrl.use_cpu_cores()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / "groove.json"
-    settings = {"levels": DRAWN, "horizon": HORIZON, "agent": AGENT, "lpg": LPG, "a2c": A2C, "outer": OUTER}
-    settings = json.loads(json.dumps({**settings, "meta_steps": STEPS, "held_out": HELD_OUT}))
-    known = json.loads(path.read_text()) if path.exists() else {}
-    record = {**known, **settings} if settings.items() <= known.items() else settings
-    uniform, a2c = anchors()
-    record["returns"] = {"uniform": float(uniform.mean()), "a2c": float(a2c.mean())}
-    for name in names or STEPS:
-        blocks = range(0, META_SEEDS[name], AT_ONCE)
-        record[name] = merge([run(name, range(seed, seed + AT_ONCE), uniform, a2c) for seed in blocks])
-        print(name, {key: value for key, value in record[name].items() if key != "scores"}, flush=True)
-        record["beside_uniform"] = compare(record)
-        path.write_text(json.dumps(record, indent=1) + "\n")
-        draw(record)
+    for name in [word for word in words if word in LEVEL_SETS] or LEVEL_SETS:
+        examine(name, [word for word in words if word in META_SEEDS] or list(META_SEEDS))
 
 
 if __name__ == "__main__":

@@ -189,13 +189,13 @@ def replay_in_mujoco(name):
     model = load_model(task.scene)
     if task.fixture is not None:
         model.body("fixture").pos = np.add(flight["variation"]["goal"], task.fixture)
-    elif model.nq == 6:
+    elif model.nq == 6:  # a mechanism of one joint
         model.body("object").pos = flight["variation"]["object"]
     data = mujoco.MjData(model)
     state, _ = environment(name).reset(jax.random.key(0), variation(name, flight["variation"]))
     data.qpos[:] = state.inner.qpos
     target, rows, aimed = np.asarray(state.inner.target), [], jax.jit(aim)
-    moving = data.body("object" if model.nq > 6 else "mechanism")
+    moving = data.body("object" if model.nq > 7 else "mechanism")
     for action in flight["actions"]:
         target = np.clip(target + 0.01 * np.array(action[:3]), (-0.5, 0.4, task.floor), (0.5, 1.0, 0.5))
         data.ctrl[:] = [*np.asarray(aimed(jnp.asarray(target, jnp.float32))), action[3], -action[3]]

@@ -24,6 +24,8 @@ def main() -> None:
         "num_agent_updates": settings["unroll"],
         "lpg_gru_width": settings["width"],
         "lpg_target_width": settings["outputs"],
+        "score_function": {"uniform": "random", "algorithmic_regret": "alg_regret"}[settings["curriculum"]],
+        "buffer_size": settings["buffer_size"],
     }
     arguments = parse_args([word for name, value in options.items() for word in (f"--{name}", str(value))])
     sampler = LevelSampler(arguments)
@@ -31,21 +33,21 @@ def main() -> None:
 
     def run(key):
         """What groove's training script scans, without its command line."""
-        rule_key, level_key, key = jax.random.split(key, 3)
-        rule = create_lpg_train_state(rule_key, arguments)
-        _, agents, critics = sampler.initial_sample(level_key, None, arguments.num_agents, True)
+        rule_key, buffer_key, level_key, key = jax.random.split(key, 4)
+        rule, buffer = create_lpg_train_state(rule_key, arguments), sampler.initialize_buffer(buffer_key)
+        buffer, agents, critics = sampler.initial_sample(level_key, buffer, arguments.num_agents, True)
 
         def step(carry, key):
-            rule, agents, critics = carry
+            rule, buffer, agents, critics = carry
             train_key, sample_key = jax.random.split(key)
             rule, agents, critics, metrics = train_step(
                 rng=train_key, lpg_train_state=rule, agent_states=agents, value_critic_states=critics
             )
-            _, agents, critics = sampler.sample(sample_key, None, agents, critics)
-            return (rule, agents, critics), metrics["lpg_agent_return"]
+            buffer, agents, critics = sampler.sample(sample_key, buffer, agents, critics)
+            return (rule, buffer, agents, critics), metrics["lpg_agent_return"]
 
         keys = jax.random.split(key, settings["meta_steps"])
-        return jax.lax.scan(step, (rule, agents, critics), keys)[1]
+        return jax.lax.scan(step, (rule, buffer, agents, critics), keys)[1]
 
     returns, seconds = compile_then_run(run, jax.random.PRNGKey(settings["seed"]))
     report(

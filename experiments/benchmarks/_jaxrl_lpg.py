@@ -31,6 +31,8 @@ def build(settings: dict) -> MetaStudy:
         num_agents=settings["num_agents"],
         unroll=settings["unroll"],
         num_meta_steps=1_000_000,
+        curriculum=settings["curriculum"],
+        buffer_size=settings["buffer_size"],
         recompute=False,  # groove keeps its rollouts
         learning_rate=1e-4,
         entropy_coefficient=0.05,

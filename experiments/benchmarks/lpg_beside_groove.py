@@ -5,11 +5,13 @@
 Both meta-train LPG on the procedural family `small` (4 x 4 to 6 x 6, tabular agents that live for 250 updates, SGD at
 rate 40), K = 5 updates and one outer rollout per meta-step, a GRU and predictions of the same widths, and as many
 updates of a critic; neither recomputes rollouts in the backward pass. groove's meta-steps also evaluate every agent on
-four episodes, and its critic's parameters never change (its loss does not depend on them). Each runs as one compiled
-program in a process of its own.
+four episodes, and its critic's parameters never change (its loss does not depend on them). Under the curriculum of the
+paper, algorithmic regret, groove trains an antagonist anew for every agent in every meta-step; jaxrl's antagonists live
+beside the agents. Each runs as one compiled program in a process of its own.
 Writes results/benchmarks/lpg_beside_groove.json.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ class Arguments:
     """Copies of the level per agent."""
     widths: tuple[int, ...] = (256, 32)
     """Of the rule's GRU; groove's own is 256."""
+    curricula: tuple[str, ...] = ("uniform", "algorithmic_regret")
+    """Where levels come from."""
     repeats: int = 3
     """Runs of each, in turns."""
     output: Path = ROOT / "results" / "benchmarks" / "lpg_beside_groove.json"
@@ -50,20 +54,22 @@ def main(arguments: Arguments) -> None:
         "num_steps": 20,
         "unroll": 5,
         "outputs": 8,
+        "buffer_size": 256,
         "meta_steps": arguments.meta_steps,
     }
     checkout = str(arguments.groove.expanduser().resolve())
     rollouts = settings["meta_steps"] * settings["num_agents"] * (settings["unroll"] + 1)
     settings["env_steps"] = rollouts * settings["num_envs"] * settings["num_steps"]
     results, everything = {}, {}
-    for width in arguments.widths:
-        sized = {**settings, "width": width}
+    for curriculum, width in itertools.product(arguments.curricula, arguments.widths):
+        sized = {**settings, "width": width, "curriculum": curriculum}
         rivals = [
             Contender("groove", "_groove_lpg.py", "groove", {**sized, "checkout": checkout}),
             Contender("jaxrl", "_jaxrl_lpg.py", None, sized),
         ]
-        everything[f"GRU of {width}"] = runs = measure(rivals, arguments.repeats)
-        results[f"GRU of {width}"] = rows = summarise(runs)
+        name = f"{curriculum.replace('_', ' ')}, GRU of {width}"
+        everything[name] = runs = measure(rivals, arguments.repeats)
+        results[name] = rows = summarise(runs)
         for row in rows.values():
             row["meta_steps_per_second"] = arguments.meta_steps / row["run_seconds"]
     record = {"machine": machine(), "settings": settings, "results": results, "runs": everything}

@@ -39,7 +39,7 @@ class MetaWorldState(NamedTuple):
     """The whole of what goes from step to step.
 
     Attributes:
-        qpos: the hand's position, the fingers', then the object's free joint or the mechanism's joint.
+        qpos: the hand's position, the fingers', then the object's free joint or the mechanism's joints.
         qvel: velocities.
         acceleration: of the last substep, from which the contact solver starts.
         target: where the hand is being sent, m.
@@ -114,9 +114,9 @@ def _reset(
     task, model = simulator.task, arrange(simulator, params)
     hand, target = (jnp.array(place, jnp.float32) for place in _REST[task.hand])
     free = simulator.object_geom >= 0
-    moving = jnp.concatenate([params.object, jnp.array([1.0, 0.0, 0.0, 0.0])]) if free else jnp.array([task.joint])
+    moving = jnp.concatenate([params.object, jnp.array([1.0, 0.0, 0.0, 0.0])]) if free else jnp.atleast_1d(jnp.array(task.joint))
     qpos = jnp.concatenate([hand, jnp.array(_REST_FINGERS), moving])
-    shown = qpos if free else qpos.at[5].set(task.first_joint)
+    shown = qpos if free else qpos.at[5:].set(jnp.array(task.first_joint))
     data = mjx.kinematics(model, simulator.data.replace(qpos=shown))
     _, current = _look(simulator, data)
     zeros = jnp.zeros(model.nv)

@@ -276,6 +276,32 @@ def _handle_pull(hand: Point, opening: Number, handle: Point, goal: Point) -> Mo
     return _grasp(hand, opening, at, _shift(at, z=0.015), 0.75)
 
 
+def _dial_turn(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down beside the dial's mark with closed fingers, and pushes it around."""
+    at = _shift(handle, x=0.05, y=0.02, z=0.09)
+    return _approach(hand, at.at[2].set(0.2), at, _shift(at, x=-0.05, y=0.005), 0.02, 0.02), 10.0, 1.0
+
+
+def _plate_slide(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down in front of the plate and pushes it into the net."""
+    at = _shift(handle, y=-0.055, z=0.03)
+    then = jnp.stack([goal[0], jnp.float32(0.9), at[2]])
+    return _approach(hand, _shift(at, z=0.1), at, then, 0.03, 0.04), 10.0, -1.0
+
+
+def _plate_slide_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Goes down on the right of the plate and pushes it into the net."""
+    at = _shift(handle, x=0.07, z=0.025)
+    return _approach(hand, _shift(at, z=0.1), at, _shift(at, x=-0.1), 0.04, 0.04), 10.0, -1.0
+
+
+def _plate_slide_back(x: float, y: float, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Presses the plate down, drags it out of the net, and on to the goal."""
+    at = _shift(handle, x=x, y=y, z=0.025)
+    drag = hand + 0.3 * (goal - handle)
+    return _approach(hand, _shift(at, z=0.1), at, drag.at[2].set(at[2]), 0.02, 0.04), 10.0, -1.0
+
+
 _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
@@ -297,6 +323,11 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "drawer-close": _drawer_close,
     "button-press-topdown": _button_press_topdown,
     "peg-insert-side": _peg_insert_side,
+    "dial-turn": _dial_turn,
+    "plate-slide": _plate_slide,
+    "plate-slide-back": partial(_plate_slide_back, 0.0, -0.065),
+    "plate-slide-side": _plate_slide_side,
+    "plate-slide-back-side": partial(_plate_slide_back, 0.023, 0.0),
     "reach-wall": _reach_wall,
     "button-press": _button_press,
     "coffee-button": _coffee_button,

@@ -86,13 +86,12 @@ def sample_params(simulator: Simulator, key: PRNGKeyArray) -> MetaWorldParams:
 def arrange(simulator: Simulator, params: MetaWorldParams) -> Any:
     """The model with `params`' physics, and what is fixed to the table where `params` says."""
     model = write_physics(simulator.model, MJX_FIELDS, params.physics)
-    if simulator.object_geom < 0:
-        body, place = simulator.bodies["object"], params.object
-    elif simulator.task.fixture is not None:
-        body, place = simulator.bodies["fixture"], params.goal + jnp.array(simulator.task.fixture)
-    else:
-        return model
-    return model.replace(body_pos=model.body_pos.at[body].set(place))
+    places = model.body_pos
+    if simulator.object_geom < 0 and "object" in simulator.bodies:
+        places = places.at[simulator.bodies["object"]].set(params.object)
+    if simulator.task.fixture is not None:
+        places = places.at[simulator.bodies["fixture"]].set(params.goal + jnp.array(simulator.task.fixture))
+    return model.replace(body_pos=places)
 
 
 def _goal_at(task: Task, place: Float[Array, "3"]) -> Float[Array, "3"]:

@@ -26,12 +26,12 @@ class Task(NamedTuple):
         apart: how far apart object and goal are at least, in the plane.
         hand: where the hand starts: `middle`, `near` the arm's foot, or on its left `side`.
         floor: how low the hand can be sent, m.
-        joint: where the mechanism starts, m or rad.
+        joint: where the mechanism starts, m or rad; for each of its joints, if they are several.
         first_joint: where the first observation shows it.
         tracked: what is observed: a point in the frame of the moving body ...
         lifted: ... and an offset in the world's frame.
         head: a second point in that frame, for the reward.
-        fixture: where what is fixed around the goal stands from it, beside a free object; None where nothing is.
+        fixture: where what is fixed around the goal stands from it; None where nothing is, or it stays where it is.
         orientation: what the observation calls the object's quaternion: `xyzw` and `wxyz` name the order of the
             object's own, `fixed` is that of what stands still, `none` is zeros.
         turn: the orientation of what is observed in the frame of the moving body.
@@ -47,8 +47,8 @@ class Task(NamedTuple):
     apart: float = 0.0
     hand: str = "middle"
     floor: float = 0.05
-    joint: float = 0.0
-    first_joint: float = 0.0
+    joint: float | tuple[float, float] = 0.0
+    first_joint: float | tuple[float, float] = 0.0
     tracked: Vector = _ORIGIN
     lifted: Vector = _ORIGIN
     head: Vector | None = None
@@ -152,6 +152,20 @@ _HANDLE = Task(
     joint=-0.001,
     first_joint=-0.001,
     tracked=(0.0, -0.166, 0.022),
+)
+
+_PLATE = Task(
+    scene="plate",
+    reward=mechanisms.plate_slide,
+    objects=((0.0, 0.6, 0.0), (0.0, 0.6, 0.0)),
+    goals=((-0.1, 0.85, 0.0), (0.1, 0.9, 0.0)),
+    object=(0.0, 0.6, 0.0),
+    goal=(0.0, 0.85, 0.02),
+    relative=None,
+    joint=(0.0, 0.0),
+    first_joint=(0.0, 0.0),
+    fixture=_ORIGIN,
+    orientation="xyzw",
 )
 
 TASKS: dict[str, Task] = {
@@ -347,6 +361,46 @@ TASKS: dict[str, Task] = {
         head=(-0.1, 0.0, 0.0),
         fixture=(-0.03, 0.0, -0.13),
         orientation="xyzw",
+    ),
+    "dial-turn": Task(
+        scene="dial",
+        reward=mechanisms.dial_turn,
+        objects=((-0.1, 0.7, 0.0), (0.1, 0.8, 0.0)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.7, 0.0),
+        goal=(0.0, 0.03, 0.03),
+        tracked=(0.0, -0.05, 0.0),
+        orientation="wxyz",
+    ),
+    # The original's net stays where it is in three of the four; its plate starts in it where it is to come out.
+    "plate-slide": _PLATE,
+    "plate-slide-back": _PLATE._replace(
+        reward=mechanisms.plate_slide_back,
+        objects=((0.0, 0.85, 0.0), (0.0, 0.85, 0.0)),
+        goals=((-0.1, 0.6, 0.015), (0.1, 0.6, 0.015)),
+        object=(0.0, 0.85, 0.0),
+        goal=(0.0, 0.6, 0.015),
+        joint=(0.0, 0.15),
+        first_joint=(0.0, 0.15),
+        fixture=None,
+    ),
+    "plate-slide-side": _PLATE._replace(
+        scene="plate-side",
+        reward=mechanisms.plate_slide_back,
+        goals=((-0.3, 0.54, 0.0), (-0.25, 0.66, 0.0)),
+        goal=(-0.25, 0.6, 0.015),
+        fixture=None,
+    ),
+    "plate-slide-back-side": _PLATE._replace(
+        scene="plate-back-side",
+        reward=mechanisms.plate_slide_back,
+        objects=((-0.25, 0.6, 0.0), (-0.25, 0.6, 0.0)),
+        goals=((-0.05, 0.6, 0.015), (0.15, 0.6, 0.015)),
+        object=(-0.25, 0.6, 0.0),
+        goal=(0.0, 0.6, 0.015),
+        joint=(-0.15, 0.0),
+        first_joint=(-0.15, 0.0),
+        fixture=None,
     ),
     "window-open": _WINDOW,
     # The original moves the window after its first observation, which shows it shut.

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 __all__ = ["WORLDS", "World"]
 
-# Contacts: fingers (1) and palm (4) touch objects, what is free (2) touches the table; no finger touches the other.
+# Contacts: fingers (1) and palm (4) touch objects, what is free (2) touches the table, what slides on it (8) its goal;
+# no finger touches the other.
 _FIXED = 'class="body" contype="0" conaffinity="5"'
 _BLOCK = 'class="body" contype="0" conaffinity="7"'
 
@@ -264,6 +265,38 @@ _WINDOW = f"""
 </body>
 """
 
+_DIAL = f"""
+<body name="object" pos="0 0.7 0">
+  <body name="mechanism">
+    <joint name="mechanism" type="hinge" axis="0 0 1" range="-3.14 3.14" limited="true" damping="1"/>
+    <inertial pos="0 0 0.03" mass="0.3" diaginertia="0.0003 0.0003 0.0004"/>
+    <geom {_FIXED} pos="0 0 0.018" size="0.0443 0.0443 0.018"/>
+    <geom {_FIXED} pos="0 -0.023 0.051" size="0.015 0.023 0.015"/>
+    <geom {_FIXED} pos="0 0.023 0.051" size="0.008 0.023 0.015"/>
+  </body>
+</body>
+"""
+
+
+def _plate(x: float, y: float, turn: float) -> str:
+    """A plate that slides over the table without turning, and the net that it belongs in."""
+    solid = 'class="body" contype="0" conaffinity="13"'
+    return f"""
+<body name="mechanism" pos="0 0.6 0.015">
+  <joint name="mechanism" type="slide" axis="1 0 0" range="-0.2 0.2" limited="true" damping="1"/>
+  <joint name="mechanism y" type="slide" axis="0 1 0" range="0 0.3" limited="true" damping="1"/>
+  <inertial pos="0 0 0" mass="0.05" diaginertia="0.0001 0.0001 0.0001"/>
+  <geom class="body" contype="8" conaffinity="5" size="0.05 0.05 0.015"/>
+</body>
+<body name="fixture" pos="{x} {y} 0" euler="0 0 {turn}">
+  <geom {solid} pos="-0.1 0.004 0.087" size="0.008 0.077 0.087"/>
+  <geom {solid} pos="0.1 0.004 0.087" size="0.008 0.077 0.087"/>
+  <geom {solid} pos="0 0.077 0.009" size="0.1 0.008 0.008"/>
+  <geom {solid} pos="0 0.0585 0.0935" euler="0.255 0 0" size="0.1 0.0034 0.0868"/>
+  <geom {solid} pos="0 -0.018 0.1745" size="0.1 0.058 0.0075"/>
+</body>
+"""
+
 
 class World(NamedTuple):
     """One scene.
@@ -346,4 +379,8 @@ WORLDS: dict[str, World] = {
     "handle-lifted": World(_handle(0.0, armature=0.003, grip=_SQUARE), contacts=16, pairs=18),
     "handle-lifted-side": World(_handle(1.57, armature=0.004, half_width=0.026), impratio=10.0),
     "window": World(_WINDOW, stop=(-0.001, 0.201)),
+    "dial": World(_DIAL),
+    "plate": World(_plate(0.0, 0.85, 0.0)),
+    "plate-side": World(_plate(-0.3, 0.6, 1.57)),
+    "plate-back-side": World(_plate(-0.25, 0.6, 1.57)),
 }

@@ -1,4 +1,4 @@
-"""Rewards for doors, drawers, buttons, faucets, handles and windows.
+"""Rewards for doors, drawers, buttons, dials, faucets, handles, sliding plates and windows.
 
 Source: the `sawyer_*_v3.py` files of `metaworld` 3.1.1 (MIT licence; Yu et al., 2020; McLean et al., 2025), read for
 their formulas and written anew.
@@ -18,6 +18,7 @@ __all__ = [
     "button_press_topdown_wall",
     "button_press_wall",
     "coffee_button",
+    "dial_turn",
     "door_close",
     "door_open",
     "drawer_close",
@@ -27,6 +28,8 @@ __all__ = [
     "handle_press",
     "handle_pull",
     "handle_pull_side",
+    "plate_slide",
+    "plate_slide_back",
     "window_close",
     "window_open",
 ]
@@ -199,6 +202,38 @@ def _pulled_up(
     reward = jnp.where(far < 0.05, 10.0, reward)
     grasped = (scene.opening > 0.0) & (scene.object[2] - 0.03 > start[2])
     return evaluation(reward, far <= within, near <= 0.05, grasped, caged, in_place, far)
+
+
+def dial_turn(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The dial's mark within 7 cm of the goal; pays for closed fingers beside the dial."""
+    beside = jnp.array([0.05, 0.02, 0.09])
+    first = params.object + jnp.array([0.0, -0.05, 0.0]) + beside
+    near, far = distance(scene.object + beside, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.07, jnp.abs(distance(first, params.goal) - 0.07))
+    reaching = gaussian(near, 0.0, 0.005, jnp.abs(distance(first, TIP) - 0.005))
+    reaching = hamacher(reaching, jnp.clip(action[3], 0.0, 1.0))
+    return evaluation(10.0 * hamacher(reaching, in_place), far <= 0.07, near <= 0.01, True, reaching, in_place, far)
+
+
+def plate_slide(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The plate within 7 cm of the goal, in the net."""
+    del action
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal))
+    reaching = long_tail(near, 0.0, 0.05, distance(params.object, TIP))
+    reward = jnp.where(far < 0.05, 10.0, 8.0 * hamacher(reaching, in_place))
+    return evaluation(reward, far <= 0.07, near <= 0.03, False, reaching, in_place, far)
+
+
+def plate_slide_back(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The plate within 7 cm of the goal; pays for its place while the tip is low, at the plate."""
+    del action
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(params.object, params.goal) - 0.05)
+    reaching = long_tail(near, 0.0, 0.05, distance(params.object, TIP) - 0.05)
+    reward = jnp.where((scene.tip[2] <= 0.03) & (near < 0.07), 2.0 + 7.0 * in_place, 1.5 * reaching)
+    reward = jnp.where(far < 0.05, 10.0, reward)
+    return evaluation(reward, far <= 0.07, near <= 0.03, False, reaching, in_place, far)
 
 
 def window_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
