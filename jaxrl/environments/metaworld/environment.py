@@ -68,9 +68,11 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     swings; handle-press: 3.5 and 3.5 cm, since open fingers are thinner here and straddle the handle for longer;
     faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into: 3 and
     3.5 cm and shelf-place: the block 3 cm, after success, since it is held more firmly; soccer: the ball 5.5 cm, for
-    the original's jumps where fingers land on it). The lever that handle-pull-side lifts is narrower than the
-    original's, and two walls of each of bin-picking's bins stand further out, since this hand comes down up to 1.4 cm
-    further aside and would land on them. Learned policies have not been carried across.
+    the original's jumps where fingers land on it; dial-turn: 3 cm, solved 7 steps later, and the hand then stays where
+    the original's slips past; plate-slide-side: 3 cm, and 7.3 cm from the goal where 7 are success). The lever that
+    handle-pull-side lifts is narrower than the original's, two walls of each of bin-picking's bins stand further out,
+    and the far half of the dial's knob is narrower, since this hand comes down up to 1.4 cm further aside and would
+    land on them or block it. Learned policies have not been carried across.
     `grasp_success` takes touch for a contact's depth, not its force.
 
     Source: Meta-World, Yu et al., 2020; version 3, McLean et al., 2025 (`metaworld` 3.1.1).
@@ -114,8 +116,8 @@ def _reset(
     task, model = simulator.task, arrange(simulator, params)
     hand, target = (jnp.array(place, jnp.float32) for place in _REST[task.hand])
     free = simulator.object_geom >= 0
-    moving = jnp.concatenate([params.object, jnp.array([1.0, 0.0, 0.0, 0.0])]) if free else jnp.atleast_1d(jnp.array(task.joint))
-    qpos = jnp.concatenate([hand, jnp.array(_REST_FINGERS), moving])
+    loose, joints = jnp.append(params.object, jnp.array([1.0, 0.0, 0.0, 0.0])), jnp.atleast_1d(jnp.array(task.joint))
+    qpos = jnp.concatenate([hand, jnp.array(_REST_FINGERS), loose if free else joints])
     shown = qpos if free else qpos.at[5:].set(jnp.array(task.first_joint))
     data = mjx.kinematics(model, simulator.data.replace(qpos=shown))
     _, current = _look(simulator, data)

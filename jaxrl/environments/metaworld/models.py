@@ -7,8 +7,9 @@ Foundation; the models are written anew, without its files. What is left out or 
   of its target where the arm is stretched. The spring is the original's: its hand was pulled by known forces. Damping
   and reach were fitted to 4,800 control steps of directed motion through the workspace (experiments/metaworld_hand.py):
   half of the errors are below 6 mm, 99 of 100 below 21 mm (without the reach, 98 mm). The hand does not turn.
-- Cylinders: MJX does not collide them with boxes. The puck is a box of the same base area and height, handles and
-  the hoop's pole are capsules (a box where one is lifted at its end), the button is boxes.
+- Cylinders: MJX does not collide them with boxes. The puck and the dial are boxes of the same base area and height,
+  handles and the hoop's pole are capsules (a box where one is lifted at its end), the button is boxes. The net that
+  plates slide into is boxes, too.
 - Meshes of the gripper: one box for its base; one box for claw and pad of each finger. Of the box with a handle: boxes.
 - Boxes that only make up a larger one; the walls around the table. Where a mechanism would meet its own frame, its
   joint has a limit as stiff as that contact.
