@@ -56,7 +56,7 @@ LOOSE = {
     "sweep-into": (0.03, 0.035),
     "shelf-place": (HAND, 0.03),
     "soccer": (HAND, 0.055),
-    "dial-turn": (0.15, 0.03),
+    "dial-turn": (0.15, 0.04),
     "plate-slide-side": (HAND, 0.03),
 }
 # The turning dial pushes the hand aside, which here takes longer. The plate, 6 mm further aside, ends 7.3 cm from the
