@@ -55,6 +55,9 @@ TASKS = (
     "plate-slide-back",
     "plate-slide-side",
     "plate-slide-back-side",
+    "lever-pull",
+    "door-lock",
+    "door-unlock",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
 # How often an action of a noisy run is random; a dropped ball rolls away.
@@ -85,7 +88,7 @@ def draw(environment: Any, generator: np.random.Generator) -> np.ndarray:
 def start(environment: Any, vector: np.ndarray) -> tuple[np.ndarray, dict[str, list[float]]]:
     """The first observation under a variation, and the variation as jaxrl names it."""
     environment._last_rand_vec = vector
-    if "Dial" in type(environment).__name__:
+    if "DialTurn" in type(environment).__name__:
         # Its first observation and its reward see the dial where it stood in the episode before.
         environment.reset()
     observation, _ = environment.reset()

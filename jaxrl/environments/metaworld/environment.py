@@ -69,7 +69,8 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     faucet-close: 7 and 5 cm, after success; sweep: the hand 3.5 cm, at the right end of its reach; sweep-into: 3 and
     3.5 cm and shelf-place: the block 3 cm, after success, since it is held more firmly; soccer: the ball 5.5 cm, for
     the original's jumps where fingers land on it; dial-turn: 4 cm, solved 7 steps later, and the hand then stays where
-    the original's slips past; plate-slide-side: 3 cm, and 7.3 cm from the goal where 7 are success). The lever that
+    the original's slips past; plate-slide-side: 3 cm, and 7.3 cm from the goal where 7 are success; lever-pull: the
+    hand 8 cm, for it lifts at another point; door-unlock: 9 and 5 cm, after success). The lever that
     handle-pull-side lifts is narrower than the original's, two walls of each of bin-picking's bins stand further out,
     and the far half of the dial's knob is narrower, since this hand comes down up to 1.4 cm further aside and would
     land on them or block it. Learned policies have not been carried across.

@@ -282,6 +282,26 @@ def _dial_turn(hand: Point, opening: Number, handle: Point, goal: Point) -> Move
     return _approach(hand, at.at[2].set(0.2), at, _shift(at, x=-0.05, y=0.005), 0.02, 0.02), 10.0, 1.0
 
 
+def _lever_pull(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Comes up under the lever's end, in front of it, and pushes it up and back."""
+    at = _shift(handle, y=-0.055)
+    return _approach(hand, _shift(at, z=-0.1), at, _shift(at, y=0.08, z=0.02), 0.02, 0.02), 25.0, 1.0
+
+
+def _door_lock(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Rises in front of the lock, comes down on it, and turns it."""
+    at = _shift(handle, x=-0.02, y=-0.02)
+    above = jnp.where(hand[2] < 0.25, _shift(hand, y=-0.1, z=0.1), _shift(at, z=0.3))
+    return _approach(hand, above, at, _shift(at, x=-0.1, z=-0.1), 0.02, 0.02), 25.0, -1.0
+
+
+def _door_unlock(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Comes to the lock from below its left side, and pushes it to the right."""
+    at = _shift(handle, x=-0.04, y=-0.02, z=-0.03)
+    below = jnp.where(hand[2] > 0.15, _shift(hand, y=-0.1, z=-0.1), at)
+    return jnp.where(_beside(hand, at, 0.02), below, _shift(at, x=0.1, z=0.01)), 25.0, 1.0
+
+
 def _plate_slide(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Goes down in front of the plate and pushes it into the net."""
     at = _shift(handle, y=-0.055, z=0.03)
@@ -324,6 +344,9 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "button-press-topdown": _button_press_topdown,
     "peg-insert-side": _peg_insert_side,
     "dial-turn": _dial_turn,
+    "lever-pull": _lever_pull,
+    "door-lock": _door_lock,
+    "door-unlock": _door_unlock,
     "plate-slide": _plate_slide,
     "plate-slide-back": partial(_plate_slide_back, 0.0, -0.065),
     "plate-slide-side": _plate_slide_side,

@@ -154,6 +154,16 @@ _HANDLE = Task(
     tracked=(0.0, -0.166, 0.022),
 )
 
+_LOCK = Task(
+    scene="lock",
+    reward=mechanisms.door_lock,
+    objects=((-0.1, 0.8, 0.15), (0.1, 0.85, 0.15)),
+    goals=(_ORIGIN, _ORIGIN),
+    object=(0.0, 0.85, 0.15),
+    goal=(0.0, -0.158, -0.039),
+    tracked=(0.09, -0.04, 0.01),
+    orientation="fixed",
+)
 _PLATE = Task(
     scene="plate",
     reward=mechanisms.plate_slide,
@@ -288,6 +298,14 @@ TASKS: dict[str, Task] = {
     "door-close": _DOOR._replace(
         reward=mechanisms.door_close, goal=(0.2, -0.2, 0.0), hand="side", joint=-1.5708, first_joint=-1.5708
     ),
+    "door-lock": _LOCK,
+    "door-unlock": _LOCK._replace(
+        reward=mechanisms.door_unlock,
+        goal=(0.1, -0.158, 0.061),
+        joint=1.5708,
+        first_joint=1.5708,
+        tracked=(0.09, -0.04, -0.01),
+    ),
     "drawer-open": _DRAWER,
     "drawer-close": _DRAWER._replace(
         reward=mechanisms.drawer_close,
@@ -371,6 +389,20 @@ TASKS: dict[str, Task] = {
         goal=(0.0, 0.03, 0.03),
         tracked=(0.0, -0.05, 0.0),
         orientation="wxyz",
+    ),
+    "lever-pull": Task(
+        scene="lever",
+        reward=mechanisms.lever_pull,
+        objects=((-0.1, 0.7, 0.0), (0.1, 0.8, 0.0)),
+        goals=(_ORIGIN, _ORIGIN),
+        object=(0.0, 0.7, 0.0),
+        goal=(0.12, 0.0, 0.45),
+        hand="near",
+        joint=0.000891,
+        first_joint=0.000891,
+        tracked=(0.0, -0.2, 0.0),
+        orientation="xyzw",
+        turn=(0.662500039, 0.662500039, -0.247171395, 0.247171395),
     ),
     # The original's net stays where it is in three of the four; its plate starts in it where it is to come out.
     "plate-slide": _PLATE,

@@ -280,6 +280,37 @@ _DIAL = f"""
 """
 
 
+_LEVER = f"""
+<body name="object" pos="0 0.75 0">
+  <geom {_FIXED} pos="0 0 0.125" size="0.041 0.083 0.125"/>
+  <geom {_FIXED} pos="0 0 0.25" size="0.041 0.0735 0.0735"/>
+  <body name="mechanism" pos="0.12 0 0.25">
+    <joint name="mechanism" type="hinge" axis="1 0 0" range="0 1.57" limited="true"/>
+    <inertial pos="-0.00625 -0.07275 0" mass="0.004" diaginertia="0.0000325 0.000002 0.0000318"/>
+    <geom {_FIXED} size="0.016 0.0337 0.0337"/>
+    <geom {_FIXED} type="capsule" fromto="0 0.009 0 0 -0.191 0" size="0.012"/>
+    <geom {_FIXED} type="capsule" fromto="-0.071 0 0 0.021 0 0" size="0.016"/>
+    <geom {_FIXED} type="sphere" pos="0 -0.2 0" size="0.03"/>
+  </body>
+</body>
+"""
+
+_LOCK = f"""
+<body name="object" pos="0 0.825 0.15">
+  <geom {_FIXED} size="0.22 0.106 0.15"/>
+  <geom {_FIXED} pos="0 -0.1 0" size="0.184 0.01 0.124"/>
+  <geom {_FIXED} pos="0 -0.109 0.061" size="0.047 0.013 0.047"/>
+  <geom {_FIXED} pos="0.14 -0.165 -0.05" size="0.013 0.047 0.013"/>
+  <geom {_FIXED} pos="0.196 -0.22 -0.05" size="0.075 0.019 0.019"/>
+  <body name="mechanism" pos="0 -0.118 0.061">
+    <joint name="mechanism" type="hinge" axis="0 1 0" range="0 1.57" limited="true"/>
+    <inertial pos="0.042 -0.024 0" mass="0.001" diaginertia="0.000000154 0.000000867 0.000000954"/>
+    <geom {_FIXED} pos="0.042 -0.024 0" size="0.05 0.019 0.01"/>
+  </body>
+</body>
+"""
+
+
 def _plate(x: float, y: float, turn: float) -> str:
     """A plate that slides over the table without turning, and the net that it belongs in."""
     solid = 'class="body" contype="0" conaffinity="13"'
@@ -382,6 +413,8 @@ WORLDS: dict[str, World] = {
     "handle-lifted-side": World(_handle(1.57, armature=0.004, half_width=0.026), impratio=10.0),
     "window": World(_WINDOW, stop=(-0.001, 0.201)),
     "dial": World(_DIAL),
+    "lever": World(_LEVER),
+    "lock": World(_LOCK),
     "plate": World(_plate(0.0, 0.85, 0.0)),
     "plate-side": World(_plate(-0.3, 0.6, 1.57)),
     "plate-back-side": World(_plate(-0.25, 0.6, 1.57)),

@@ -1,4 +1,4 @@
-"""Rewards for doors, drawers, buttons, dials, faucets, handles, sliding plates and windows.
+"""Rewards for doors and their locks, drawers, buttons, dials, faucets, handles, levers, sliding plates and windows.
 
 Source: the `sawyer_*_v3.py` files of `metaworld` 3.1.1 (MIT licence; Yu et al., 2020; McLean et al., 2025), read for
 their formulas and written anew.
@@ -20,7 +20,9 @@ __all__ = [
     "coffee_button",
     "dial_turn",
     "door_close",
+    "door_lock",
     "door_open",
+    "door_unlock",
     "drawer_close",
     "drawer_open",
     "faucet_close",
@@ -28,12 +30,16 @@ __all__ = [
     "handle_press",
     "handle_pull",
     "handle_pull_side",
+    "lever_pull",
     "plate_slide",
     "plate_slide_back",
     "window_close",
     "window_open",
 ]
 
+# What a reward calls the hand's shoulder, and the left pad's body, from the hand and from the tip.
+_SHOULDER, _LEFT_PAD = np.array([0.0, 0.055, 0.07], np.float32), np.array([-0.0013, 0.0, 0.0451], np.float32)
+_LOCK_SCALE = np.array([0.25, 1.0, 0.5], np.float32)
 # Where the original's hand starts on the left side.
 _SIDE_HAND = np.array([-0.5, 0.6, 0.2], np.float32)
 
@@ -62,6 +68,29 @@ def door_close(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluat
     arrived = gaussian(distance(scene.tip, params.goal), 0.0, 0.0125, distance(scene.object, _SIDE_HAND) + 0.1)
     reward = jnp.where(far < 0.05, 10.0, 3.0 * arrived + 6.0 * in_place)
     return evaluation(reward, far <= 0.08, 0.0, True, 1.0, arrived, far)
+
+
+def door_lock(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The lock within 2 cm of the goal's height; pays for the open left finger at the lock."""
+    del action
+    pad = (scene.tip + _LEFT_PAD).at[1].set(scene.left)
+    near, far = distance(scene.object * _LOCK_SCALE, pad * _LOCK_SCALE), jnp.abs(params.goal[2] - scene.object[2])
+    # The margin is the distance itself: the original remembers the pad's place by reference.
+    reaching, turned = long_tail(near, 0.0, 0.01, near), long_tail(far, 0.0, 0.005, 0.1)
+    reward = 2.0 * hamacher(scene.opening, reaching) + 8.0 * turned
+    return evaluation(reward, far <= 0.02, near <= 0.05, scene.opening > 0.0, reaching, turned, far)
+
+
+def door_unlock(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The lock within 2 cm of the goal along x; pays for the hand's shoulder being at the lock."""
+    del action
+    hinge = params.object + jnp.array([0.0, -0.118, 0.061])
+    near = distance((scene.hand + _SHOULDER) * _LOCK_SCALE, scene.object * _LOCK_SCALE)
+    first = distance((TIP + _SHOULDER) * _LOCK_SCALE, hinge * _LOCK_SCALE)
+    far = jnp.abs(params.goal[0] - scene.object[0])
+    ready, turned = long_tail(near, 0.0, 0.02, first), long_tail(far, 0.0, 0.005, 0.1)
+    reward = 2.0 * ready + 8.0 * turned
+    return evaluation(reward, far <= 0.02, near <= 0.05, scene.opening > 0.0, ready, turned, far)
 
 
 def drawer_open(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
@@ -213,6 +242,19 @@ def dial_turn(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluati
     reaching = gaussian(near, 0.0, 0.005, jnp.abs(distance(first, TIP) - 0.005))
     reaching = hamacher(reaching, jnp.clip(action[3], 0.0, 1.0))
     return evaluation(10.0 * hamacher(reaching, in_place), far <= 0.07, near <= 0.01, True, reaching, in_place, far)
+
+
+def lever_pull(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The lever within 7.5 degrees of upright; pays for the hand's shoulder being under it."""
+    del action
+    scale, first = jnp.array([4.0, 1.0, 4.0]), params.object + jnp.array([0.12, -0.2, 0.25])
+    near = distance((scene.hand + _SHOULDER) * scale, scene.object * scale)
+    ready = long_tail(near, 0.0, 0.02, distance((NEAR_TIP + _SHOULDER) * scale, first * scale))
+    slope = jnp.abs(jnp.pi / 2.0 + scene.joint)
+    upright = long_tail(slope, 0.0, jnp.pi / 48.0, jnp.pi * 5.0 / 12.0)
+    in_place = long_tail(distance(scene.object, params.goal), 0.0, 0.04, distance(first, params.goal))
+    reward = 10.0 * hamacher(ready, in_place)
+    return evaluation(reward, slope <= jnp.pi / 24.0, near < 0.03, ready > 0.9, ready, upright, near)
 
 
 def plate_slide(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
