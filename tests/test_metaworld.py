@@ -82,6 +82,14 @@ def environment(name, **options):
     return make(f"metaworld/{name}", **options)
 
 
+@cache
+def reset(name):
+    return jax.jit(environment(name).reset)
+
+
+aimed = jax.jit(aim)
+
+
 def variation(name, recorded):
     return environment(name).params._replace(**{k: jnp.asarray(v, jnp.float32) for k, v in recorded.items()})
 
@@ -135,9 +143,8 @@ def test_recorded_states_meet_every_branch_that_matters():
 
 @EVERY_TASK
 def test_first_observations_are_the_originals(name):
-    reset = jax.jit(environment(name).reset)
     for episode in RECORD[name]["episodes"][:2]:
-        _, observation = reset(jax.random.key(0), variation(name, episode["variation"]))
+        _, observation = reset(name)(jax.random.key(0), variation(name, episode["variation"]))
         np.testing.assert_allclose(observation, episode["first"], atol=FIRST.get(name, 5e-4))
 
 
@@ -207,9 +214,9 @@ def replay_in_mujoco(name):
     elif model.nq == 6:  # a mechanism of one joint
         model.body("object").pos = flight["variation"]["object"]
     data = mujoco.MjData(model)
-    state, _ = environment(name).reset(jax.random.key(0), variation(name, flight["variation"]))
+    state, _ = reset(name)(jax.random.key(0), variation(name, flight["variation"]))
     data.qpos[:] = state.inner.qpos
-    target, rows, aimed = np.asarray(state.inner.target), [], jax.jit(aim)
+    target, rows = np.asarray(state.inner.target), []
     moving = data.body("object" if model.nq > 7 else "mechanism")
     for action in flight["actions"]:
         target = np.clip(target + 0.01 * np.array(action[:3]), (-0.5, 0.4, task.floor), (0.5, 1.0, 0.5))
