@@ -104,6 +104,7 @@ def test_a_choice_that_cannot_be_made_is_one_clear_line(study_directory, argumen
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_comparison_writes_one_table_over_algorithms_and_figures(tmp_path, capsys):
     small = {"num_envs": 4, "num_steps": 32, "num_minibatches": 2, "num_epochs": 1, "evaluation_episodes": 2}
     pairs = [part for name, value in small.items() for part in ("--set", f"{name}={value}")]

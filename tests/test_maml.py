@@ -258,6 +258,7 @@ def test_sweeps_drive_it_and_go_on_from_checkpoints(tmp_path, monkeypatch):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_run_directory_that_resumes(tmp_path, capsys):
     words = "multitask maml multitask/cart-pole --environment-option num_tasks=2"
     words += " --seeds 2 --num-iterations 2 --num-evaluations 1 --num-envs 4 --hidden-sizes 4 --order first"

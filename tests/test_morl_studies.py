@@ -101,6 +101,7 @@ def test_a_stopped_study_resumes_to_the_same_end(tmp_path):
 # --- what studies find ---
 
 
+@pytest.mark.slow
 def test_every_algorithm_finds_all_actions_of_a_bandit():
     settings = {"learning_rate": 0.02, "reference_point": (-0.1, -0.1), "total_steps": 30_000}
     for algorithm in ("population", "morl_d", "c_morl", "pgmorl"):

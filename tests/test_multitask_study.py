@@ -112,6 +112,7 @@ def test_an_adapted_policy_keeps_the_critic(trained):
     assert float(jnp.abs(changed.params["actor_head"]["kernel"]).max()) == 0.0
 
 
+@pytest.mark.slow
 def test_groupings_share_one_budget():
     built = trainer(total_steps=4096)
     found = compare_groupings(built, (0, 1), 6144, num_groups=3, **SETTINGS)

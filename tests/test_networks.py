@@ -325,8 +325,8 @@ def test_heads_are_parts_of_one_networks_outputs(shared):
     np.testing.assert_array_equal(first.sequence(*inputs)[0], all_parameters[..., 0, :])
     np.testing.assert_array_equal(first.sequence(*inputs)[1], all_values[..., 0, :])
     one = (observation[0], jnp.zeros((ENV, 2)), ())
-    np.testing.assert_allclose(first.act(params, *one, start[0])[0], all_parameters[0, :, 0], rtol=1e-6)
-    np.testing.assert_allclose(first.value(params, *one), all_values[0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(first.act(params, *one, start[0])[0], all_parameters[0, :, 0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(first.value(params, *one), all_values[0, :, 0], rtol=1e-6, atol=1e-8)
 
 
 def test_tables_have_a_row_of_their_own_for_every_observation():

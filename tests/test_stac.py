@@ -73,6 +73,7 @@ def test_tuned_hyperparameters_move_within_their_bounds():
     assert "tuned_discount" not in metrics
 
 
+@pytest.mark.slow
 def test_it_is_swept_and_saved_like_any_agent(tmp_path):
     swept = jaxrl.sweep(
         trainer(), seeds=2, hyperparameters={"meta_learning_rate": [0.0, 0.1]}, directory=tmp_path,

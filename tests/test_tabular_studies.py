@@ -133,6 +133,7 @@ def test_a_policy_is_chosen_and_saved_alone(directory, tmp_path, capsys):
         policy.with_weights([0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_a_study_that_finds_no_policy_leaves_empty_tables(tmp_path, capsys):
     # No episode of fishwood ends by itself, so that sets stay empty.
     words = "pareto pareto_q_learning mo/fishwood --total-steps 40 --num-evaluations 2 --seeds 2".split()  # noqa: SIM905
