@@ -1,4 +1,4 @@
-"""The matrix products of LPG's GRU alone, forwards and backwards: the work that no implementation is spared."""
+"""The matrix products of LPG's GRU alone, forwards and backwards: the least that LPG asks for."""
 
 import jax
 import jax.numpy as jnp

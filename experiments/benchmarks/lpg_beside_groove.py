@@ -7,8 +7,8 @@ rate 40), K = 5 updates and one outer rollout per meta-step, a GRU and predictio
 updates of a critic; neither recomputes rollouts in the backward pass. groove's meta-steps also evaluate every agent on
 four episodes, and its critic's parameters never change (its loss does not depend on them). Under the curriculum of the
 paper, algorithmic regret, groove trains an antagonist anew for every agent in every meta-step; jaxrl's antagonists live
-beside the agents. A third program does nothing but the matrix products of the rule's GRU: no implementation can be
-faster. Each runs as one compiled program in a process of its own.
+beside the agents. A third program does nothing but the matrix products of the rule's GRU, step by step, which tells how
+much of the time they are. Each runs as one compiled program in a process of its own.
 Writes results/benchmarks/lpg_beside_groove.json.
 """
 
