@@ -1,0 +1,9 @@
+"""Meta-World's tasks."""
+
+from jaxrl.environments.metaworld.tasks.loose import LOOSE
+from jaxrl.environments.metaworld.tasks.mechanisms import MECHANISMS
+from jaxrl.environments.metaworld.tasks.task import Task
+
+__all__ = ["TASKS", "Task"]
+
+TASKS: dict[str, Task] = {**LOOSE, **MECHANISMS}
