@@ -58,10 +58,19 @@ TASKS = (
     "lever-pull",
     "door-lock",
     "door-unlock",
+    "coffee-push",
+    "coffee-pull",
+    "peg-unplug-side",
+    "assembly",
+    "disassemble",
+    "box-close",
+    "hammer",
+    "stick-push",
+    "stick-pull",
 )
 NUM_EPISODES, NUM_STATES, EVERY, AFTER = 5, 4, 10, 30
-# How often an action of a noisy run is random; a dropped ball rolls away.
-NOISE, NOISES = 0.3, {"basketball": 0.05}
+# How often an action of a noisy run is random; what is dropped or knocked over can make success impossible.
+NOISE, NOISES = 0.3, {"basketball": 0.05, "box-close": 0.1, "stick-pull": 0.05}
 
 
 def build(name: str) -> tuple[Any, Any]:
@@ -73,15 +82,34 @@ def build(name: str) -> tuple[Any, Any]:
     environment._partially_observable = False
     environment.__dict__.pop("sawyer_observation_space", None)
     environment._freeze_rand_vec = environment._set_task_called = True
+    if name == "disassemble":
+        _clear_the_peg(environment)
     return environment, ENV_POLICY_MAP[f"{name}-v3"]()
 
 
+def _clear_the_peg(environment: Any) -> None:
+    """Else the nut starts turned, for it falls beside the peg while the hand is put in its place."""
+    settle = environment._reset_hand
+
+    def cleared() -> None:
+        environment.model.body("peg").pos = np.array([0.5, 0.9, 0.05])
+        settle()
+
+    environment._reset_hand = cleared
+
+
 def draw(environment: Any, generator: np.random.Generator) -> np.ndarray:
-    """One of the task's variations, by the original's rule, to six decimals."""
-    space = environment._random_reset_space
+    """One of the task's variations, by the original's rule, to six decimals.
+
+    The lid that is to close the box stands where the hand, coming down, does not meet it while it falls to the table.
+    """
+    space, lid = environment._random_reset_space, "BoxClose" in type(environment).__name__
+    apart = 0.25 if lid else 0.15
     while True:
         vector = np.round(generator.uniform(space.low, space.high), 6)
-        if vector.size == 3 or np.linalg.norm(vector[:2] - vector[3:5]) >= 0.15:
+        if lid and vector[1] > 0.507:
+            continue
+        if vector.size == 3 or np.linalg.norm(vector[:2] - vector[3:5]) >= apart:
             return vector
 
 
@@ -92,8 +120,11 @@ def start(environment: Any, vector: np.ndarray) -> tuple[np.ndarray, dict[str, l
         # Its first observation and its reward see the dial where it stood in the episode before.
         environment.reset()
     observation, _ = environment.reset()
-    free = vector.size == 6
-    place = environment.obj_init_pos if free else vector
+    place = environment.obj_init_pos if vector.size == 6 else vector
+    if "PegUnplug" in type(environment).__name__:
+        place = environment._target_pos - np.array([0.15, 0.0, 0.0])
+    if hasattr(environment, "stick_init_pos"):
+        place = environment.stick_init_pos
     return observation, {"object": numbers(place), "goal": numbers(environment._target_pos)}
 
 
@@ -105,9 +136,12 @@ def numbers(values: Any, decimals: int = 7) -> list[float]:
 def scene(environment: Any, observation: np.ndarray) -> dict[str, Any]:
     """What a reward reads."""
     model = environment.model
-    sites, geoms = (
-        [part(i).name for i in range(count)] for part, count in ((model.site, model.nsite), (model.geom, model.ngeom))
+    sites, geoms, joints = (
+        [part(i).name for i in range(count)]
+        for part, count in ((model.site, model.nsite), (model.geom, model.ngeom), (model.joint, model.njnt))
     )
+    head = next((name for name in ("pegHead", "stick_end", "RoundNut") if name in sites), None)
+    moving = 16 if "NailSlideJoint" in joints else 9 if model.nq == 10 else None
     return {
         "hand": numbers(observation[:3]),
         "opening": numbers(observation[3]),
@@ -115,10 +149,12 @@ def scene(environment: Any, observation: np.ndarray) -> dict[str, Any]:
         "left": numbers(environment.get_body_com("leftpad")[1]),
         "right": numbers(environment.get_body_com("rightpad")[1]),
         "object": numbers(observation[4:7]),
-        "head": numbers(environment._get_site_pos("pegHead") if "pegHead" in sites else observation[4:7]),
-        "joint": numbers(environment.data.qpos[9] if model.nq == 10 else 0.0),
+        "head": numbers(observation[4:7] if head is None else environment._get_site_pos(head)),
+        "joint": numbers(0.0 if moving is None else environment.data.qpos[moving]),
+        "second": numbers(observation[11:14]),
+        "quaternion": numbers(observation[7:11]),
         "touching": bool(
-            model.nq == 16 and "objGeom" in geoms and environment.touching_object(model.geom("objGeom").id)
+            model.nq in (16, 18) and "objGeom" in geoms and environment.touching_object(model.geom("objGeom").id)
         ),
     }
 

@@ -12,6 +12,7 @@ from jaxrl.environments.metaworld.models import NUM_SUBSTEPS, aim
 from jaxrl.environments.metaworld.scene import MetaWorldParams, Scene
 from jaxrl.environments.metaworld.simulator import Simulator, arrange, build_simulator, default_params, sample_params
 from jaxrl.environments.metaworld.tasks import TASKS, Task
+from jaxrl.environments.metaworld.tasks.task import UPRIGHT
 from jaxrl.environments.spaces import Box
 from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import require_name
@@ -19,9 +20,9 @@ from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["MetaWorldState", "metaworld"]
 
-# The hand's target moves by at most this much along each axis in a step, within these corners and the task's floor.
+# The hand's target moves by at most this much along each axis in a step, within these corners and what the task leaves.
 _STRIDE = 0.01
-_TARGET_LOW, _TARGET_HIGH = np.array([-0.5, 0.4], np.float32), np.array([0.5, 1.0, 0.5], np.float32)
+_TARGET_LEFT, _TARGET_HIGH = -0.5, np.array([0.5, 1.0, 0.5], np.float32)
 # Within these corners the hand is observed.
 _HAND_LOW, _HAND_HIGH = (-0.525, 0.348, -0.0525), (0.525, 1.025, 0.7)
 # Where the original's hand has come to rest, and the target that it was sent to, by `Task.hand`.
@@ -39,7 +40,8 @@ class MetaWorldState(NamedTuple):
     """The whole of what goes from step to step.
 
     Attributes:
-        qpos: the hand's position, the fingers', then the object's free joint or the mechanism's joints.
+        qpos: the hand's position, the fingers', then the loose object's free joint and the mechanism's joints, as far
+            as there are any.
         qvel: velocities.
         acceleration: of the last substep, from which the contact solver starts.
         target: where the hand is being sent, m.
@@ -58,8 +60,9 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
 
     Actions: by how much of 1 cm the hand's target moves along x, y and z, and how hard the fingers close; all in
     [−1, 1]. Steps of 12.5 ms.
-    Observation (39): the hand's position, the fingers' opening, the object's position and quaternion and seven zeros;
-    the same 18 one step earlier; the goal. Rewards and success: see `rewards`; success does not end an episode.
+    Observation (39): the hand's position, the fingers' opening, the object's position and quaternion, those of a second
+    object or seven zeros; the same 18 one step earlier; the goal. Rewards and success: see `rewards`; success does not
+    end an episode.
     Info: `success` and the original's metrics, see `Evaluation`.
 
     The models are reduced, see `models`; rewards and success tests are exact. Scripted policies solve these tasks as
@@ -117,8 +120,10 @@ def _reset(
     task, model = simulator.task, arrange(simulator, params)
     hand, target = (jnp.array(place, jnp.float32) for place in _REST[task.hand])
     free = simulator.object_geom >= 0
-    loose, joints = jnp.append(params.object, jnp.array([1.0, 0.0, 0.0, 0.0])), jnp.atleast_1d(jnp.array(task.joint))
-    qpos = jnp.concatenate([hand, jnp.array(_REST_FINGERS), loose if free else joints])
+    parts = [hand, jnp.array(_REST_FINGERS)]
+    parts += [jnp.append(params.object, jnp.array(task.posture))] if free else []
+    parts += [jnp.atleast_1d(jnp.array(task.joint))] if "mechanism" in simulator.bodies else []
+    qpos = jnp.concatenate(parts)
     shown = qpos if free else qpos.at[5:].set(jnp.array(task.first_joint))
     data = mjx.kinematics(model, simulator.data.replace(qpos=shown))
     _, current = _look(simulator, data)
@@ -147,18 +152,20 @@ def _step(
 
 
 def _target_range(task: Task) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    return np.append(_TARGET_LOW, np.float32(task.floor)), _TARGET_HIGH
+    return np.array([_TARGET_LEFT, task.front, task.floor], np.float32), _TARGET_HIGH
 
 
 def _look(simulator: Simulator, data: Any) -> tuple[Scene, Float[Array, "18"]]:
     """What rewards read, and the observation of this moment."""
     task, bodies = simulator.task, simulator.bodies
-    moving = bodies["object"] if simulator.object_geom >= 0 else bodies["mechanism"]
+    free = simulator.object_geom >= 0
+    moving = bodies["object" if free else "mechanism"]
     place, matrix = data.xpos[moving], data.xmat[moving].reshape(3, 3)
     tracked = place + matrix @ jnp.array(task.tracked) + jnp.array(task.lifted)
     right, left = data.xpos[bodies["right"]], data.xpos[bodies["left"]]
     opening = jnp.clip(jnp.linalg.norm(right - left) / 0.1, 0.0, 1.0)
     hand = jnp.clip(data.xpos[bodies["hand"]], jnp.array(_HAND_LOW), jnp.array(_HAND_HIGH))
+    quaternion, second = _observed_quaternion(task, data.xquat[moving]), _observed_second(simulator, data)
     scene = Scene(
         hand=hand,
         opening=opening,
@@ -167,11 +174,21 @@ def _look(simulator: Simulator, data: Any) -> tuple[Scene, Float[Array, "18"]]:
         right=right[1] + _PAD,
         object=tracked,
         head=tracked if task.head is None else place + matrix @ jnp.array(task.head),
-        joint=jnp.zeros(()) if simulator.object_geom >= 0 else data.qpos[5],
+        joint=data.qpos[12 if free else 5] if "mechanism" in bodies else jnp.zeros(()),
+        second=second[:3],
+        quaternion=quaternion,
         touching=_touching(simulator, data),
     )
-    quaternion = _observed_quaternion(task, data.xquat[moving])
-    return scene, jnp.concatenate([hand, opening[None], tracked, quaternion, jnp.zeros(7)])
+    return scene, jnp.concatenate([hand, opening[None], tracked, quaternion, second])
+
+
+def _observed_second(simulator: Simulator, data: Any) -> Float[Array, "7"]:
+    """Position and quaternion of a mechanism, which slides and does not turn, beside something loose."""
+    task = simulator.task
+    if task.second is None:
+        return jnp.zeros(7)
+    place = data.xpos[simulator.bodies["mechanism"]] + jnp.array(task.second)
+    return jnp.append(place, jnp.array(UPRIGHT if task.second_orientation == "fixed" else (0.0,) * 4))
 
 
 def _touching(simulator: Simulator, data: Any) -> Array:
@@ -192,7 +209,7 @@ def _observed_quaternion(task: Task, quaternion: Float[Array, "4"]) -> Float[Arr
     if task.orientation == "none":
         return jnp.zeros(4)
     if task.orientation == "fixed":
-        return jnp.array([1.0, 0.0, 0.0, 0.0])
+        return jnp.array(UPRIGHT)
     if task.orientation == "wxyz":
         return quaternion
     w, x, y, z = task.turn

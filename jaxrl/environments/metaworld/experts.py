@@ -26,6 +26,8 @@ def expert(name: str) -> Callable[[Float[Array, "39"]], Float[Array, "4"]]:
         UnknownNameError: for an unknown task.
     """
     require_name("Meta-World task", name, TASKS)
+    if name in _EXPERTS_OF_TWO:
+        return partial(_act_on_two, _EXPERTS_OF_TWO[name])
     return partial(_act, _EXPERTS[name])
 
 
@@ -33,6 +35,13 @@ def _act(move: Callable[[Point, Number, Point, Point], Move], observation: Float
     hand, opening, handle, goal = observation[:3], observation[3], observation[4:7], observation[36:]
     point, gain, effort = move(hand, opening, handle, goal)
     return jnp.append(jnp.clip(gain * (point - hand), -1.0, 1.0), jnp.asarray(effort, jnp.float32))
+
+
+def _act_on_two(
+    move: Callable[[Point, Number, Point, Point, Point], Move], observation: Float[Array, "39"]
+) -> Float[Array, "4"]:
+    """As `_act`, seeing a second object."""
+    return _act(partial(move, observation[11:14]), observation)
 
 
 def _beside(hand: Point, point: Point, tolerance: float) -> Bool[Array, ""]:
@@ -194,6 +203,24 @@ def _basketball(hand: Point, opening: Number, handle: Point, goal: Point) -> Mov
     return _grasp(hand, opening, _shift(handle, z=0.03), jnp.append(aside, 0.36), 0.77)
 
 
+def _coffee_push(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the mug and drags it to the machine."""
+    at = _shift(handle, x=-0.005, z=0.05)
+    return _grasp(hand, opening, at, goal.at[2].set(0.1), 1.0, effort=0.5, aligned=0.06)
+
+
+def _coffee_pull(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the mug and drags it away from the machine."""
+    at = _shift(handle, x=-0.005, z=0.05)
+    return _grasp(hand, opening, at, goal, 1.0, aligned=0.06)
+
+
+def _peg_unplug_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the plug and draws it out along x."""
+    at = _shift(handle, x=-0.02, z=0.02)
+    return _grasp(hand, opening, at, _shift(hand, x=0.05), 0.9)
+
+
 def _shelf_place(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Takes the block, lifts it before the shelf, and brings it in."""
     high, level = handle[2] > 0.28, goal[2] + 0.06
@@ -322,6 +349,58 @@ def _plate_slide_back(x: float, y: float, hand: Point, opening: Number, handle: 
     return _approach(hand, _shift(at, z=0.1), at, drag.at[2].set(at[2]), 0.02, 0.04), 10.0, -1.0
 
 
+def _assembly(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Holds the nut at its handle, lifts it above the peg, and lets it down over it."""
+    at, off = _shift(handle, x=-0.02, z=0.03), goal[:2] - handle[:2] + jnp.array([0.13, 0.0])
+    over, above = hand[:2] + off, hand[2] > goal[2] + 0.11
+    lifted = jnp.where(above, jnp.append(over, goal[2] + 0.14), hand.at[2].set(goal[2] + 0.14))
+    aligned = jnp.sum(off**2) < 0.015**2
+    return _grasp(hand, opening, at, jnp.where(aligned, jnp.append(over, goal[2] - 0.06), lifted), 0.6)
+
+
+def _disassemble(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Holds the nut at its handle and lifts it."""
+    return _grasp(hand, opening, _shift(handle, x=-0.02, z=0.03), _shift(hand, z=0.1), 0.6, effort=0.8)
+
+
+def _box_close(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the lid by its handle, lifts it above the box, and lets it down."""
+    carry = goal + hand - handle
+    then = jnp.where(_beside(hand, carry, 0.03), jnp.where(hand[2] > 0.18, carry, hand).at[2].set(0.22), carry)
+    return _grasp(hand, opening, _shift(handle, z=0.07), then, 0.35, effort=1.0, aligned=0.02)
+
+
+def _hammer(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Holds the hammer's handle, lifts it before the nail, and drives that in."""
+    ready = goal + jnp.array([-0.19, 0.0, 0.05])
+    aligned = jnp.sum((hand - ready)[jnp.array([0, 2])] ** 2) < 0.02**2
+    then = jnp.where(aligned, ready, ready.at[1].set(hand[1]))
+    return _grasp(hand, opening, _shift(handle, x=-0.04, z=0.02), then, 0.6, effort=0.8)
+
+
+def _stick_push(thermos: Point, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the stick, lifts it before the middle of the thermos, and pushes."""
+    ready = (thermos + hand - handle).at[0].set(hand[0])
+    then = jnp.where(
+        _off(handle, thermos, 0.02) | (jnp.abs(handle[1] - thermos[1]) > 0.02), ready, _shift(ready, x=0.1)
+    )
+    return _grasp(hand, opening, _shift(handle, x=0.015, z=0.03), then, 0.6)
+
+
+def _stick_pull(thermos: Point, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the stick, puts it through the handle of the thermos, and pulls."""
+    ready = (thermos + hand - handle).at[0].set(hand[0])
+    then = jnp.where(
+        _off(handle, thermos, 0.02) | (jnp.abs(handle[1] - thermos[1]) > 0.02), ready, _shift(ready, x=0.1)
+    )
+    through = handle[0] > thermos[0] - 0.03
+    return _grasp(hand, opening, _shift(handle, x=-0.015, z=0.03), jnp.where(through, _shift(goal, x=-0.05), then), 0.6)
+
+
+_EXPERTS_OF_TWO: dict[str, Callable[[Point, Point, Number, Point, Point], Move]] = {
+    "stick-push": _stick_push,
+    "stick-pull": _stick_pull,
+}
 _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "reach": _reach,
     "push": _push,
@@ -336,7 +415,14 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "sweep-into": _sweep_into,
     "bin-picking": _bin_picking,
     "basketball": _basketball,
+    "coffee-push": _coffee_push,
+    "coffee-pull": _coffee_pull,
+    "peg-unplug-side": _peg_unplug_side,
     "shelf-place": _shelf_place,
+    "assembly": _assembly,
+    "disassemble": _disassemble,
+    "box-close": _box_close,
+    "hammer": _hammer,
     "door-open": _door_open,
     "door-close": _door_close,
     "drawer-open": _drawer_open,

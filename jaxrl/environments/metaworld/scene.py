@@ -35,6 +35,8 @@ class Scene(NamedTuple):
         object: the position that is observed of the object or handle.
         head: the head of the peg; the object's position elsewhere.
         joint: angle or position of the mechanism; 0 without one.
+        second: the position that is observed of a second object; zeros without one.
+        quaternion: the object's orientation as it is observed.
         touching: whether both fingers touch the object; False for a mechanism.
     """
 
@@ -46,6 +48,8 @@ class Scene(NamedTuple):
     object: Float[Array, "3"]
     head: Float[Array, "3"]
     joint: Float[Array, ""]
+    second: Float[Array, "3"]
+    quaternion: Float[Array, "4"]
     touching: Bool[Array, ""]
 
 

@@ -25,7 +25,7 @@ class Simulator(NamedTuple):
         model: the `mjx.Model`, its objects at their default places.
         data: an `mjx.Data` to be filled.
         bodies: index of each body by name.
-        object_geom: index of the free object's geom; −1 where a mechanism takes its place.
+        object_geom: index of the geom of what is loose; −1 where a mechanism takes its place.
         finger_geoms: indices of the left and the right finger's.
         show_goal: whether the goal is observed.
     """
@@ -49,7 +49,7 @@ def build_simulator(task: Task, show_goal: bool) -> Simulator:
     from mujoco import mjx
 
     bodies = {model.body(i).name: i for i in range(model.nbody)}
-    free = "mechanism" not in bodies
+    free = any(model.geom(i).name == "object" for i in range(model.ngeom))
     # The default engine, Warp, is not XLA: it can be neither differentiated nor fused.
     return Simulator(
         task=task,
@@ -90,7 +90,8 @@ def arrange(simulator: Simulator, params: MetaWorldParams) -> Any:
     if simulator.object_geom < 0 and "object" in simulator.bodies:
         places = places.at[simulator.bodies["object"]].set(params.object)
     if simulator.task.fixture is not None:
-        places = places.at[simulator.bodies["fixture"]].set(params.goal + jnp.array(simulator.task.fixture))
+        foot = params.goal if simulator.task.follows == "goal" else params.object
+        places = places.at[simulator.bodies["fixture"]].set(foot + jnp.array(simulator.task.fixture))
     return model.replace(body_pos=places)
 
 

@@ -18,7 +18,7 @@ TIP = np.array([0.004285731, 0.601488704, 0.150189277], np.float32)
 NEAR_TIP = np.array([0.004407496, 0.400270538, 0.150740492], np.float32)
 
 
-def funnel(place: Array, foot: Array, radius: float, slope: float, height: float) -> Float[Array, ""]:
+def funnel(place: Array, foot: Array, radius: Array | float, slope: float, height: float) -> Float[Array, ""]:
     """The height at `place` of a logarithmic funnel around the vertical at `foot`, 0 within `radius` of it."""
     off = distance(place[:2], foot[:2])
     beyond = off > radius

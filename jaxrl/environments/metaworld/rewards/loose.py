@@ -7,16 +7,18 @@ their formulas and written anew.
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environments.metaworld.rewards.common import TIP, Action, evaluation, funnel
+from jaxrl.environments.metaworld.rewards.common import NEAR_TIP, TIP, Action, evaluation, funnel
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams, Scene
-from jaxrl.environments.metaworld.shaping import cage, distance, grip, hamacher, inside, long_tail
+from jaxrl.environments.metaworld.shaping import approach, cage, distance, grip, hamacher, inside, long_tail
 from jaxrl.types import Array, Float
 
 __all__ = [
     "basketball",
     "bin_picking",
+    "coffee",
     "hand_insert",
     "peg_insert_side",
+    "peg_unplug_side",
     "pick_out_of_hole",
     "pick_place",
     "pick_place_wall",
@@ -249,6 +251,32 @@ def peg_insert_side(scene: Scene, action: Action, params: MetaWorldParams) -> Ev
     reward = hamacher(caged, in_place) + jnp.where(held, 1.0 + 5.0 * in_place, 0.0)
     reward = jnp.where(far <= 0.07, 10.0, reward)
     return evaluation(reward, far <= 0.07, near <= 0.03, (near < 0.02) & lifted, caged, in_place, far)
+
+
+def peg_unplug_side(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The plug's end within 7 cm of a place 11 cm further out."""
+    first = params.object + jnp.array([0.04, 0.0, 0.0])
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    in_place = long_tail(far, 0.0, 0.05, distance(first, params.goal))
+    caged = cage(scene, action[3], first, TIP, radius=0.025, reach=0.05, strength=0.8)
+    drawn = (scene.opening > 0.5) & (scene.object[0] - first[0] > 0.015)
+    reward = jnp.where(drawn & (near < 0.035), 1.0 + 2.0 * caged + 5.0 * in_place, 2.0 * caged)
+    reward = jnp.where(far <= 0.05, 10.0, reward)
+    return evaluation(reward, far <= 0.07, near <= 0.03, drawn, caged, in_place, far)
+
+
+def coffee(scene: Scene, action: Action, params: MetaWorldParams) -> Evaluation:
+    """The mug within 7 cm of the goal; errors in x and y count twice. Being grasped is never reported."""
+    scale = jnp.array([2.0, 2.0, 1.0])
+    near, far = distance(scene.object, scene.tip), distance(scene.object, params.goal)
+    scaled = distance(scene.object * scale, params.goal * scale)
+    in_place = long_tail(scaled, 0.0, 0.05, distance(params.object * scale, params.goal * scale))
+    caged = cage(scene, action[3], params.object, NEAR_TIP, 0.02, 0.05, across=0.05, strength=0.7, dense=False)
+    caged = (caged + approach(scene, params.object, NEAR_TIP, 0.04)) / 2.0
+    there = (near < 0.04) & (scene.opening > 0.0)
+    reward = hamacher(caged, in_place) + jnp.where(there, 1.0 + 5.0 * in_place, 0.0)
+    reward = jnp.where(scaled < 0.05, 10.0, reward)
+    return evaluation(reward, far <= 0.07, near <= 0.03, False, caged, in_place, far)
 
 
 def _lifted(scene: Scene, params: MetaWorldParams, height: float) -> Array:

@@ -20,6 +20,20 @@ _PUCK = Task(
 _SUNK = 0.019404684
 # Likewise the block of shelf-place, and that of sweep-into, which the table with the hole has lifted.
 _SUNK_BLOCK, _RAISED = 0.019936, 0.0699355
+_MUG = Task(
+    scene="mug",
+    reward=loose.coffee,
+    objects=((-0.1, 0.55, -0.001), (0.1, 0.65, 0.001)),
+    goals=((-0.05, 0.7, -0.001), (0.05, 0.75, 0.001)),
+    object=(0.0, 0.6, 0.0),
+    goal=(0.0, 0.75, 0.0),
+    relative=None,
+    apart=0.15,
+    hand="near",
+    posture=(0.999540272, 0.004707695, -0.002612901, -0.029837129),
+    fixture=(0.0, 0.22, 0.0),
+    orientation="xyzw",
+)
 
 LOOSE: dict[str, Task] = {
     "reach": _PUCK,
@@ -126,6 +140,25 @@ LOOSE: dict[str, Task] = {
         object=(0.0, 0.6, 0.03),
         goal=(0.0, 0.817, 0.25),
         fixture=(0.0, 0.083, -0.25),
+        orientation="wxyz",
+    ),
+    "coffee-push": _MUG,
+    "coffee-pull": _MUG._replace(
+        objects=((-0.05, 0.7, -0.001), (0.05, 0.75, 0.001)),
+        goals=((-0.1, 0.55, -0.001), (0.1, 0.65, 0.001)),
+        object=(0.0, 0.75, 0.0),
+        goal=(0.0, 0.6, 0.0),
+        follows="object",
+    ),
+    "peg-unplug-side": Task(
+        scene="plug",
+        reward=loose.peg_unplug_side,
+        objects=((-0.206, 0.6, 0.13), (-0.106, 0.8, 0.132)),
+        goals=(ORIGIN, ORIGIN),
+        object=(-0.181, 0.6, 0.131),
+        goal=(0.15, 0.0, 0.0),
+        tracked=(0.04, 0.0, 0.0),
+        fixture=(-0.194, 0.0, -0.131),
         orientation="wxyz",
     ),
     "shelf-place": _PUCK._replace(

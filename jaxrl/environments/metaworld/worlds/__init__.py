@@ -6,8 +6,9 @@ the models in `metaworld` 3.1.1 (MIT licence), Farama Foundation; see `models` f
 
 from jaxrl.environments.metaworld.worlds.loose import LOOSE
 from jaxrl.environments.metaworld.worlds.mechanisms import MECHANISMS
+from jaxrl.environments.metaworld.worlds.tools import TOOLS
 from jaxrl.environments.metaworld.worlds.world import World
 
 __all__ = ["WORLDS", "World"]
 
-WORLDS: dict[str, World] = {**LOOSE, **MECHANISMS}
+WORLDS: dict[str, World] = {**LOOSE, **MECHANISMS, **TOOLS}

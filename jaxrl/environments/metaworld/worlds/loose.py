@@ -1,6 +1,6 @@
 """Scenes of what is carried, pushed or reached past: its shape, and where it belongs."""
 
-from jaxrl.environments.metaworld.worlds.world import BLOCK, World, wall
+from jaxrl.environments.metaworld.worlds.world import BLOCK, World, coffee_machine, wall
 
 __all__ = ["LOOSE"]
 
@@ -110,6 +110,36 @@ _PEG = f"""
   <geom {BLOCK} pos="0 0 0.18" size="0.1 0.096 0.02"/>
 </body>
 """
+# Its cylinders as boxes, as wide between the fingers and of the same base area.
+_MUG = f"""
+<body name="object" pos="0 0.6 0">
+  <freejoint/>
+  <geom name="object" class="body" pos="0 0 0.035" size="0.022 0.028 0.033" contype="2" conaffinity="1" mass="0.1"/>
+  <geom class="body" pos="0.034 0 0.042" size="0.0177 0.005 0.0177" contype="2" conaffinity="1" mass="0.01"/>
+</body>
+<body name="fixture" pos="0 0.97 0">{coffee_machine(BLOCK)}
+  <geom {BLOCK} type="capsule" fromto="0 -0.141 0.127 0 -0.141 0.177" size="0.016"/>
+</body>
+"""
+
+# Its disc as a box of the same area.
+_PLUG = f"""
+<body name="object" pos="-0.156 0.6 0.131">
+  <freejoint/>
+  <geom class="body" type="sphere" pos="-0.035 0 0" size="0.03" contype="2" conaffinity="1" mass="0.05"/>
+  <geom class="body" pos="-0.013 0 0" size="0.007 0.04 0.04" contype="2" conaffinity="1" mass="0.01"/>
+  <geom class="body" type="sphere" pos="0.06 0 0" size="0.04" contype="2" conaffinity="1" mass="0.01"/>
+  <geom name="object" class="body" pos="0.025 0 0" size="0.035 0.038 0.038" contype="2" conaffinity="1" mass="0.01"/>
+</body>
+<body name="fixture" pos="-0.2 0.6 0">
+  <geom {BLOCK} pos="0 0.061 0.131" size="0.025 0.039 0.022"/>
+  <geom {BLOCK} pos="0 0 0.176" size="0.025 0.1 0.023"/>
+  <geom {BLOCK} pos="0 0 0.054" size="0.025 0.1 0.055"/>
+  <geom {BLOCK} pos="0 0.056 0.083" size="0.025 0.045 0.011"/>
+  <geom {BLOCK} pos="0 -0.061 0.131" size="0.025 0.039 0.022"/>
+</body>
+"""
+
 
 LOOSE: dict[str, World] = {
     "puck": World(_puck(0.0177245, 0.02)),
@@ -142,6 +172,8 @@ LOOSE: dict[str, World] = {
         cone="elliptic",
         iterations=10,
     ),
+    "mug": World(_MUG, pairs=12),
+    "plug": World(_PLUG, pairs=12),
     "basketball": World(
         _free('type="sphere" size="0.03"', 0.1, 3.6e-5, "1 0.005 0.0001") + _HOOP,
         impratio=3.0,

@@ -1,6 +1,6 @@
 """Scenes of what moves along joints, and where it meets its frame."""
 
-from jaxrl.environments.metaworld.worlds.world import FIXED, World, wall
+from jaxrl.environments.metaworld.worlds.world import FIXED, World, coffee_machine, wall
 
 __all__ = ["MECHANISMS"]
 
@@ -108,13 +108,7 @@ def _handle(turn: float, armature: float = 0.006, half_width: float = 0.032, gri
 
 
 _COFFEE = f"""
-<body name="object" pos="0 0.9 0">
-  <geom {FIXED} pos="0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
-  <geom {FIXED} pos="-0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
-  <geom {FIXED} pos="0 -0.133 0.352" size="0.1 0.05 0.018"/>
-  <geom {FIXED} pos="0 -0.133 0.248" size="0.1 0.05 0.018"/>
-  <geom {FIXED} pos="0 0 0.115" size="0.1 0.098 0.115"/>
-  <geom {FIXED} pos="0 0 0.3" size="0.1 0.098 0.07"/>
+<body name="object" pos="0 0.9 0">{coffee_machine(FIXED)}
   <body name="mechanism">
     <joint name="mechanism" type="slide" axis="0 1 0" range="0 0.03" limited="true" damping="1"/>
     <inertial pos="0 -0.19 0.3" mass="0.1" diaginertia="0.0001 0.0001 0.0001"/>

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["BLOCK", "FIXED", "World", "wall"]
+__all__ = ["BLOCK", "FIXED", "World", "coffee_machine", "wall"]
 
 # Contacts: fingers (1) and palm (4) touch objects, what is free (2) touches the table, what slides on it (8) its goal;
 # no finger touches the other.
@@ -15,6 +15,17 @@ def wall(y: float, half_width: float, half_height: float) -> str:
     return f"""
 <body name="wall" pos="0.1 {y} {half_height}"><geom {BLOCK} size="{half_width} 0.01 {half_height}"/></body>
 """
+
+
+def coffee_machine(contacts: str) -> str:
+    """The machine without its button, in contact with what `BLOCK` or `FIXED` says."""
+    return f"""
+  <geom {contacts} pos="0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
+  <geom {contacts} pos="-0.069 -0.133 0.3" size="0.031 0.05 0.035"/>
+  <geom {contacts} pos="0 -0.133 0.352" size="0.1 0.05 0.018"/>
+  <geom {contacts} pos="0 -0.133 0.248" size="0.1 0.05 0.018"/>
+  <geom {contacts} pos="0 0 0.115" size="0.1 0.098 0.115"/>
+  <geom {contacts} pos="0 0 0.3" size="0.1 0.098 0.07"/>"""
 
 
 class World(NamedTuple):
