@@ -49,8 +49,9 @@ HAND, OBJECT = 0.025, 0.02
 # as far to the right. A ball that the fingers land on is pushed aside, where the original's jumps. After success, it
 # holds a block that the original's loses in the hole or on the shelf, stays at the turned dial where the original's has
 # slipped past it, leaves the opened lock later, and does not push the plate into the net's bar. It lifts the lever at
-# another point. The plug slips out sooner. It closes around the lid's handle without resting on it, and comes down
-# earlier. The stick leans in the handle at another angle.
+# another point. The plug slips out sooner, and then falls. The hammer starts within the table, which here throws it
+# higher. The closing fingers do not rest on the lid's handle, and come down earlier. The stick leans in the handle at
+# another angle.
 LOOSE = {
     "door-close": (0.035, 0.04),
     "faucet-close": (0.07, 0.05),
@@ -63,13 +64,15 @@ LOOSE = {
     "door-unlock": (0.09, 0.05),
     "lever-pull": (0.08, OBJECT),
     "plate-slide-side": (HAND, 0.03),
-    "peg-unplug-side": (HAND, 0.03),
+    "peg-unplug-side": (HAND, 0.07),
+    "hammer": (HAND, 0.04),
     "box-close": (0.065, 0.03),
-    "stick-pull": (0.04, 0.03),
+    "stick-pull": (0.05, 0.03),
 }
-# The turning dial pushes the hand aside, which here takes longer. The plate, 6 mm further aside, ends 7.3 cm from the
-# goal, where 7 cm are success.
-LATE, APART, WITHIN = {"dial-turn": 10}, {"dial-turn": 0.03}, {"plate-slide-side": 0.075}
+# The turning dial pushes the hand aside, which here takes longer; the plug slips out earlier. The plate, 6 mm further
+# aside, ends 7.3 cm from the goal, where 7 cm are success.
+LATE, WITHIN = {"dial-turn": 10, "peg-unplug-side": 35}, {"plate-slide-side": 0.075}
+APART = {"dial-turn": 0.03, "box-close": 0.016, "hammer": 0.03, "peg-unplug-side": 0.016}
 # The original's reward for a handle depends on where its hand came to rest, and the handle before was in its way; that
 # for an unlocked door likewise, and the lock pushes a resting hand aside; that for a lock on how far the pad is tilted.
 FIRST = {"door-lock": 0.01, "box-close": 0.002}
@@ -181,6 +184,21 @@ def test_variations_fill_the_originals_ranges(name):
             np.testing.assert_allclose(offset, task.goal, atol=1e-6)
 
 
+def test_a_diverged_step_leaves_everything_at_rest_where_it_was():
+    built = environment("push")
+    state, _ = reset("push")(jax.random.key(0), built.params)
+    inner = state.inner
+    step = jax.jit(built.step)
+    for speed in (1e8, jnp.nan):
+        thrown = state._replace(inner=inner._replace(qvel=inner.qvel.at[5].set(speed)))
+        after, timestep = step(jax.random.key(0), thrown, jnp.zeros(4), built.params)
+        np.testing.assert_array_equal(after.inner.qpos, inner.qpos)
+        assert not after.inner.qvel.any() and not after.inner.acceleration.any()
+        assert np.isfinite(timestep.observation).all() and np.isfinite(timestep.reward).all()
+    moved, _ = step(jax.random.key(0), state, jnp.ones(4), built.params)
+    assert (moved.inner.qpos[:3] > inner.qpos[:3]).all()
+
+
 def test_protocols(monkeypatch):
     assert set(MT10) < set(list_environments("metaworld"))
     key = jax.random.key(0)
@@ -191,7 +209,8 @@ def test_protocols(monkeypatch):
     _, observation = protocol.environments["metaworld/push"].reset(key, jax.tree.map(lambda leaf: leaf[0], test))
     np.testing.assert_array_equal(observation[36:], 0.0)
     assert set(MT50) == {f"metaworld/{name}" for name in TASKS} and "metaworld/mt50" in list_environments("metaworld")
-    assert set(MT50) - set(ML45_TRAIN) == set(ML45_TEST) and len(ML45_TEST) == 4
+    assert set(MT50) - set(ML45_TRAIN) == set(ML45_TEST)
+    assert (len(MT50), len(ML45_TRAIN), len(ML45_TEST)) == (50, 45, 5)
     few = ("metaworld/reach", "metaworld/coffee-button")
     monkeypatch.setattr(metaworld.splits, "MT50", few)
     monkeypatch.setattr(metaworld.splits, "ML45_TRAIN", few)
@@ -225,7 +244,7 @@ def replay_in_mujoco(name):
     target, rows = np.asarray(state.inner.target), []
     moving = data.body("object" if model.nq > 7 else "mechanism")
     for action in flight["actions"]:
-        target = np.clip(target + 0.01 * np.array(action[:3]), (-0.5, 0.4, task.floor), (0.5, 1.0, 0.5))
+        target = np.clip(target + 0.01 * np.array(action[:3]), (-0.5, task.front, task.floor), (0.5, 1.0, 0.5))
         data.ctrl[:] = [*np.asarray(aimed(jnp.asarray(target, jnp.float32))), action[3], -action[3]]
         mujoco.mj_step(model, data, NUM_SUBSTEPS)
         mujoco.mj_kinematics(model, data)

@@ -32,6 +32,8 @@ from jaxrl.types import Array
 
 # Where the original places the fixture instead of the goal.
 _PLACES_FIXTURE = ("peg-insert-side", "basketball")
+# Where it places the fixture instead of the object: at which offset from it.
+_NAMES_FIXTURE = {"peg-unplug-side": (-0.044, 0.0, -0.131)}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,11 @@ class Arguments:
 def vectors(name: str, params: MetaWorldParams) -> list[list[float]]:
     """The variations as the original's random vectors."""
     place, goal = np.asarray(params.object, float), np.asarray(params.goal, float)
-    if TASKS[name].relative:
+    if name in _NAMES_FIXTURE:
+        return (place + np.array(_NAMES_FIXTURE[name])).tolist()
+    if name == "disassemble":  # draws a second place that it does not use, apart from the first
+        return np.concatenate([place, place - np.array([0.0, 0.2, 0.0])], axis=1).tolist()
+    if TASKS[name].relative or name == "hammer":
         return place.tolist()
     goal = goal + np.array(TASKS[name].fixture) if name in _PLACES_FIXTURE else goal
     return np.concatenate([place, goal], axis=1).tolist()

@@ -34,6 +34,8 @@ _REST = {
 _REST_FINGERS = (-0.000171906, 0.000171745)
 # The pads' middles lie this far inwards of the claws; the tip this far below the hand.
 _PAD, _TIP = 0.003, 0.045
+# Only a contact solver that has diverged reaches this speed, m/s or rad/s.
+_DIVERGED = 1000.0
 
 
 class MetaWorldState(NamedTuple):
@@ -62,7 +64,7 @@ def metaworld(name: str, show_goal: bool = True, limit: int = 500) -> Environmen
     [−1, 1]. Steps of 12.5 ms.
     Observation (39): the hand's position, the fingers' opening, the object's position and quaternion, those of a second
     object or seven zeros; the same 18 one step earlier; the goal. Rewards and success: see `rewards`; success does not
-    end an episode.
+    end an episode. A step whose contacts diverge leaves everything where it was, at rest.
     Info: `success` and the original's metrics, see `Evaluation`.
 
     The models are reduced, see `models`; rewards and success tests are exact. Scripted policies solve these tasks as
@@ -141,7 +143,7 @@ def _step(
     target = jnp.clip(state.target + _STRIDE * jnp.clip(action[:3], -1.0, 1.0), *_target_range(simulator.task))
     control = jnp.concatenate([aim(target), jnp.stack([action[3], -action[3]])])
     data = simulator.data.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.acceleration, ctrl=control)
-    data = advance(model, data, NUM_SUBSTEPS, False, False)
+    data = _unless_diverged(data, advance(model, data, NUM_SUBSTEPS, False, False))
     # Positions of bodies as of the last substep's end; contacts stay those of its beginning.
     scene, current = _look(simulator, mjx.kinematics(model, data))
     evaluation = simulator.task.reward(scene, action, params)
@@ -149,6 +151,16 @@ def _step(
     info = evaluation._asdict()
     timestep = Timestep(observation, info.pop("reward")[None], jnp.zeros((), bool), jnp.zeros((), bool), info)
     return MetaWorldState(data.qpos, data.qvel, data.qacc_warmstart, target, current), timestep
+
+
+def _unless_diverged(before: Any, data: Any) -> Any:
+    """The data after a step; where its contacts diverged, everything stays where it was and is at rest."""
+    diverged = ~jnp.all(jnp.abs(data.qvel) < _DIVERGED)
+    return data.replace(
+        qpos=jnp.where(diverged, before.qpos, data.qpos),
+        qvel=jnp.where(diverged, 0.0, data.qvel),
+        qacc_warmstart=jnp.where(diverged, 0.0, data.qacc_warmstart),
+    )
 
 
 def _target_range(task: Task) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:

@@ -203,16 +203,9 @@ def _basketball(hand: Point, opening: Number, handle: Point, goal: Point) -> Mov
     return _grasp(hand, opening, _shift(handle, z=0.03), jnp.append(aside, 0.36), 0.77)
 
 
-def _coffee_push(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
-    """Closes the fingers around the mug and drags it to the machine."""
-    at = _shift(handle, x=-0.005, z=0.05)
-    return _grasp(hand, opening, at, goal.at[2].set(0.1), 1.0, effort=0.5, aligned=0.06)
-
-
-def _coffee_pull(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
-    """Closes the fingers around the mug and drags it away from the machine."""
-    at = _shift(handle, x=-0.005, z=0.05)
-    return _grasp(hand, opening, at, goal, 1.0, aligned=0.06)
+def _coffee(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Closes the fingers around the mug and drags it to the machine, or away from it."""
+    return _grasp(hand, opening, _shift(handle, x=-0.005, z=0.05), goal.at[2].set(0.05), 0.7, aligned=0.06)
 
 
 def _peg_unplug_side(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
@@ -415,8 +408,8 @@ _EXPERTS: dict[str, Callable[[Point, Number, Point, Point], Move]] = {
     "sweep-into": _sweep_into,
     "bin-picking": _bin_picking,
     "basketball": _basketball,
-    "coffee-push": _coffee_push,
-    "coffee-pull": _coffee_pull,
+    "coffee-push": _coffee,
+    "coffee-pull": _coffee,
     "peg-unplug-side": _peg_unplug_side,
     "shelf-place": _shelf_place,
     "assembly": _assembly,

@@ -1,4 +1,4 @@
-"""Meta-World's protocols for the tasks that exist here: which tasks and variations to train and to test on."""
+"""Meta-World's protocols: which tasks and variations to train and to test on."""
 
 from typing import Any, NamedTuple
 
@@ -40,9 +40,14 @@ MT10 = (
     "metaworld/window-close",
 )
 _ALL = tuple(f"metaworld/{name}" for name in TASKS)
-# Of the fifty: those that exist here. Missing of ML45's test tasks: box-close.
 MT50 = _ALL
-ML45_TEST = ("metaworld/bin-picking", "metaworld/door-lock", "metaworld/door-unlock", "metaworld/hand-insert")
+ML45_TEST = (
+    "metaworld/bin-picking",
+    "metaworld/box-close",
+    "metaworld/door-lock",
+    "metaworld/door-unlock",
+    "metaworld/hand-insert",
+)
 ML45_TRAIN = tuple(name for name in _ALL if name not in ML45_TEST)
 ML10_TRAIN = (
     "metaworld/reach",
@@ -107,7 +112,7 @@ def mt10(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protoco
 
 
 def mt50(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
-    """Those of Meta-World's fifty tasks that exist here, goals seen, each trained and tested on the same variations.
+    """Meta-World's fifty tasks, goals seen, each trained and tested on the same variations.
 
     Arguments and errors are those of `mt10`.
     """
@@ -137,7 +142,7 @@ def ml10(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protoco
 
 
 def ml45(key: PRNGKeyArray, num_variations: int = 50, **options: Any) -> Protocol:
-    """Those of ML45's training tasks that exist here, and four of its five test tasks, goals not seen.
+    """The 45 training tasks of ML45 and its five test tasks, goals not seen.
 
     Raises:
         ValueError: for no variations.

@@ -80,6 +80,7 @@ _NUT = f"""
 </body>
 """
 
+# Its handle is 1 mm thicker than the original's: closed fingers stop 18 mm apart.
 _LID = f"""
 <body name="object" pos="0 0.55 0.02" quat="0.707107 0 0 0.707107">
   <freejoint/>
@@ -88,7 +89,7 @@ _LID = f"""
   <geom {_HELD} condim="4" pos="0 -0.11 0.067" size="0.115 0.005 0.008" mass="0.02"/>
   <geom {_HELD} condim="4" pos="0 0.11 0.067" size="0.115 0.005 0.008" mass="0.02"/>
   <geom {_HELD} condim="4" pos="0 0 0.078" size="0.115 0.115 0.003" mass="0.02"/>
-  <geom name="object" {_HELD} condim="4" type="capsule" fromto="0 -0.05 0.157 0 0.05 0.157" size="0.008" mass="0.05"/>
+  <geom name="object" {_HELD} condim="4" type="capsule" fromto="0 -0.05 0.157 0 0.05 0.157" size="0.009" mass="0.05"/>
   <geom {_HELD} condim="4" type="capsule" fromto="0 -0.05 0.083 0 -0.05 0.153" size="0.008" mass="0.05"/>
   <geom {_HELD} condim="4" type="capsule" fromto="0 0.05 0.083 0 0.05 0.153" size="0.008" mass="0.05"/>
 </body>
@@ -102,8 +103,9 @@ _LID = f"""
 """
 
 TOOLS: dict[str, World] = {
-    "hammer": World(_HAMMER, contacts=16, pairs=12),
+    "hammer": World(_HAMMER, contacts=24, pairs=16),
     "stick": World(_STICK, contacts=16, pairs=12),
     "nut": World(_NUT, contacts=24, pairs=16),
-    "lid": World(_LID, contacts=24, pairs=16),
+    # So light and thin that four iterations now and then throw it.
+    "lid": World(_LID, contacts=24, pairs=16, iterations=10),
 }
