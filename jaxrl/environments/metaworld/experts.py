@@ -371,23 +371,23 @@ def _hammer(hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     return _grasp(hand, opening, _shift(handle, x=-0.04, z=0.02), then, 0.6, effort=0.8)
 
 
-def _stick_push(thermos: Point, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
-    """Takes the stick, lifts it before the middle of the thermos, and pushes."""
+def _thrust(thermos: Point, hand: Point, handle: Point) -> Point:
+    """Brings the stick in front of the middle of the thermos, and on along x."""
     ready = (thermos + hand - handle).at[0].set(hand[0])
-    then = jnp.where(
-        _off(handle, thermos, 0.02) | (jnp.abs(handle[1] - thermos[1]) > 0.02), ready, _shift(ready, x=0.1)
-    )
-    return _grasp(hand, opening, _shift(handle, x=0.015, z=0.03), then, 0.6)
+    before = _off(handle, thermos, 0.02) | (jnp.abs(handle[1] - thermos[1]) > 0.02)
+    return jnp.where(before, ready, _shift(ready, x=0.1))
+
+
+def _stick_push(thermos: Point, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
+    """Takes the stick, lifts it before the thermos, and pushes."""
+    return _grasp(hand, opening, _shift(handle, x=0.015, z=0.03), _thrust(thermos, hand, handle), 0.6)
 
 
 def _stick_pull(thermos: Point, hand: Point, opening: Number, handle: Point, goal: Point) -> Move:
     """Takes the stick, puts it through the handle of the thermos, and pulls."""
-    ready = (thermos + hand - handle).at[0].set(hand[0])
-    then = jnp.where(
-        _off(handle, thermos, 0.02) | (jnp.abs(handle[1] - thermos[1]) > 0.02), ready, _shift(ready, x=0.1)
-    )
     through = handle[0] > thermos[0] - 0.03
-    return _grasp(hand, opening, _shift(handle, x=-0.015, z=0.03), jnp.where(through, _shift(goal, x=-0.05), then), 0.6)
+    then = jnp.where(through, _shift(goal, x=-0.05), _thrust(thermos, hand, handle))
+    return _grasp(hand, opening, _shift(handle, x=-0.015, z=0.03), then, 0.6)
 
 
 _EXPERTS_OF_TWO: dict[str, Callable[[Point, Point, Number, Point, Point], Move]] = {

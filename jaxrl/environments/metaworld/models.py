@@ -8,9 +8,11 @@ Foundation; the models are written anew, without its files. What is left out or 
   and reach were fitted to 4,800 control steps of directed motion through the workspace (experiments/metaworld_hand.py):
   half of the errors are below 6 mm, 99 of 100 below 21 mm (without the reach, 98 mm). The hand does not turn.
 - Cylinders: MJX does not collide them with boxes. The puck and the dial are boxes of the same base area and height,
-  handles and the hoop's pole are capsules (a box where one is lifted at its end), the button is boxes. The net that
-  plates slide into is boxes, too.
+  handles, the hoop's pole, the thermos and the nut's peg are capsules (a box where one is lifted at its end), so that
+  the peg is round at its top; the button, the mug, the plug's disc and the hammer's head are boxes. The net that plates
+  slide into is boxes, too.
 - Meshes of the gripper: one box for its base; one box for claw and pad of each finger. Of the box with a handle: boxes.
+  Of the nut: eight capsules around its hole.
 - Boxes that only make up a larger one; the walls around the table. Where a mechanism would meet its own frame, its
   joint has a limit as stiff as that contact.
 - The elliptic friction cone, 50 iterations and 2.5 ms substeps: pyramidal, 4 and 12.5/3 ms; but around a hole, where
