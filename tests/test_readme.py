@@ -23,7 +23,9 @@ def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
     small = ["--total-steps", "10240", "--num-evaluations", "1", "--progress", "False"]
     assert main(["train", "ppo", "gymnax/CartPole-v1", *small, "--out", "runs/cartpole"]) == 0
     snippet = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
-    for written, cheap in (("500_000", "10_240"), ("200_000", "10_240"), (", 64)", ", 3)"), ("seeds=8", "seeds=1")):
+    budgets = (("500_000", "10_240"), ("200_000", "10_240"))
+    members = ((", 64)", ", 3)"), ("seeds=8", "seeds=1"), ("seeds=4, weights=32", "seeds=2, weights=4"))
+    for written, cheap in budgets + members:
         assert written in snippet
         snippet = snippet.replace(written, cheap)
     names: dict = {}
@@ -31,7 +33,7 @@ def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
     assert names["result"].evaluation.returns.shape == (10, 1)
     assert names["many"].evaluation.returns.shape == (3, 10, 1)
     assert names["sweep"].num_members == 6
-    assert names["front"].num_members == 4 * 32
+    assert names["front"].num_members == 2 * 4
     environment = names["env"]
     key = names["jax"].random.key(0)
     _, observation = environment.reset(key, environment.params)
