@@ -9,7 +9,7 @@ WORKERS ?= auto
 
 help:
 	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
-	@echo "make test       the test suite (notebooks included)"
+	@echo "make test       the test suite (notebooks included, the third cut short)"
 	@echo "make test-slow  the longer tests"
 	@echo "make lint       ruff check and format"
 	@echo "make notebooks  run the notebooks in place"
@@ -28,7 +28,7 @@ $(VENV)/installed: pyproject.toml
 
 demo: setup
 	@rm -rf runs/demo
-	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 24 --seeds 2 --total-steps 400000 --num-envs 16 \
+	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 16 --seeds 2 --total-steps 400000 --num-envs 16 \
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --progress True --out runs/demo
 
 test: setup

@@ -23,7 +23,7 @@ def guided(**changes):
     return jaxrl.trainer("ppo", probes.choice(CONFLICT), **settings)
 
 
-@pytest.mark.parametrize("network", ["mlp", "gru"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("gru", marks=pytest.mark.slow)])
 def test_the_weighted_gradients_are_minus_the_gradient_of_the_loss_that_is_trained(network):
     trainer = guided(standardise_advantages="none", network=network)
     parts, hp = trainer.agent.update.args[0], trainer.hyperparameters._replace(value_coefficient=jnp.zeros(()))

@@ -41,6 +41,7 @@ def pendulum():
     return make("brax/inverted_pendulum", limit=200)
 
 
+@pytest.mark.slow
 def test_both_pass_the_contract_check(reacher, pendulum):
     check(reacher, num_steps=30)
     check(pendulum)

@@ -188,7 +188,8 @@ def test_agents_in_progress_never_share_a_level():
     assert most > 1
 
 
-@pytest.mark.parametrize("outer", ["evolution", pytest.param("gradient", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("outer", ["evolution", "gradient"])
 def test_an_antagonist_like_the_learner_leaves_no_regret(outer):
     # The same agent with the same keys on the same tasks, replayed ones included.
     study = OUTER[outer](

@@ -67,7 +67,7 @@ KINDS = {
     "stac": lambda: agent("stac", total_steps=4 * 24),
 }  # fmt: skip
 # The others are run by hand, with what else is slow.
-QUICK = ("parl", "pareto_q_learning")
+QUICK = ("pareto_q_learning",)
 
 
 def kinds():

@@ -327,7 +327,7 @@ def test_the_meta_gradient_is_the_finite_difference_where_nothing_is_cut(monkeyp
     np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
-@pytest.mark.parametrize("outer", ["gradient", "evolution"])
+@pytest.mark.parametrize("outer", [pytest.param("gradient", marks=pytest.mark.slow), "evolution"])
 def test_both_outer_loops_take_it(outer):
     small = {"num_evaluations": 1, "evaluation_tasks": 2}
     small |= {"num_agents": 2, "num_meta_steps": 2} if outer == "gradient" else {"population_size": 2}

@@ -120,6 +120,7 @@ def test_expected_utility_policy_gradient_nears_the_optimum_of_fishwood():
     assert blind + 0.04 < returns[0] < optimum + 0.05
 
 
+@pytest.mark.slow
 def test_the_utility_of_mean_returns_has_another_optimum_on_fishwood():
     # k mean steps in the woods give min(0.1 (13 - k), 0.45 k), at most 1.0636 at k = 1.3/0.55: more than any
     # policy's expected meals, because surplus fish of one episode feed another.

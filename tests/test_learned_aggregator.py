@@ -71,6 +71,7 @@ def test_candidates_are_worth_a_weighted_sum_or_less_the_more_dominate_them():
     np.testing.assert_array_equal(select_by("pareto", diverged, weights), [0.0, jnp.nan, -2.0, -3.0, 0.0])
 
 
+@pytest.mark.slow
 def test_evolution_selects_as_it_was_told():
     def best(selection):
         study = evolve(

@@ -14,6 +14,7 @@ from jaxrl.environments import make
 
 RECORD = json.loads(Path(__file__).with_name("lunar_lander_peer.json").read_text())
 NAMES = ("lunar-lander", "lunar-lander-continuous")
+each_name = pytest.mark.parametrize("name", [NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow)])
 # One batch for every test, so that each variant is compiled once; its first half follows the controller.
 BATCH, NUM_STEPS = 2 * 203, 500
 
@@ -77,7 +78,7 @@ def flown(name):
     return run(name, params, state, np.array(actions, environment.spec.action.dtype))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_name
 def test_free_flight_follows_box2d(name):
     compared, every, ours = 0, RECORD["every"], flown(name)
     for flight, observation, reward in zip(RECORD[name]["flights"], ours.observation, ours.reward, strict=True):
@@ -90,7 +91,7 @@ def test_free_flight_follows_box2d(name):
     assert compared > 40
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_name
 def test_legs_touch_down_when_box2d_says(name):
     ours = flown(name)
     ended = ours.observation[..., 6:].any(axis=-1) | ours.terminated
@@ -125,7 +126,7 @@ def episodes(name):
 
 
 @pytest.mark.parametrize("policy", ["controller", "random"])
-@pytest.mark.parametrize("name", NAMES)
+@each_name
 def test_episodes_end_as_in_box2d(name, policy):
     rows, theirs = episodes(name)[policy], RECORD[name]["episodes"][policy]
     error = rows.std(axis=0) / np.sqrt(len(rows))

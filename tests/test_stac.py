@@ -123,8 +123,8 @@ def copied(params, head, heads=3):
 @pytest.mark.parametrize(
     "environment",
     [
-        lambda: jaxrl.make("multitask/cart-pole", num_tasks=2),
-        pytest.param(lambda: "gymnax/CartPole-v1", marks=pytest.mark.slow),
+        pytest.param(lambda: jaxrl.make("multitask/cart-pole", num_tasks=2), marks=pytest.mark.slow),
+        lambda: "gymnax/CartPole-v1",
         pytest.param(lambda: "gymnax/Pendulum-v1", marks=pytest.mark.slow),
         pytest.param(lambda: "mo/deep-sea-treasure", marks=pytest.mark.slow),
     ],
@@ -211,6 +211,7 @@ def test_heads_reach_what_they_share_and_nothing_at_weight_zero(lived):
     assert all(differ("actor_torso")) and all(differ("critic_torso"))
 
 
+@pytest.mark.slow
 def test_settings_of_heads_follow_the_finite_difference_of_the_outer_loss():
     with jax.enable_x64(True):
         built = with_heads(optimiser="sgd", learning_rate=0.5, tuned=(), num_steps=20)
