@@ -89,14 +89,19 @@ def test_a_study_directory_is_evaluated_and_loaded_policy_by_policy(study_direct
         jaxrl.load_sweep(study_directory).policy(0)
 
 
+SLOW_CHOICES = [
+    ("--at-least treasure=1000", "no policy on the front has {'treasure': 1000}"),
+    ("--at-least 7=1", "objective 7 does not exist"),
+    ("--weights 0.9 0.9", "does not sum to 1"),
+    ("--point 99", "policy 99 does not exist"),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param("--at-least treasure=1000", "no policy on the front has {'treasure': 1000}", marks=pytest.mark.slow),
         ("--at-least tresure=1", "Did you mean 'treasure'"),
-        pytest.param("--at-least 7=1", "objective 7 does not exist", marks=pytest.mark.slow),
-        pytest.param("--weights 0.9 0.9", "does not sum to 1", marks=pytest.mark.slow),
-        pytest.param("--point 99", "policy 99 does not exist", marks=pytest.mark.slow),
+        *(pytest.param(*choice, marks=pytest.mark.slow) for choice in SLOW_CHOICES),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_one_clear_line(study_directory, arguments, message, capsys):
