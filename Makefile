@@ -29,7 +29,7 @@ $(VENV)/installed: pyproject.toml
 demo: setup
 	@rm -rf runs/demo
 	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 16 --seeds 2 --total-steps 400000 --num-envs 16 \
-		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --progress True --out runs/demo
+		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --evaluation-episodes 4 --progress True --out runs/demo
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
