@@ -20,7 +20,7 @@ import jaxrl
 from jaxrl import plotting
 from jaxrl.environments.multi_objective.fronts import front as exact_front
 from jaxrl.morl.pareto import hypervolume
-from jaxrl.report import front_table
+from jaxrl.runs.report import front_table
 
 RESULTS = Path(__file__).parents[1] / "results" / "pareto"
 TREASURE = {

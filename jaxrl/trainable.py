@@ -5,7 +5,7 @@ from jaxrl.bilevel.parl_study import ParlStudy
 from jaxrl.meta.study import MetaStudy
 from jaxrl.morl.study import Study
 from jaxrl.multitask.maml.contract import Maml
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 
 __all__ = ["Bilevel", "Learned", "Trainable"]
 

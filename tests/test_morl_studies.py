@@ -83,7 +83,7 @@ def test_a_stopped_study_resumes_to_the_same_end(tmp_path):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    from jaxrl import running
+    from jaxrl.sweeps import running
 
     original = running._advance_bar
     running._advance_bar = stop

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import NamedTuple
 
-from jaxrl.loop import count_evaluations
+from jaxrl.training.loop import count_evaluations
 from jaxrl.types import Array, Float
 
 __all__ = ["BilevelEvaluation", "bilevel_program"]
@@ -28,7 +28,7 @@ def bilevel_program(program: type) -> type:
         program: has `config`, `num_iterations`, `steps_per_iteration`, at most, and `value(state)`.
 
     Returns:
-        The class with `static_names` and what `jaxrl.loop.count_evaluations` gives.
+        The class with `static_names` and what `jaxrl.training.loop.count_evaluations` gives.
     """
     program.static_names = property(lambda self: {field.name for field in fields(self.config)})
     return count_evaluations(program)

@@ -14,11 +14,18 @@ import jax.numpy as jnp
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.loop import Result, count_evaluations, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.loop import (
+    Result,
+    count_evaluations,
+    evaluate_where,
+    evaluation_due,
+    evaluation_iterations,
+    scan_steps,
+)
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [

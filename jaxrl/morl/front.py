@@ -13,14 +13,14 @@ from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
 from jaxrl.morl.weights import validate
-from jaxrl.policy import Policy
-from jaxrl.training import Trainer
+from jaxrl.training.policy import Policy
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Bool, Float, Int
 
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweeps import Sweep
+    from jaxrl.sweeps.sweep import Sweep
 
 __all__ = ["Front", "choose", "front"]
 

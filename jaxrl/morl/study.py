@@ -12,11 +12,11 @@ import numpy as np
 
 from jaxrl.agents import Actor, Agent
 from jaxrl.environments.base import Environment
-from jaxrl.evaluation import Evaluation
-from jaxrl.loop import Result
 from jaxrl.morl.problem import Problem, measure
 from jaxrl.morl.tabular.base import Tabular
-from jaxrl.training import Trainer
+from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.loop import Result
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl import returns
 from jaxrl.agents.base import Progress
+from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 

@@ -17,7 +17,7 @@ from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.morl.weights import equally_spaced
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["TRAINING", "CMORLConfig", "CMORLHyperparameters", "c_morl"]

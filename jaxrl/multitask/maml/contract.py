@@ -5,10 +5,10 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from jaxrl.environments.base import Environment
-from jaxrl.loop import Result, count_evaluations
 from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
-from jaxrl.training import Trainer
+from jaxrl.training.loop import Result, count_evaluations
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Maml", "MamlEvaluation", "MamlState"]

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from jaxrl.environments.batching import vectorise
-from jaxrl.rollouts import collect
 from jaxrl.trainable import Bilevel, Trainable
-from jaxrl.training import Trainer
+from jaxrl.training.rollouts import collect
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["bytes_per_member", "members_that_fit"]

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.loop import Result
-from jaxrl.program import Program
+from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.program import Program
 from jaxrl.trainable import Trainable
+from jaxrl.training.loop import Result
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxrl.cli_options import given, parse_settings, static_options, traced_options, what_to_run
-from jaxrl.cli_values import pairs, swept
+from jaxrl.cli.options import given, parse_settings, static_options, traced_options, what_to_run
+from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.fitness import FITNESS
 from jaxrl.meta.methods import METHODS, OUTER
-from jaxrl.tables import as_text
+from jaxrl.runs.tables import as_text
 
 __all__ = ["examine", "meta_test", "meta_train"]
 
@@ -106,10 +106,10 @@ class _MetaTestArguments:
 
 def meta_test(arguments: list[str]) -> None:
     """`jaxrl meta-test`."""
-    from jaxrl import saved
-    from jaxrl.devices import use_cpu_cores
     from jaxrl.meta import transfer
-    from jaxrl.report import write_table
+    from jaxrl.runs import saved
+    from jaxrl.runs.report import write_table
+    from jaxrl.sweeps.devices import use_cpu_cores
 
     parsed = tyro.cli(_MetaTestArguments, args=arguments, prog="jaxrl meta-test")
     use_cpu_cores()

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import designs
-from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
 from jaxrl.morl.study import Study
-from jaxrl.program import program
-from jaxrl.running import RunOptions
-from jaxrl.sweeps import batch_hyperparameters, sweep
+from jaxrl.sweeps import designs
+from jaxrl.sweeps.devices import member_mesh
+from jaxrl.sweeps.program import program
+from jaxrl.sweeps.running import RunOptions
+from jaxrl.sweeps.sweep import batch_hyperparameters, sweep
 from jaxrl.trainable import Trainable
 from jaxrl.types import Float, PyTree
 

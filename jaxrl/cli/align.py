@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxrl.bilevel import BILEVEL, BarfiConfig, BarfiHyperparameters, ParlConfig, ParlHyperparameters
-from jaxrl.cli_options import (
+from jaxrl.cli.options import (
     COMMANDS,
     base_options,
     given,
@@ -16,7 +16,7 @@ from jaxrl.cli_options import (
     sweep_options,
     traced_options,
 )
-from jaxrl.cli_values import pairs
+from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
 
 __all__ = ["align"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl._figure import add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
 from jaxrl.morl.attainment import attainment_surface
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl import experiment, plotting
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.figures import plotting
 from jaxrl.morl.algorithms import ALGORITHMS, study
-from jaxrl.report import figures, write_table
-from jaxrl.running import RunOptions
-from jaxrl.statistics import interquartile_mean, interval
+from jaxrl.numerics.statistics import interquartile_mean, interval
+from jaxrl.runs import experiment
+from jaxrl.runs.report import figures, write_table
+from jaxrl.sweeps.running import RunOptions
 
 if TYPE_CHECKING:
     import pandas

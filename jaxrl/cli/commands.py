@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl import cli_align, cli_list, cli_meta, cli_multitask
-from jaxrl.cli_options import (
+from jaxrl.cli import align, listing, meta, multitask
+from jaxrl.cli.options import (
     COMMANDS,
     parse_settings,
     sweep_members,
@@ -17,11 +17,11 @@ from jaxrl.cli_options import (
     tune_options,
     what_to_run,
 )
-from jaxrl.cli_values import pairs, swept
-from jaxrl.configuration import Configuration
+from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.tables import as_text
+from jaxrl.runs.configuration import Configuration
+from jaxrl.runs.tables import as_text
 
 __all__ = ["main"]
 
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
-    from jaxrl import experiment, report
-    from jaxrl.devices import use_cpu_cores
-    from jaxrl.running import RunOptions
+    from jaxrl.runs import experiment, report
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.running import RunOptions
 
     use_cpu_cores()
     configuration = experiment.Configuration(
@@ -83,23 +83,23 @@ def _sweep(arguments: list[str], command: str = "sweep") -> None:
 
 
 def _meta_train(arguments: list[str]) -> None:
-    cli_meta.meta_train(arguments, _run)
+    meta.meta_train(arguments, _run)
 
 
 def _meta_test(arguments: list[str]) -> None:
-    cli_meta.meta_test(arguments)
+    meta.meta_test(arguments)
 
 
 def _examine(arguments: list[str]) -> None:
-    cli_meta.examine(arguments)
+    meta.examine(arguments)
 
 
 def _align(arguments: list[str]) -> None:
-    cli_align.align(arguments, _run)
+    align.align(arguments, _run)
 
 
 def _multitask(arguments: list[str]) -> None:
-    cli_multitask.multitask(arguments, _train, _run)
+    multitask.multitask(arguments, _train, _run)
 
 
 def _pareto(arguments: list[str]) -> None:
@@ -129,9 +129,9 @@ class _CompareArguments:
 
 
 def _compare(arguments: list[str]) -> None:
-    from jaxrl.comparison import compare
-    from jaxrl.devices import use_cpu_cores
-    from jaxrl.running import RunOptions
+    from jaxrl.runs.comparison import compare
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.running import RunOptions
 
     parsed = tyro.cli(_CompareArguments, args=arguments, prog="jaxrl compare")
     use_cpu_cores()
@@ -149,10 +149,10 @@ def _compare(arguments: list[str]) -> None:
 
 
 def _tune(arguments: list[str]) -> None:
-    from jaxrl.devices import use_cpu_cores
-    from jaxrl.experiment import build, parse_range
-    from jaxrl.report import write_table
-    from jaxrl.tuning import tune
+    from jaxrl.runs.experiment import build, parse_range
+    from jaxrl.runs.report import write_table
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.tuning import tune
 
     parsed, settings = parse_settings("tune", arguments, tune_options())
     use_cpu_cores()
@@ -193,7 +193,7 @@ class _PolicyArguments:
 
 
 def _policy(arguments: list[str]) -> None:
-    from jaxrl import saved
+    from jaxrl.runs import saved
 
     parsed = tyro.cli(_PolicyArguments, args=arguments, prog="jaxrl policy")
     bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
@@ -228,7 +228,7 @@ class _EvaluateArguments(_RunDirectory):
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from jaxrl import saved
+    from jaxrl.runs import saved
 
     parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
     table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
@@ -236,8 +236,8 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _resume(arguments: list[str]) -> None:
-    from jaxrl import experiment, report
-    from jaxrl.devices import use_cpu_cores
+    from jaxrl.runs import experiment, report
+    from jaxrl.sweeps.devices import use_cpu_cores
 
     parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl resume", description="Finish an interrupted run.")
     use_cpu_cores()
@@ -246,7 +246,7 @@ def _resume(arguments: list[str]) -> None:
 
 
 def _plot(arguments: list[str]) -> None:
-    from jaxrl import experiment
+    from jaxrl.runs import experiment
 
     parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl plot", description="Draw a run's figures again.")
     for path in experiment.draw(parsed.run):
@@ -254,4 +254,4 @@ def _plot(arguments: list[str]) -> None:
 
 
 def _list(arguments: list[str]) -> None:
-    cli_list.list_names(arguments)
+    listing.list_names(arguments)

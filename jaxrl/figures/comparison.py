@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl import statistics
-from jaxrl._figure import add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
+from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -6,15 +6,15 @@ import numpy as np
 
 from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.evaluation import Evaluation
 from jaxrl.meta.study import MetaEvaluation
 from jaxrl.morl.study import FrontEvaluation, Study
 from jaxrl.multitask.maml.contract import MamlEvaluation
+from jaxrl.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweep_result import Group
+    from jaxrl.sweeps.result import Group
 
 __all__ = ["as_text", "evaluation_columns", "evaluation_table", "metrics_table", "return_columns"]
 

@@ -12,11 +12,11 @@ import numpy as np
 import tyro
 
 from jaxrl.agents import AGENTS, agent_entry
-from jaxrl.cli_values import pairs, swept
+from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.training import TrainerConfig
+from jaxrl.training.trainer import TrainerConfig
 
 __all__ = [
     "COMMANDS",

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl import plotting
-from jaxrl.configuration import write_atomically
+from jaxrl.figures import plotting
 from jaxrl.meta.study import MetaEvaluation, MetaStudy
 from jaxrl.morl.front import Front
 from jaxrl.morl.study import Study
 from jaxrl.multitask.maml.contract import Maml
-from jaxrl.statistics import summary
-from jaxrl.sweeps import Sweep
-from jaxrl.tables import as_text, evaluation_columns, return_columns
+from jaxrl.numerics.statistics import summary
+from jaxrl.runs.configuration import write_atomically
+from jaxrl.runs.tables import as_text, evaluation_columns, return_columns
+from jaxrl.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
-    from jaxrl.experiment import Outcome
+    from jaxrl.runs.experiment import Outcome
 
 __all__ = [
     "describe",

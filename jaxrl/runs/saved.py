@@ -7,19 +7,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.checkpoint import Checkpoints
-from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.evaluation import Evaluation
-from jaxrl.experiment import build, parse_range
 from jaxrl.hyperparameters import leaves
-from jaxrl.loop import Result
 from jaxrl.morl.front import Front, choose, front
 from jaxrl.morl.study import Study
-from jaxrl.policy import Policy
-from jaxrl.sweeps import Sweep, sweep
-from jaxrl.tables import evaluation_columns
-from jaxrl.training import Trainer
+from jaxrl.runs.configuration import Configuration, claim, read_configuration
+from jaxrl.runs.experiment import build, parse_range
+from jaxrl.runs.tables import evaluation_columns
+from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.sweep import Sweep, sweep
+from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.loop import Result
+from jaxrl.training.policy import Policy
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import PRNGKeyArray
 
 # Kinds of run directories that hold one policy: a run, and a policy that no run made.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxrl.cli_options import (
+from jaxrl.cli.options import (
     base_options,
     given,
     parse,
@@ -19,7 +19,7 @@ from jaxrl.cli_options import (
     sweep_options,
     traced_options,
 )
-from jaxrl.cli_values import pairs
+from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
 from jaxrl.multitask.grouping.clustering import ClusteringConfig
@@ -27,7 +27,7 @@ from jaxrl.multitask.grouping.estimation import EstimatorConfig
 from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.multitask.study import AffinityConfig
-from jaxrl.tables import as_text
+from jaxrl.runs.tables import as_text
 
 __all__ = ["multitask"]
 
@@ -125,8 +125,8 @@ class _FinetuneArguments:
 
 
 def _finetune(arguments: list[str]) -> None:
-    from jaxrl.devices import use_cpu_cores
     from jaxrl.multitask import directory
+    from jaxrl.sweeps.devices import use_cpu_cores
 
     parsed = tyro.cli(_FinetuneArguments, args=arguments, prog="jaxrl multitask finetune")
     use_cpu_cores()
@@ -135,11 +135,11 @@ def _finetune(arguments: list[str]) -> None:
 
 
 def _study(arguments: list[str]) -> None:
-    from jaxrl.devices import use_cpu_cores
     from jaxrl.environments.registry import make
     from jaxrl.multitask.comparison import compare_groupings
     from jaxrl.multitask.directory import write_comparison
-    from jaxrl.training import trainer
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.training.trainer import trainer
 
     seeds = Annotated[int, tyro.conf.arg(help="Seeds of whole studies (0, 1, ...).")]
     budget = Annotated[

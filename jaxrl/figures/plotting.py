@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl import statistics
-from jaxrl._attainment import attainment
-from jaxrl._comparison import performance_profiles, probability_of_improvement
-from jaxrl._figure import add_legend, axis_label, new_figure, save, series_style, style_axes
-from jaxrl._front import front
 from jaxrl.errors import require_name
+from jaxrl.figures.attainment import attainment
+from jaxrl.figures.comparison import performance_profiles, probability_of_improvement
+from jaxrl.figures.figure import add_legend, axis_label, new_figure, save, series_style, style_axes
+from jaxrl.figures.front import front
+from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -13,24 +13,24 @@ from typing import Any
 
 import jax
 
-from jaxrl import designs
 from jaxrl.bilevel import BILEVEL
-from jaxrl.configuration import Configuration, claim, read_configuration
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.loop import Result
 from jaxrl.meta.methods import meta_learner
 from jaxrl.morl.algorithms import ALGORITHMS, study
 from jaxrl.morl.front import Front, front
 from jaxrl.multitask import maml
 from jaxrl.multitask.families import family
-from jaxrl.program import program
-from jaxrl.report import adaptation_columns, draw_curves, draw_sweep, write_front, write_table
-from jaxrl.running import RunOptions, execute
-from jaxrl.sweeps import Sweep, sweep
-from jaxrl.tables import evaluation_columns, metrics_table, return_columns
+from jaxrl.runs.configuration import Configuration, claim, read_configuration
+from jaxrl.runs.report import adaptation_columns, draw_curves, draw_sweep, write_front, write_table
+from jaxrl.runs.tables import evaluation_columns, metrics_table, return_columns
+from jaxrl.sweeps import designs
+from jaxrl.sweeps.program import program
+from jaxrl.sweeps.running import RunOptions, execute
+from jaxrl.sweeps.sweep import Sweep, sweep
 from jaxrl.trainable import Trainable
-from jaxrl.training import trainer
+from jaxrl.training.loop import Result
+from jaxrl.training.trainer import trainer
 
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]
 

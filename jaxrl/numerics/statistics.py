@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import ArrayLike, Real
 
-from jaxrl._bootstrap import (
+from jaxrl.errors import require_name
+from jaxrl.numerics.bootstrap import (
     BatchedScores,
     Reduced,
     Scores,
@@ -19,7 +20,6 @@ from jaxrl._bootstrap import (
     draw_counts,
     percentile_ends,
 )
-from jaxrl.errors import require_name
 from jaxrl.types import Float
 
 if TYPE_CHECKING:

@@ -16,9 +16,16 @@ from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.evaluation import Evaluation, evaluator
-from jaxrl.loop import Result, count_evaluations, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
-from jaxrl.rollouts import RunState, collect, num_episodes, start_run
+from jaxrl.training.evaluation import Evaluation, evaluator
+from jaxrl.training.loop import (
+    Result,
+    count_evaluations,
+    evaluate_where,
+    evaluation_due,
+    evaluation_iterations,
+    scan_steps,
+)
+from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
 __all__ = [

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.evaluation import Evaluation
-from jaxrl.loop import Result
 from jaxrl.morl.study import Study
-from jaxrl.policy import Policy
-from jaxrl.program import Timing
+from jaxrl.sweeps.program import Timing
 from jaxrl.trainable import Learned, Trainable
+from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.loop import Result
+from jaxrl.training.policy import Policy
 from jaxrl.types import Float, Int, PyTree
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Sweep:
         """One row per member and evaluation, tidy: settings, seed, weights, steps, returns, length."""
         import pandas
 
-        from jaxrl.tables import evaluation_table
+        from jaxrl.runs.tables import evaluation_table
 
         frames, first = [], 0
         for group in self.groups:

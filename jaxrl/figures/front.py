@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import ArrayLike, Real
 
-from jaxrl._figure import GREY, add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import GREY, add_legend, new_figure, series_style, style_axes
 from jaxrl.types import Bool, Float
 
 if TYPE_CHECKING:

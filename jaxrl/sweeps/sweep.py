@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import designs
 from jaxrl import hyperparameters as named
-from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
-from jaxrl.loop import Result
-from jaxrl.memory import members_that_fit
 from jaxrl.morl.weights import equally_spaced, validate
-from jaxrl.program import Program, program
-from jaxrl.running import RunOptions, execute
-from jaxrl.sweep_result import Group, Sweep
+from jaxrl.sweeps import designs
+from jaxrl.sweeps.devices import member_mesh
+from jaxrl.sweeps.memory import members_that_fit
+from jaxrl.sweeps.program import Program, program
+from jaxrl.sweeps.result import Group, Sweep
+from jaxrl.sweeps.running import RunOptions, execute
 from jaxrl.trainable import Trainable
+from jaxrl.training.loop import Result
 from jaxrl.types import Array, Float
 
 __all__ = ["Group", "Sweep", "batch_hyperparameters", "sweep"]

@@ -1,0 +1,1 @@
+"""Mathematics that knows no environment: statistics, distributions, returns, normalisation, linear systems."""
