@@ -23,6 +23,7 @@ MODULES = {
     "jaxrl.linear_solve": "jaxrl.numerics.linear_solve",
     "jaxrl.loop": "jaxrl.training.loop",
     "jaxrl.memory": "jaxrl.sweeps.memory",
+    "jaxrl.morl.attainment": "jaxrl.numerics.attainment",
     "jaxrl.normalisation": "jaxrl.numerics.normalisation",
     "jaxrl.plotting": "jaxrl.figures.plotting",
     "jaxrl.policy": "jaxrl.training.policy",

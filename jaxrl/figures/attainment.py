@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
-from jaxrl.morl.attainment import attainment_surface
+from jaxrl.numerics.attainment import attainment_surface
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -25,7 +25,7 @@ def attainment(
         title: above the figure.
 
     Raises:
-        ValueError: as `jaxrl.morl.attainment.attainment_surface`.
+        ValueError: as `jaxrl.numerics.attainment.attainment_surface`.
     """
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
