@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import equally_spaced, validate
+from jaxrl.numerics.weights import equally_spaced, validate
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.memory import members_that_fit
