@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from jaxrl.environments.base import Environment
-from jaxrl.multitask.family import TaskFamily
+from jaxrl.environments.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.training.loop import Result, count_evaluations
 from jaxrl.training.trainer import Trainer
