@@ -31,7 +31,6 @@ MODULES = {
     "jaxrl.morl.weights": "jaxrl.numerics.weights",
     "jaxrl.multitask.family": "jaxrl.environments.family",
     "jaxrl.multitask.goals": "jaxrl.environments.goals",
-    "jaxrl.multitask.suite": "jaxrl.environments.suite",
     "jaxrl.normalisation": "jaxrl.numerics.normalisation",
     "jaxrl.plotting": "jaxrl.figures.plotting",
     "jaxrl.policy": "jaxrl.training.policy",

@@ -2,7 +2,6 @@
 
 import sys
 
-from jaxrl.environments import family, goals
 from jaxrl.environments.family import MergedParams, TaskFamily, make_family, merge, mixture, objectives_as_tasks, select
 from jaxrl.environments.suite import suite
 from jaxrl.multitask.maml import maml
@@ -22,6 +21,5 @@ __all__ = [
     "trials",
 ]
 
-# What suites of environments use as well lives in `environments`; the former paths stay importable.
-for _module in (family, goals, sys.modules[suite.__module__]):
-    sys.modules[_module.__name__.replace("environments", "multitask")] = _module
+# The function `suite` has taken this name from the module; the former path of the module stays importable.
+sys.modules["jaxrl.multitask.suite"] = sys.modules[suite.__module__]
