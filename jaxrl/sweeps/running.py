@@ -18,9 +18,9 @@ from tqdm import tqdm
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
 from jaxrl.sweeps.checkpoint import Checkpoints
-from jaxrl.sweeps.program import Program
-from jaxrl.trainable import Trainable
+from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.training.loop import Result
+from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]
@@ -43,8 +43,8 @@ class RunOptions:
 
 
 def execute(
-    trainer: Trainable,
-    compiled: Program,
+    trainer: Program,
+    compiled: CompiledProgram,
     keys: Key[Array, "*member"],
     hyperparameters: PyTree,
     axes: PyTree,
@@ -111,8 +111,8 @@ def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
 
 
 def _restore(
-    trainer: Trainable,
-    compiled: Program,
+    trainer: Program,
+    compiled: CompiledProgram,
     checkpoints: Checkpoints,
     keys: Key[Array, "*member"],
     hyperparameters: PyTree,
@@ -129,7 +129,7 @@ def _restore(
     return start, state, history
 
 
-def _history_template(trainer: Trainable, compiled: Program, state: PyTree, hp: PyTree, start: int) -> PyTree:
+def _history_template(trainer: Program, compiled: CompiledProgram, state: PyTree, hp: PyTree, start: int) -> PyTree:
     """Shapes of the first `start` iterations' outputs."""
     zero = jnp.asarray(0)
     shapes = jax.eval_shape(compiled.advance.function, state, hp, zero, zero)[1]
@@ -152,7 +152,7 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
 
 
 def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
-    bad = np.asarray(metrics["non_finite"]).sum(axis=-1) > 0
+    bad = np.asarray(metrics.get("non_finite", 0.0)).sum(axis=-1) > 0
     if np.all(bad):
         kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
         raise NonFiniteError(
@@ -161,7 +161,7 @@ def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints:
         )
 
 
-def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: int) -> tqdm:
+def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> tqdm:
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -176,7 +176,7 @@ def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: 
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Trainable, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: tqdm, trainer: Program, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0].get("episode_return", np.nan))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +16,18 @@ from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.memory import members_that_fit
-from jaxrl.sweeps.program import Program, program
+from jaxrl.sweeps.program import CompiledProgram, program
 from jaxrl.sweeps.result import Group, Sweep
 from jaxrl.sweeps.running import RunOptions, execute
-from jaxrl.trainable import Trainable
 from jaxrl.training.loop import Result
+from jaxrl.training.program import Program
 from jaxrl.types import Array, Float
 
-__all__ = ["Group", "Sweep", "batch_hyperparameters", "sweep"]
+__all__ = ["Group", "Plan", "Sweep", "batch_hyperparameters", "plan_sweep", "run_plan", "sweep"]
 
 
 def sweep(
-    trainer: Trainable,
+    trainer: Program,
     seeds: int | Sequence[int] = 1,
     hyperparameters: Mapping[str, Any] | None = None,
     weights: int | Float[Array, "weight objective"] | Sequence | None = None,
@@ -65,6 +65,38 @@ def sweep(
     Raises:
         UnknownNameError, ValueError: for names, values, weights or designs that do not fit.
     """
+    planned = plan_sweep(trainer, seeds, hyperparameters, weights, design, samples, design_seed)
+    return run_plan(planned, members_per_block, max_devices, options, directory, say)
+
+
+class Plan(NamedTuple):
+    """A sweep that can be run: every program is built, and every value is one that it takes.
+
+    Attributes:
+        groups: a program for each combination of static settings, and that combination.
+        static: names of the static settings.
+        settings: the traced settings of the design.
+        weights: preference weights, or None.
+        seeds: of each setting.
+    """
+
+    groups: list[tuple[Program, dict[str, Any]]]
+    static: list[str]
+    settings: list[dict[str, Any]]
+    weights: np.ndarray | None
+    seeds: list[int]
+
+
+def plan_sweep(
+    trainer: Program,
+    seeds: int | Sequence[int] = 1,
+    hyperparameters: Mapping[str, Any] | None = None,
+    weights: int | Float[Array, "weight objective"] | Sequence | None = None,
+    design: str = "grid",
+    samples: int | None = None,
+    design_seed: int = 0,
+) -> Plan:
+    """Builds and checks all that a sweep would run, before any of it is trained; arguments and errors as `sweep`."""
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("a sweep needs at least one seed")
@@ -72,25 +104,41 @@ def sweep(
         raise ValueError(f"seeds must differ: equal seeds are equal runs, got {seeds}")
     static, settings = _split(trainer, dict(hyperparameters or {}), design, samples, design_seed)
     weights = _weights(trainer, weights)
-    combinations = designs.grid(static)
-    if len(combinations) > 1:
-        say(f"{len(combinations)} combinations of static settings ({', '.join(static)}): one compilation each")
+    groups = []
+    for combination in designs.grid(static):
+        chosen = trainer.rebuild(**combination) if combination else trainer
+        batch_hyperparameters(chosen, _stacked(settings, weights))
+        groups.append((chosen, combination))
+    return Plan(groups, list(static), settings, weights, seeds)
+
+
+def run_plan(
+    plan: Plan,
+    members_per_block: int | None = None,
+    max_devices: int | None = None,
+    options: RunOptions | None = None,
+    directory: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Sweep:
+    """Runs what `plan_sweep` has built; arguments as `sweep`."""
+    if len(plan.groups) > 1:
+        say(f"{len(plan.groups)} combinations of static settings ({', '.join(plan.static)}): one compilation each")
     options = options or RunOptions(label="sweep")
     directory = directory or options.checkpoint_directory
     groups = []
-    for index, combination in enumerate(combinations):
-        chosen = trainer.rebuild(**combination) if combination else trainer
+    for index, (chosen, combination) in enumerate(plan.groups):
         place = Path(directory) / f"group_{index}" if directory else None
         groups.append(
             _run_group(
-                chosen, combination, settings, weights, seeds, members_per_block, max_devices, options, place, say
+                chosen, combination, plan.settings, plan.weights, plan.seeds, members_per_block, max_devices, options,
+                place, say,
             )
-        )
-    return Sweep(groups, [*static, *(settings[0] if settings else {})])
+        )  # fmt: skip
+    return Sweep(groups, [*plan.static, *plan.settings[0]])
 
 
 def _split(
-    trainer: Trainable, values: dict[str, Any], design: str, samples: int | None, seed: int
+    trainer: Program, values: dict[str, Any], design: str, samples: int | None, seed: int
 ) -> tuple[dict[str, list], list[dict[str, Any]]]:
     """Static lists, and the traced settings of the design."""
     require_name("design", design, ("grid", "random", "sobol"))
@@ -101,26 +149,50 @@ def _split(
     if design == "grid":
         if samples is not None:
             raise ValueError("samples= belongs to design='random' or 'sobol'; a grid runs every combination")
-        return static, designs.grid(values)
+        settings = designs.grid(values)
+        for name, choices in {**static, **values}.items():
+            _require_different(name, choices)
+        return static, settings
     if samples is None or samples < 1:
         raise ValueError(f"design={design!r} needs samples=, at least 1, got {samples}")
     if not values:
         raise ValueError(f"design={design!r} needs at least one traced hyperparameter with a range")
     build = designs.random_design if design == "random" else designs.sobol_design
-    return static, build(values, samples, seed)
+    for name, choices in static.items():
+        _require_different(name, choices)
+    settings = build(values, samples, seed)
+    _require_different(", ".join(values), [tuple(row.values()) for row in settings])
+    return static, settings
 
 
-def _weights(trainer: Trainable, weights: Any) -> np.ndarray | None:
+def _require_different(name: str, choices: Sequence[Any]) -> None:
+    """Refuses equal values: they are equal runs."""
+    seen = []
+    for choice in choices:
+        if any(np.array_equal(choice, other) for other in seen):
+            raise ValueError(f"the values of {name!r} must differ: equal values are equal runs, got {choice!r} twice")
+        seen.append(choice)
+
+
+def _stacked(settings: list[dict[str, Any]], weights: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Values of the swept leaves by name, one leading axis."""
+    found = {name: np.stack([np.asarray(row[name]) for row in settings]) for name in settings[0]}
+    return found if weights is None else {**found, "weights": weights}
+
+
+def _weights(trainer: Program, weights: Any) -> np.ndarray | None:
     if weights is None:
         return None
-    num_objectives = trainer.environment.spec.num_objectives
+    num_objectives = len(trainer.objective_names)
+    if not num_objectives:
+        raise ValueError(f"{trainer.name} has no objectives that weights could weigh")
     if isinstance(weights, int):
         return np.asarray(equally_spaced(num_objectives, weights))
     return np.atleast_2d(np.asarray(validate(weights, num_objectives)))
 
 
 def _run_group(
-    trainer: Trainable,
+    trainer: Program,
     static: dict[str, Any],
     settings: list[dict[str, Any]],
     weights: np.ndarray | None,
@@ -158,7 +230,13 @@ def _run_group(
 
 
 def _run_block(
-    trainer: Trainable, compiled: Program, keys: Array, batched: Any, axes: Any, chosen: np.ndarray, options: RunOptions
+    trainer: Program,
+    compiled: CompiledProgram,
+    keys: Array,
+    batched: Any,
+    axes: Any,
+    chosen: np.ndarray,
+    options: RunOptions,
 ) -> Result:
     pick = lambda axis, leaf: leaf if axis is None else leaf[chosen]  # noqa: E731
     hyperparameters = jax.tree.map(pick, axes, batched, is_leaf=lambda axis: axis is None)
@@ -172,7 +250,7 @@ def _join(leaves: Sequence[Any], count: int) -> Any:
     return np.concatenate([np.asarray(leaf) for leaf in leaves])[:count]
 
 
-def batch_hyperparameters(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
+def batch_hyperparameters(trainer: Program, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Axes (0 where swept) and the hyperparameters with a member axis at those leaves."""
     batched = named.replace(trainer.hyperparameters, swept, batch_axes=1)
     paths = {named.resolve(trainer.hyperparameters, name) for name in swept}
