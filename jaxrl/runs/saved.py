@@ -123,7 +123,6 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     built = build(configuration)
     checkpoints = Checkpoints(directory / "checkpoints")
     state, hyperparameters = checkpoints.restore(jax.eval_shape(_alone(built), jax.random.key(0)), partial=True)
-    checkpoints.close()
     return Policy(built.agent, state if isinstance(built, Study) else state.agent, hyperparameters, explore)
 
 
@@ -228,7 +227,6 @@ def _write(configuration: Configuration, iteration: int, tree: Any, directory: s
     claim(directory, configuration)
     checkpoints = Checkpoints(directory / "checkpoints")
     checkpoints.save(iteration, tree, {"iteration": iteration})
-    checkpoints.close()
 
 
 def choose_policy(

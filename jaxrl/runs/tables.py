@@ -81,7 +81,7 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     # Counted here: inside a program steps are float32, which is inexact beyond 2^24.
     results = {"steps": counted.ravel(), **{k: v for k, v in results.items() if k != "steps"}}
     if isinstance(group.trainer, Study):
-        rows = group.trainer.evaluation_iterations
+        rows = group.evaluation_rows
         for name in group.trainer.diagnostics:
             results[name] = np.asarray(group.result.metrics[name])[:, rows].ravel()
     return pandas.DataFrame({**columns, **results})

@@ -13,7 +13,7 @@ from jaxrl.trainable import Learned, Trainable
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import Result
 from jaxrl.training.policy import Policy
-from jaxrl.types import Float, Int, PyTree
+from jaxrl.types import Bool, Float, Int, PyTree
 
 if TYPE_CHECKING:
     import pandas
@@ -35,6 +35,7 @@ class Group:
         axes: 0 or None per leaf of `hyperparameters`.
         result: `Result` with a leading member axis.
         timing: seconds to compile and to run.
+        start: the first iteration that `result` has metrics and evaluations of; 0 but for a run in progress.
     """
 
     trainer: Trainable
@@ -46,13 +47,25 @@ class Group:
     axes: Any
     result: Result
     timing: Timing
+    start: int = 0
+
+    @property
+    def _evaluated(self) -> Bool[np.ndarray, " evaluation"]:
+        """Which of the run's evaluations `result` has."""
+        index = self.trainer.evaluation_iterations - self.start
+        return (index >= 0) & (index < np.shape(self.result.metrics["non_finite"])[1])
+
+    @property
+    def evaluation_rows(self) -> Int[np.ndarray, " evaluation"]:
+        """The evaluations' places in the metrics."""
+        return (self.trainer.evaluation_iterations - self.start)[self._evaluated]
 
     @property
     def evaluation_steps(self) -> Int[np.ndarray, "member evaluation"]:
         """Environment steps before each evaluation: exact, or at most, where bilevel programs end episodes early."""
         if "environment_steps" in self.result.metrics:
-            return np.asarray(self.result.metrics["environment_steps"])[:, self.trainer.evaluation_iterations]
-        return np.tile(self.trainer.evaluation_steps, (len(self.seeds), 1))
+            return np.asarray(self.result.metrics["environment_steps"])[:, self.evaluation_rows]
+        return np.tile(self.trainer.evaluation_steps[self._evaluated], (len(self.seeds), 1))
 
     def member(self, index: int) -> tuple[PyTree, Any]:
         """The final run state and the hyperparameters of one member."""

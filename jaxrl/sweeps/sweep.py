@@ -16,11 +16,10 @@ from jaxrl.morl.weights import equally_spaced, validate
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.memory import members_that_fit
-from jaxrl.sweeps.program import Program, program
+from jaxrl.sweeps.program import program
 from jaxrl.sweeps.result import Group, Sweep
 from jaxrl.sweeps.running import RunOptions, execute
 from jaxrl.trainable import Trainable
-from jaxrl.training.loop import Result
 from jaxrl.types import Array, Float
 
 __all__ = ["Group", "Sweep", "batch_hyperparameters", "sweep"]
@@ -40,6 +39,7 @@ def sweep(
     options: RunOptions | None = None,
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
+    on_rows: Callable[[Group, int, bool], None] | None = None,
 ) -> Sweep:
     """Runs every combination of settings, weights and seeds.
 
@@ -61,9 +61,12 @@ def sweep(
         options: host loop settings; never change the numbers.
         directory: where to save, and from where to resume.
         say: told of what will be compiled.
+        on_rows: given a group with the iterations of every chunk alone, the number of its first member, and whether a
+            checkpoint held them already.
 
     Raises:
         UnknownNameError, ValueError: for names, values, weights or designs that do not fit.
+        CheckpointError: if the directory cannot be written, another process writes it, or it holds another sweep.
     """
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
@@ -77,16 +80,26 @@ def sweep(
         say(f"{len(combinations)} combinations of static settings ({', '.join(static)}): one compilation each")
     options = options or RunOptions(label="sweep")
     directory = directory or options.checkpoint_directory
-    groups = []
-    for index, combination in enumerate(combinations):
-        chosen = trainer.rebuild(**combination) if combination else trainer
-        place = Path(directory) / f"group_{index}" if directory else None
-        groups.append(
-            _run_group(
-                chosen, combination, settings, weights, seeds, members_per_block, max_devices, options, place, say
-            )
-        )
+    chosen = [trainer.rebuild(**combination) if combination else trainer for combination in combinations]
+    places = [Path(directory) / f"group_{index}" if directory else None for index in range(len(chosen))]
+    with _claimed(directory, chosen, places):
+        groups = []
+        for built, combination, place in zip(chosen, combinations, places, strict=True):
+            here = replace(options, checkpoint_directory=place)
+            if on_rows:
+                first = sum(len(group.seeds) for group in groups)
+                here = replace(here, on_rows=partial(_group_rows, on_rows, first))
+            run = (built, combination, settings, weights, seeds, members_per_block, max_devices, here, say)
+            groups.append(_run_group(*run))
     return Sweep(groups, [*static, *(settings[0] if settings else {})])
+
+
+def _claimed(directory: str | Path | None, trainers: list[Trainable], places: list[Path | None]) -> AbstractContextManager:
+    """Keeps other processes from writing; who only reads a finished sweep keeps nobody."""
+    if not directory:
+        return nullcontext()
+    done = [Checkpoints(place).latest() == built.num_iterations for built, place in zip(trainers, places, strict=True)]
+    return nullcontext() if all(done) else lock(directory)
 
 
 def _split(
@@ -138,38 +151,16 @@ def _run_group(
     axes, batched = batch_hyperparameters(trainer, swept)
     keys = jax.vmap(jax.random.key)(jnp.asarray([row[2] for row in rows], jnp.uint32))
     mesh = member_mesh(min(len(rows), max_devices or len(jax.devices())))
-    block = members_per_block or members_that_fit(trainer, mesh.size)
-    block = -(-min(block, len(rows)) // mesh.size) * mesh.size
-    compiled = program(trainer, options.num_chunks, axes, block, mesh)
-    count = -(-len(rows) // block)
-    if count > 1:
-        say(f"{len(rows)} members in {count} blocks of {block}, to fit in memory")
-    results = []
-    for index in range(count):
-        chosen = np.arange(index * block, (index + 1) * block) % len(rows)
-        label = options.label if count == 1 else f"{options.label} {index + 1}/{count}"
-        place = directory / f"block_{index}" if directory else None
-        here = replace(options, label=label, checkpoint_directory=place)
-        results.append(_run_block(trainer, compiled, keys, batched, axes, chosen, here))
-    result = jax.tree.map(lambda *leaves: _join(leaves, len(rows)), *results)
+    batch = members_per_block or members_that_fit(trainer, mesh.size)
+    batch = -(-min(batch, len(rows)) // mesh.size) * mesh.size
+    compiled = program(trainer, options.num_chunks, axes, batch, mesh)
+    if batch < len(rows):
+        say(f"{len(rows)} members in {-(-len(rows) // batch)} batches of {batch}, to fit in memory")
     stacked = np.stack([row[1] for row in rows]) if weights is not None else None
     chosen, own = [row[0] for row in rows], [row[2] for row in rows]
-    return Group(trainer, static, chosen, stacked, own, batched, axes, result, compiled.timing)
-
-
-def _run_block(
-    trainer: Trainable, compiled: Program, keys: Array, batched: Any, axes: Any, chosen: np.ndarray, options: RunOptions
-) -> Result:
-    pick = lambda axis, leaf: leaf if axis is None else leaf[chosen]  # noqa: E731
-    hyperparameters = jax.tree.map(pick, axes, batched, is_leaf=lambda axis: axis is None)
-    result = execute(trainer, compiled, keys[chosen], hyperparameters, axes, options)
-    return result._replace(state=compiled.fetch(result.state))
-
-
-def _join(leaves: Sequence[Any], count: int) -> Any:
-    if isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
-        return jnp.concatenate(leaves)[:count]
-    return np.concatenate([np.asarray(leaf) for leaf in leaves])[:count]
+    group = Group(trainer, static, chosen, stacked, own, batched, axes, None, compiled.timing)
+    here = replace(options, checkpoint_directory=directory)
+    return replace(group, result=execute(trainer, compiled, keys, batched, axes, here))
 
 
 def batch_hyperparameters(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
