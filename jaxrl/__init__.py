@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from jaxrl.figures import plotting
     from jaxrl.morl.algorithms import study
     from jaxrl.morl.front import Front, choose, front
+    from jaxrl.morl.kind import save_policy
     from jaxrl.numerics import statistics
-    from jaxrl.runs.saved import load, load_sweep, save_member, save_policy
+    from jaxrl.runs.kinds import Kind, register_kind
+    from jaxrl.runs.saved import load, load_sweep, save_member
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jaxrl.sweeps.tuning import Tuned, tune
     from jaxrl.training.loop import Result
     from jaxrl.training.policy import Policy
+    from jaxrl.training.program import Program, complete_program
     from jaxrl.training.trainer import Trainer, trainer
 
 __version__ = "0.1.0"
@@ -36,7 +39,9 @@ _HOMES = {
     ),
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
-    "jaxrl.runs.saved": ("load", "load_sweep", "save_member", "save_policy"),
+    "jaxrl.morl.kind": ("save_policy",),
+    "jaxrl.runs.kinds": ("Kind", "register_kind"),
+    "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
     "jaxrl.sweeps.devices": ("use_cpu_cores",),
     "jaxrl.sweeps.running": ("RunOptions",),
@@ -44,6 +49,7 @@ _HOMES = {
     "jaxrl.sweeps.tuning": ("Tuned", "tune"),
     "jaxrl.training.loop": ("Result",),
     "jaxrl.training.policy": ("Policy",),
+    "jaxrl.training.program": ("Program", "complete_program"),
     "jaxrl.training.trainer": ("Trainer", "trainer"),
 }
 _MODULES = {
@@ -59,8 +65,10 @@ __all__ = [
     "EnvironmentSpec",
     "Front",
     "Integer",
+    "Kind",
     "LogUniform",
     "Policy",
+    "Program",
     "Result",
     "RunOptions",
     "Sweep",
@@ -70,6 +78,7 @@ __all__ = [
     "Uniform",
     "agents",
     "choose",
+    "complete_program",
     "environments",
     "front",
     "list_environments",
@@ -78,6 +87,7 @@ __all__ = [
     "make",
     "plotting",
     "register",
+    "register_kind",
     "save_member",
     "save_policy",
     "statistics",

@@ -19,8 +19,8 @@ from jaxrl.cli.options import (
 )
 from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
-from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.runs.configuration import Configuration
+from jaxrl.runs.kinds import kind_that_runs
 from jaxrl.runs.tables import as_text
 
 __all__ = ["main"]
@@ -47,11 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
     from jaxrl.runs import experiment, report
+    from jaxrl.runs.configuration import configure
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
     use_cpu_cores()
-    configuration = experiment.Configuration(
+    configuration = configure(
         kind=command,
         agent=parsed.agent,
         environment=parsed.environment,
@@ -156,7 +157,7 @@ def _tune(arguments: list[str]) -> None:
 
     parsed, settings = parse_settings("tune", arguments, tune_options())
     use_cpu_cores()
-    kind = "pareto" if parsed.agent in ALGORITHMS else "train"
+    kind = kind_that_runs(parsed.agent).name
     options = pairs(parsed.environment_option)
     runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}

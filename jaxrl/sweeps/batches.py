@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.sweeps.program import Program
+from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["Batches"]
@@ -23,7 +23,9 @@ class Batches:
     on the host.
     """
 
-    def __init__(self, compiled: Program, keys: Key[Array, "*member"], hyperparameters: PyTree, axes: PyTree) -> None:
+    def __init__(
+        self, compiled: CompiledProgram, keys: Key[Array, "*member"], hyperparameters: PyTree, axes: PyTree
+    ) -> None:
         self.compiled, self.hyperparameters = compiled, hyperparameters
         self._keys, self._axes = keys, axes
         self._axis = 0 if compiled.num_members else None

@@ -49,16 +49,17 @@ def writable(directory: str | Path) -> Path:
         CheckpointError: if it has no name, is none, or cannot be written.
     """
     if not str(directory):
-        raise CheckpointError("the run directory needs a name, got ''")
+        raise CheckpointError("a run needs a folder, got '': choose another --out")
     directory = Path(directory)
     try:
         if directory.exists() and not directory.is_dir():
-            raise NotADirectoryError(None, "it is not a folder")
+            raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
         directory.mkdir(parents=True, exist_ok=True)
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(None, "Permission denied")
     except OSError as error:
-        raise CheckpointError(f"cannot write to {shortened(directory)}: {reason(error)}; choose another --out") from error
+        name = shortened(directory)
+        raise CheckpointError(f"cannot write to {name}: {reason(error)}; choose another --out") from error
     return directory
 
 

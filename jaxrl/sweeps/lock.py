@@ -31,6 +31,7 @@ def lock(directory: str | Path) -> Iterator[Path]:
     Raises:
         CheckpointError: if another process holds it, or the directory cannot be written.
     """
+    made = _missing(directory)
     directory = writable(directory)
     if fcntl is None or jax.process_index() != 0:
         yield directory
@@ -45,6 +46,24 @@ def lock(directory: str | Path) -> Iterator[Path]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+        _remove_empty(made)
+
+
+def _missing(directory: str | Path) -> list[Path]:
+    """Of a path, what does not exist yet, innermost first."""
+    try:
+        return [place for place in (Path(directory), *Path(directory).parents) if not place.exists()]
+    except OSError:
+        return []  # `writable` will say why.
+
+
+def _remove_empty(made: list[Path]) -> None:
+    """Of what refused to run, no folder is left."""
+    for place in made:
+        try:
+            place.rmdir()
+        except OSError:
+            return
 
 
 def _acquire(path: Path) -> int:

@@ -19,9 +19,9 @@ from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
 from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
-from jaxrl.sweeps.program import Program
-from jaxrl.trainable import Trainable
+from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.training.loop import Result
+from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]
@@ -45,16 +45,16 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
-    on_rows: Callable[[int, PyTree, bool], None] | None = None
-    """Given the outputs of every chunk: its first iteration, metrics and evaluations, with members leading, and
-    whether a checkpoint held them already."""
+    on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
+    """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
+    the last, and whether a checkpoint held them already."""
     say: Callable[[str], None] = _say
     """Told what a user must know, such as that a damaged checkpoint was left out."""
 
 
 def execute(
-    trainer: Trainable,
-    compiled: Program,
+    trainer: Program,
+    compiled: CompiledProgram,
     keys: Key[Array, "*member"],
     hyperparameters: PyTree,
     axes: PyTree,
@@ -80,6 +80,8 @@ def execute(
     batches = Batches(compiled, keys, hyperparameters, axes)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
     start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
+    if start and options.on_rows:
+        options.on_rows(_result(trainer, batches, None, history[0], (0, start)), (0, start), True)
     total = trainer.num_iterations
     if start < total:
         batches.start(state)
@@ -96,7 +98,8 @@ def execute(
             _stop_if_not_finite(rows[0], start, checkpoints)
             history.append(rows)
             if options.on_rows:
-                options.on_rows(start, rows, False)
+                span = start, start + count
+                options.on_rows(_result(trainer, batches, None, rows, span), span, False)
             start += count
             _advance_bar(bar, trainer, count, max(1, batches.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
@@ -105,10 +108,17 @@ def execute(
                 record = {"iteration": start, **asdict(compiled.timing)}
                 checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
-    metrics, evaluation = _joined(history, batches)
-    rows = trainer.evaluation_iterations
-    evaluation = jax.tree.map(lambda leaf: leaf[:, rows] if batches.num_members else leaf[rows], evaluation)
-    return Result(batches.state() if state is None else state, evaluation, metrics)
+    history = _joined(history, batches)
+    return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
+
+
+def _result(trainer: Program, batches: Batches, state: PyTree, rows: PyTree, span: tuple[int, int]) -> Result:
+    """What a part of a run gave, of whose iterations some end with an evaluation."""
+    metrics, evaluation = rows
+    due = trainer.evaluation_iterations
+    due = due[(due >= span[0]) & (due < span[1])] - span[0]
+    evaluation = jax.tree.map(lambda leaf: leaf[:, due] if batches.num_members else leaf[due], evaluation)
+    return Result(state, evaluation, metrics)
 
 
 def _joined(history: list[PyTree], batches: Batches) -> PyTree:
@@ -128,8 +138,6 @@ def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) ->
             if older is not None:
                 options.say(f"{error}: going on from step {older}")
             continue
-        if options.on_rows:
-            options.on_rows(0, history, True)
         return start, state, [history]
     if damaged:
         raise DamagedError(f"{damaged}, and no other is whole: delete {checkpoints.directory} to start again")
@@ -159,7 +167,7 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
 
 
 def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
-    bad = np.asarray(metrics["non_finite"]).sum(axis=-1) > 0
+    bad = np.asarray(metrics.get("non_finite", 0.0)).sum(axis=-1) > 0
     if np.all(bad):
         raise NonFiniteError(
             f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}"
@@ -175,7 +183,7 @@ def _kept(checkpoints: Checkpoints | None) -> str:
     return "; no checkpoint was saved before" if step is None else f"; the last good checkpoint is step {step}"
 
 
-def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: int) -> tqdm:
+def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> tqdm:
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -190,7 +198,7 @@ def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: 
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Trainable, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: tqdm, trainer: Program, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0].get("episode_return", np.nan))

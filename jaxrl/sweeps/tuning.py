@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.errors import require_name
-from jaxrl.morl.study import Study
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions
 from jaxrl.sweeps.sweep import batch_hyperparameters, sweep
-from jaxrl.trainable import Trainable
+from jaxrl.training.program import Program, by_rows
 from jaxrl.types import Float, PyTree
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Tuned(NamedTuple):
 
 
 def tune(
-    trainer: Trainable,
+    trainer: Program,
     space: Mapping[str, Any],
     *,
     samples: int = 16,
@@ -60,15 +59,15 @@ def tune(
     setting flatters it.
 
     Args:
-        trainer: a trainer or a study.
+        trainer: a trainer, a study or another program.
         space: `Uniform`, `LogUniform` or `Integer` ranges by name.
         samples: settings besides the defaults.
         seeds: runs of each setting, seeds 0, 1, ...
         rungs: equal parts of the run, the evaluations before whose ends are scored.
         keep: share of settings that goes on after each rung, in (0, 1).
         held_out_seeds: fresh seeds of the final comparison.
-        measure: what is maximised: a field of `FrontEvaluation` (default hypervolume) of a study; the (first
-            objective's) return of a trainer.
+        measure: what is maximised, a column of the program's `summary`; default its `score`: the hypervolume of a
+            study, the (first objective's) return of a trainer.
         design: sobol or random.
         design_seed: of the design.
         say: told of every rung.
@@ -109,7 +108,7 @@ def _members(state: PyTree, chosen: np.ndarray) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[chosen], state)
 
 
-def _defaults(trainer: Trainable, space: Mapping[str, Any]) -> dict[str, float]:
+def _defaults(trainer: Program, space: Mapping[str, Any]) -> dict[str, float]:
     from jaxrl import hyperparameters as named
 
     leaves = named.leaves(trainer.hyperparameters)
@@ -117,7 +116,7 @@ def _defaults(trainer: Trainable, space: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(leaf) for name, leaf in found.items()}
 
 
-def _score_of(trainer: Trainable, measure: str | None) -> Callable[[PyTree], np.ndarray]:
+def _score_of(trainer: Program, measure: str | None) -> Callable[[PyTree], np.ndarray]:
     """`evaluation rows -> score [member]`: of the last evaluation among the rows that is no NaN."""
 
     def last(values: np.ndarray) -> np.ndarray:
@@ -126,15 +125,21 @@ def _score_of(trainer: Trainable, measure: str | None) -> Callable[[PyTree], np.
             raise ValueError("a rung ends before its first evaluation: use fewer rungs or more evaluations")
         return values[:, np.flatnonzero(done)[-1]]
 
-    if isinstance(trainer, Study):
-        name = require_name("measure", measure or "hypervolume", ("hypervolume", "expected_utility", "cardinality"))
-        return lambda evaluation: last(np.asarray(getattr(evaluation, name)))
-    if measure not in (None, "return"):
-        raise ValueError(f"a trainer is scored by its return, got measure={measure!r}")
-    return lambda evaluation: last(np.asarray(evaluation.returns)[..., 0])
+    name, allowed = measure or trainer.score, trainer.summary
+    if name not in allowed:
+        # Of several objectives, the first.
+        name = next((column for column in allowed if column.startswith(f"{name}_")), None)
+    if name is None:
+        raise ValueError(f"{trainer.name} is scored by its {', '.join(allowed)}, got measure={measure!r}")
+
+    def of_rows(evaluation: PyTree) -> np.ndarray:
+        values = by_rows(trainer, evaluation, num_axes=2)[name]
+        return last(values.reshape(np.shape(jax.tree.leaves(evaluation)[0])[:2]))
+
+    return of_rows
 
 
-def _parts(trainer: Trainable, rungs: int) -> list[tuple[int, int]]:
+def _parts(trainer: Program, rungs: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, trainer.num_iterations, rungs + 1).round().astype(int)
     if np.any(np.diff(edges) < 1):
         raise ValueError(f"rungs={rungs} is more than the run's {trainer.num_iterations} iterations")
@@ -142,7 +147,7 @@ def _parts(trainer: Trainable, rungs: int) -> list[tuple[int, int]]:
 
 
 def _run_rung(
-    trainer: Trainable,
+    trainer: Program,
     settings: list[dict[str, float]],
     seeds: int,
     state: PyTree,
@@ -170,7 +175,7 @@ def _run_rung(
 
 
 def _final(
-    trainer: Trainable, setting: dict[str, float], seeds: range, score: Callable[[PyTree], np.ndarray]
+    trainer: Program, setting: dict[str, float], seeds: range, score: Callable[[PyTree], np.ndarray]
 ) -> np.ndarray:
     """Scores of whole runs."""
     values = {name: [value] for name, value in setting.items()}

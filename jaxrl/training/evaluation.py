@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.agents.base import Actor, Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec
@@ -14,7 +15,7 @@ from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_epi
 from jaxrl.environments.tasks import paying
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Evaluation", "evaluator"]
+__all__ = ["Evaluation", "evaluation_columns", "evaluator", "return_columns"]
 
 
 class Evaluation(NamedTuple):
@@ -37,6 +38,25 @@ class Evaluation(NamedTuple):
     length: Float[Array, "*batch"]
     success: Float[Array, "*batch objective"]
     steps: Float[Array, "*batch"]
+
+
+def return_columns(spec: EnvironmentSpec) -> list[str]:
+    """`return` for one objective, else `return_<objective>` for each."""
+    return ["return"] if spec.num_objectives == 1 else [f"return_{name}" for name in spec.objective_names]
+
+
+def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
+    """Named columns of evaluations, whose leading axes are flattened to rows: steps, returns, lengths, and success
+    where it is reported."""
+    columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
+    for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
+        flat = np.asarray(values).reshape(-1, spec.num_objectives)
+        columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
+    columns["length"] = np.asarray(evaluation.length).ravel()
+    success = np.asarray(evaluation.success).reshape(-1, spec.num_objectives)
+    if np.isfinite(success).any():
+        columns |= {name.replace("return", "success", 1): success[:, i] for i, name in enumerate(return_columns(spec))}
+    return columns
 
 
 def evaluator(

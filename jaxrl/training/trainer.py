@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, Progress, Rollout, agent_entry
@@ -16,15 +17,9 @@ from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.training.evaluation import Evaluation, evaluator
-from jaxrl.training.loop import (
-    Result,
-    count_evaluations,
-    evaluate_where,
-    evaluation_due,
-    evaluation_iterations,
-    scan_steps,
-)
+from jaxrl.training.evaluation import Evaluation, evaluation_columns, evaluator, return_columns
+from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.program import Player, complete_program, num_bytes
 from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
@@ -57,7 +52,7 @@ class TrainerConfig:
     """Starts per step in mode pool; default num_envs / 16."""
 
 
-@count_evaluations
+@complete_program
 class Trainer(NamedTuple):
     """One training program.
 
@@ -110,6 +105,25 @@ class Trainer(NamedTuple):
     def static_names(self) -> set[str]:
         """Names of static settings."""
         return {f.name for config in (TrainerConfig, type(self.agent.config)) for f in fields(config) if f.init}
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Returns are drawn."""
+        return tuple(return_columns(self.environment.spec))
+
+    def columns(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
+        """Returns, lengths and, where it is reported, success."""
+        return evaluation_columns(evaluation, self.environment.spec)
+
+    def actor(self, state: RunState, hyperparameters: Any) -> Player:
+        """The agent as it is after a run."""
+        return Player(self.agent, state.agent, hyperparameters)
+
+    def experience_bytes(self) -> int:
+        """Bytes of one rollout."""
+        key = jax.random.key(0)
+        state = jax.eval_shape(self.init, key, self.hyperparameters)
+        return num_bytes(jax.eval_shape(self.collect, key, state, self.hyperparameters)[1])
 
 
 def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
