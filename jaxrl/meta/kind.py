@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import Kind
-from jaxrl.runs.report import finish_with_curves
+from jaxrl.runs.report import draw_no_settings
 
 if TYPE_CHECKING:
     from jaxrl.meta.study import MetaStudy
@@ -39,6 +39,6 @@ META = Kind(
     _build,
     _names,
     options=_OPTIONS,
-    finish=finish_with_curves,
+    draw=draw_no_settings,
     command="jaxrl.cli.meta:meta_train",
 )

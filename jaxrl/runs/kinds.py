@@ -66,8 +66,9 @@ class Kind(NamedTuple):
         options: what `Configuration.options` may hold, with defaults.
         drive: `(Program, Configuration, directory, RunOptions) -> Outcome`: carries out a run. Default: seeds x
             settings x weights as members of a sweep.
-        finish: `(Outcome, directory) -> Any`: writes tables and figures beside metrics.csv and returns what `describe`
-            needs. Default: curves, and figures of swept settings.
+        finish: `(Outcome, directory) -> Any`: writes tables beside metrics.csv and returns what `describe` needs.
+        draw: `(table, Program, Configuration, directory)`: draws what a run's metrics.csv holds so far, which may be a
+            part. Default: curves, and figures of swept settings.
         describe: `Outcome -> str`: results for the terminal. Default: the program's `summary`.
         policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
         measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
@@ -87,6 +88,7 @@ class Kind(NamedTuple):
     options: Mapping[str, Any] = MappingProxyType({})
     drive: Callable[["Program", "Configuration", Path, "RunOptions"], Outcome] | None = None
     finish: Callable[[Outcome, Path], Any] | None = None
+    draw: Callable[[Any, "Program", "Configuration", Path], None] | None = None
     describe: Callable[[Outcome], str] | None = None
     policies: Callable[[Path, "Configuration"], Policies] | None = None
     measures: Callable[[Outcome, int], Any] | None = None
