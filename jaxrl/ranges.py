@@ -6,7 +6,24 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COUNT", "LARGEST_INTEGER", "LARGEST_NUMBER", "NUMBER", "POSITIVE", "PROBABILITY", "SEED", "Range"]
+__all__ = [
+    "COUNT",
+    "EPISODES",
+    "INDEX",
+    "LARGEST_INTEGER",
+    "LARGEST_NUMBER",
+    "NUMBER",
+    "NUM_WEIGHTS",
+    "POSITIVE",
+    "PROBABILITY",
+    "SAMPLES",
+    "SECONDS",
+    "SEED",
+    "SEEDS",
+    "TASKS",
+    "WEIGHT",
+    "Range",
+]
 
 LARGEST_INTEGER = 2**31 - 1
 """The largest 32-bit integer, which programs count with."""
@@ -90,4 +107,14 @@ NUMBER = Range()
 POSITIVE = Range(0, low_open=True)
 COUNT = Range(1, integer=True)
 PROBABILITY = Range(0, 1)
+
+# What several commands and functions ask for.
 SEED = Range(0, 2**32 - 1, integer=True)
+SEEDS = Range(1, 100_000, integer=True)
+EPISODES = Range(1, 2**20, integer=True)
+TASKS = Range(1, 2**20, integer=True)
+SAMPLES = Range(1, 100_000, integer=True)
+NUM_WEIGHTS = Range(1, 10_000, integer=True)
+INDEX = Range(0, integer=True)
+SECONDS = Range(0)
+WEIGHT = Range(0)

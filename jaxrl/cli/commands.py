@@ -2,23 +2,16 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from jaxrl.cli import align, listing, meta, multitask
-from jaxrl.cli.options import (
-    COMMANDS,
-    parse_settings,
-    sweep_members,
-    sweep_options,
-    tune_options,
-    what_to_run,
-)
+from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
+from jaxrl.cli.options import COMMANDS, parse_settings, seed_option, sweep_members, sweep_options, tune_options
+from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import CheckpointError, NonFiniteError, require_name
+from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import kind_that_runs
 from jaxrl.runs.tables import as_text
@@ -69,14 +62,12 @@ def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> An
 
 
 def _train(arguments: list[str]) -> None:
-    seed = ("seed", Annotated[int, tyro.conf.arg(help="Seed of the run.")], field(default=0))
-    parsed, settings = parse_settings("train", arguments, [seed])
+    parsed, settings = parse_settings("train", arguments, lambda _: [seed_option("Seed of the run.", 0)])
     _run("train", parsed, settings, seeds=(parsed.seed,))
 
 
 def _sweep(arguments: list[str], command: str = "sweep") -> None:
-    options = sweep_options(command, what_to_run(command, arguments))
-    parsed, settings = parse_settings(command, arguments, options)
+    parsed, settings = parse_settings(command, arguments, lambda name: sweep_options(command, name))
     rest = {"weights": getattr(parsed, "num_weights", None), **sweep_members(parsed)}
     if command == "pareto":
         rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
@@ -107,26 +98,20 @@ def _pareto(arguments: list[str]) -> None:
     _sweep(arguments, "pareto")
 
 
-@dataclass
-class _CompareArguments:
-    """Run several algorithms on several environments under one protocol."""
-
-    algorithms: tyro.conf.Positional[str]
-    """Names of `jaxrl list algorithms`, separated by commas."""
-    environments: tyro.conf.Positional[str]
-    """Environments with at least two objectives, separated by commas."""
-    out: Path = Path("runs/comparison")
-    """Where runs, tables and figures go; a stopped comparison goes on there."""
-    seeds: int = 4
-    """Seeds of each pair (0, 1, ...)."""
-    total_steps: int = 500_000
-    """Environment steps of each seed, all members of a population counted."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one; repeatable."""
-    front_episodes: int = 64
-    """Episodes per policy of the final evaluation."""
-    progress: bool | None = None
-    """Progress bar. Default: on a terminal."""
+def _compare_options() -> list[Option]:
+    what = "NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one."
+    out = "Where runs, tables and figures go; a stopped comparison goes on there."
+    steps = "Environment steps of each seed, all members of a population counted."
+    return [
+        positional("algorithms", str, "Names of `jaxrl list algorithms`, separated by commas."),
+        positional("environments", str, "Environments with at least two objectives, separated by commas."),
+        repeated("set", "NAME=VALUE", what),
+        option_of("seeds", int, "Seeds of each pair (0, 1, ...).", 4, SEEDS),
+        option_of("total_steps", int, steps, 500_000, COUNT),
+        option_of("front_episodes", int, "Episodes per policy of the final evaluation.", 64, EPISODES),
+        option_of("out", Path, out, Path("runs/comparison"), group=HOST),
+        option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
+    ]
 
 
 def _compare(arguments: list[str]) -> None:
@@ -134,7 +119,7 @@ def _compare(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
-    parsed = tyro.cli(_CompareArguments, args=arguments, prog="jaxrl compare")
+    parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
     summary = compare(
         parsed.algorithms.split(","),
@@ -155,7 +140,7 @@ def _tune(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.tuning import tune
 
-    parsed, settings = parse_settings("tune", arguments, tune_options())
+    parsed, settings = parse_settings("tune", arguments, lambda _: tune_options())
     use_cpu_cores()
     kind = kind_that_runs(parsed.agent).name
     options = pairs(parsed.environment_option)
@@ -173,30 +158,25 @@ def _tune(arguments: list[str]) -> None:
     print(f"\nWritten to {directory}: held_out.csv, trials.csv")
 
 
-@dataclass
-class _PolicyArguments:
-    """Choose one policy of a Pareto study, roll it out on fresh episodes, and save it alone."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory of `jaxrl pareto`."""
-    weights: tuple[float, ...] = ()
-    """Preference weights; default equal weights of objectives scaled to the front's range."""
-    at_least: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """OBJECTIVE=VALUE: only policies with at least that return, by name or number of the objective; repeatable."""
-    point: int | None = None
-    """Row of front.csv, counted from 0, instead of weights and bounds."""
-    episodes: int = 128
-    """Fresh episodes."""
-    seed: int = 1
-    """Seed of the episodes."""
-    save: Path | None = None
-    """Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."""
+def _policy_options() -> list[Option]:
+    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
+    bound = "Only policies with at least that return, by name or number of the objective."
+    save = "Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."
+    return [
+        positional("run", Path, "Run directory of `jaxrl pareto`."),
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, INDEX),
+        option_of("episodes", int, "Fresh episodes.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("save", Path, save, None, group=HOST),
+    ]
 
 
 def _policy(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
-    parsed = tyro.cli(_PolicyArguments, args=arguments, prog="jaxrl policy")
+    parsed = parse("policy", COMMANDS["policy"], arguments, _policy_options())
     bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
     index, table = saved.choose_policy(
         parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
@@ -206,32 +186,24 @@ def _policy(arguments: list[str]) -> None:
         print(f"\nWritten to {parsed.save}")
 
 
-@dataclass
-class _RunDirectory:
-    """A run directory."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory, as `--out` named it."""
+def _run_directory() -> Option:
+    return positional("run", Path, "Run directory, as `--out` named it.")
 
 
-@dataclass
-class _EvaluateArguments(_RunDirectory):
-    """Evaluate a trained run on fresh episodes."""
-
-    episodes: int = 128
-    """Episodes per policy."""
-    seed: int = 1
-    """Seed of the episodes."""
-    member: int | None = None
-    """Which run of a sweep; default all."""
-    explore: bool = False
-    """Sample actions instead of taking the most likely."""
+def _evaluate_options() -> list[Option]:
+    return [
+        _run_directory(),
+        option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("member", int, "Which run of a sweep; default all.", None, INDEX),
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+    ]
 
 
 def _evaluate(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
-    parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
+    parsed = parse("evaluate", COMMANDS["evaluate"], arguments, _evaluate_options())
     table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
     print(as_text(table))
 
@@ -240,7 +212,7 @@ def _resume(arguments: list[str]) -> None:
     from jaxrl.runs import experiment, report
     from jaxrl.sweeps.devices import use_cpu_cores
 
-    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl resume", description="Finish an interrupted run.")
+    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory()])
     use_cpu_cores()
     outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
     print(report.describe(outcome))
@@ -249,7 +221,7 @@ def _resume(arguments: list[str]) -> None:
 def _plot(arguments: list[str]) -> None:
     from jaxrl.runs import experiment
 
-    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl plot", description="Draw a run's figures again.")
+    parsed = parse("plot", COMMANDS["plot"], arguments, [_run_directory()])
     for path in experiment.draw(parsed.run):
         print(path)
 
