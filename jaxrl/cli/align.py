@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxrl.bilevel import BILEVEL, BarfiConfig, BarfiHyperparameters, ParlConfig, ParlHyperparameters
 from jaxrl.cli.declaration import METHOD, Option, given, positional, repeated, static_options, traced_options
-from jaxrl.cli.options import COMMANDS, base_options, sweep_members, sweep_options
+from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.options import base_options, sweep_members, sweep_options
 from jaxrl.cli.parsing import first_word, parse
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name

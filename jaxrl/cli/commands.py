@@ -1,41 +1,28 @@
-"""The command line; `jaxrl --help` lists its commands."""
+"""The commands: each reads its arguments and runs."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxrl.cli import align, listing, meta, multitask
+from jaxrl.cli import align, meta, multitask
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
-from jaxrl.cli.options import COMMANDS, parse_settings, seed_option, sweep_members, sweep_options, tune_options
+from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.options import parse_settings, seed_option, sweep_members, sweep_options, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, swept
-from jaxrl.errors import CheckpointError, NonFiniteError, require_name
 from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import kind_that_runs
 from jaxrl.runs.tables import as_text
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; errors of use are one line on standard error and exit status 2."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
-        print("usage: jaxrl COMMAND ...\n")
-        print("\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
-        print("\njaxrl COMMAND --help explains every option.")
-        return 0
-    try:
-        command = require_name("command", arguments[0], COMMANDS)
-        handler: Callable[[list[str]], None] = globals()[f"_{command.replace('-', '_')}"]
-        handler(arguments[1:])
-    except (ValueError, ImportError, FileNotFoundError, CheckpointError, NonFiniteError, IndexError) as error:
-        print(f"jaxrl: {error}", file=sys.stderr)
-        return 2
-    return 0
+def run(command: str, arguments: list[str]) -> None:
+    """Runs one command of `jaxrl --help`."""
+    globals()[f"_{command.replace('-', '_')}"](arguments)
 
 
 def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
@@ -55,10 +42,22 @@ def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> An
     )
     directory = parsed.out or Path("runs") / f"{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
     options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
-    outcome = experiment.run(configuration, directory, options)
+    with _resumable(directory):
+        outcome = experiment.run(configuration, directory, options)
     print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome
+
+
+@contextmanager
+def _resumable(directory: Path) -> Iterator[None]:
+    """Who stops a run is told how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if (directory / "configuration.json").exists():
+            raise KeyboardInterrupt(f"; jaxrl resume {directory} goes on from the last checkpoint") from stopped
+        raise
 
 
 def _train(arguments: list[str]) -> None:
@@ -214,7 +213,8 @@ def _resume(arguments: list[str]) -> None:
 
     parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory()])
     use_cpu_cores()
-    outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
+    with _resumable(parsed.run):
+        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
     print(report.describe(outcome))
 
 
@@ -224,7 +224,3 @@ def _plot(arguments: list[str]) -> None:
     parsed = parse("plot", COMMANDS["plot"], arguments, [_run_directory()])
     for path in experiment.draw(parsed.run):
         print(path)
-
-
-def _list(arguments: list[str]) -> None:
-    listing.list_names(arguments)

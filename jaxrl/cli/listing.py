@@ -4,7 +4,7 @@ from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.bilevel import BILEVEL
 from jaxrl.cli.declaration import positional
-from jaxrl.cli.options import COMMANDS
+from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.parsing import parse
 from jaxrl.combination import COMBINATIONS
 from jaxrl.environments.registry import list_environments

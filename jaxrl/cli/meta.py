@@ -18,7 +18,8 @@ from jaxrl.cli.declaration import (
     static_options,
     traced_options,
 )
-from jaxrl.cli.options import COMMANDS, parse_settings
+from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.options import parse_settings
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import require_name

@@ -24,6 +24,7 @@ from jaxrl.cli.declaration import (
     traced_options,
 )
 from jaxrl.cli.leaves import leaf_options
+from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import require_name
@@ -33,7 +34,6 @@ from jaxrl.ranges import COUNT, EPISODES, NUM_WEIGHTS, NUMBER, PROBABILITY, SAMP
 from jaxrl.training.trainer import TrainerConfig
 
 __all__ = [
-    "COMMANDS",
     "base_options",
     "parse_settings",
     "seed_option",
@@ -41,24 +41,6 @@ __all__ = [
     "sweep_options",
     "tune_options",
 ]
-
-COMMANDS = {
-    "train": "train one agent",
-    "sweep": "train seeds x settings x weights as one program",
-    "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
-    "compare": "several algorithms on several environments under one protocol: table and figures",
-    "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
-    "meta-train": "meta-learn what an agent learns by, over whole lives",
-    "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",
-    "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
-    "align": "learn a reward for what is wanted: from auxiliary rewards (barfi) or from preferences (parl)",
-    "multitask": "train on many tasks, find which belong together, train the groups",
-    "policy": "choose one policy of a front, roll it out, and save it alone",
-    "evaluate": "evaluate a trained run on fresh episodes",
-    "resume": "finish a run that was interrupted",
-    "plot": "draw a run's figures again",
-    "list": "list environments, agents, objectives, aggregators, algorithms, methods and the rest",
-}
 
 
 def _algorithm_options(algorithm: str) -> dict[str, Option]:

@@ -25,7 +25,7 @@ def parse(command: str, description: str, arguments: list[str], options: list[Op
         SystemExit: after help was asked for and printed.
     """
     if any(word in _HELP for word in arguments):
-        print(help_text(command, sentence(description), options))
+        print(help_text(command, sentence(description), options), flush=True)
         raise SystemExit(0)
     words, found = _split(arguments, options)
     values: dict[str, Any] = {}
