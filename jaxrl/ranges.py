@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "BOUND",
     "COUNT",
     "EPISODES",
     "INDEX",
@@ -118,3 +119,4 @@ NUM_WEIGHTS = Range(1, 10_000, integer=True)
 INDEX = Range(0, integer=True)
 SECONDS = Range(0)
 WEIGHT = Range(0)
+BOUND = Range(finite=False)

@@ -13,7 +13,7 @@ from jaxrl.cli.options import parse_settings, seed_option, sweep_members, sweep_
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, swept
 from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
-from jaxrl.runs.configuration import Configuration
+from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import kind_that_runs
 from jaxrl.runs.tables import as_text
 
@@ -120,6 +120,7 @@ def _compare(arguments: list[str]) -> None:
 
     parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
+    check_writable(parsed.out)
     summary = compare(
         parsed.algorithms.split(","),
         parsed.environments.split(","),
@@ -145,11 +146,12 @@ def _tune(arguments: list[str]) -> None:
     options = pairs(parsed.environment_option)
     runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
+    directory = parsed.out or Path("runs") / f"tune-{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    check_writable(directory)
     tuned = tune(
         runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,
         held_out_seeds=parsed.held_out_seeds, say=lambda text: print(text, file=sys.stderr),
     )  # fmt: skip
-    directory = parsed.out or Path("runs") / f"tune-{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
     write_table(tuned.trials, directory / "trials.csv")
     write_table(tuned.held_out, directory / "held_out.csv")
     print("best: " + ", ".join(f"{name}={value:.4g}" for name, value in tuned.best.items()))

@@ -26,6 +26,7 @@ from jaxrl.errors import require_name
 from jaxrl.meta.fitness import FITNESS
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.ranges import COUNT, POSITIVE, SEEDS, TASKS
+from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
 __all__ = ["examine", "meta_test", "meta_train"]
@@ -111,15 +112,18 @@ def _meta_test_options() -> list[Option]:
 def meta_test(arguments: list[str]) -> None:
     """`jaxrl meta-test`."""
     from jaxrl.meta import transfer
-    from jaxrl.runs import saved
+    from jaxrl.meta.kind import load_meta_training
     from jaxrl.runs.report import write_table
     from jaxrl.sweeps.devices import use_cpu_cores
 
     parsed = parse("meta-test", COMMANDS["meta-test"], arguments, _meta_test_options())
     use_cpu_cores()
     horizon = _horizon(parsed)
+    if not parsed.environments:
+        raise ValueError("ENVIRONMENTS are missing: jaxrl meta-test RUN ENVIRONMENTS ...")
+    transfer.check_learning_rates(parsed.learning_rates, parsed.baselines)
     table = transfer.meta_test(
-        saved.load_sweep(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
+        load_meta_training(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
         parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
     )  # fmt: skip
     write_table(table, parsed.run / "meta_test.csv")
@@ -137,5 +141,6 @@ def examine(arguments: list[str]) -> None:
     ]
     parsed = parse("examine", COMMANDS["examine"], arguments, options)
     directory = parsed.out or parsed.run / "examination"
+    check_writable(directory)
     examination.examine(parsed.run, directory)
     print(f"Written to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")

@@ -18,6 +18,7 @@ from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.multitask.study import AffinityConfig
 from jaxrl.ranges import COUNT, SEEDS
+from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
 __all__ = ["multitask"]
@@ -132,11 +133,12 @@ def _study(arguments: list[str]) -> None:
     parsed, settings = parse_settings("multitask study", arguments, lambda _: own)
     use_cpu_cores()
     environment = make(parsed.environment, **pairs(parsed.environment_option))
+    directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
+    check_writable(directory)
     comparison = compare_groupings(
         trainer(parsed.agent, environment, **settings), tuple(range(parsed.seeds)), parsed.fine_tune_steps,
         parsed.groupings, lambda text: print(text, file=sys.stderr), **given(parsed, [*_ESTIMATE, *_CLUSTERING]),
     )  # fmt: skip
-    directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
     write_comparison(comparison, environment.spec.objective_names, directory)
     means = comparison.table.groupby(["grouping", "seed"], sort=False)["return"].mean().unstack()
     print(means.to_string(float_format=lambda value: f"{value:.4g}"))

@@ -13,7 +13,6 @@ from jaxrl.cli.declaration import (
     SWEEP,
     TRACED,
     Option,
-    flag,
     given,
     hyperparameter_docs,
     option_of,
@@ -200,6 +199,10 @@ def _leaves_of(name: str, arguments: list[str], options: list[Option]) -> list[O
     unknown = unknown_flags(arguments, options)
     if not unknown:
         return []
+    from jaxrl.sweeps.devices import use_cpu_cores
+
+    # Leaves are arrays: JAX starts here.
+    use_cpu_cores()
     words, values = lenient(arguments, options)
     environment = values.get("tasks", words[1] if len(words) > 1 else None)
     try:
@@ -223,6 +226,6 @@ def _settings(parsed: Any, options: list[Option]) -> dict[str, Any]:
     """Settings that were given, by options of their own or by `--set`."""
     own, others = given(parsed, options), pairs(parsed.set)
     for name in others:
-        if name in own:
-            raise ValueError(f"{name} is given twice: by {flag(name)} and by --set")
+        if any(f".{written}".endswith(f".{name}") for written in own):
+            raise ValueError(f"{name} is given twice: by an option of its own and by --set")
     return {**own, **others}

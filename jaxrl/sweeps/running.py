@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.hyperparameters import leaves
+from jaxrl.ranges import COUNT, SECONDS
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.training.loop import Result
@@ -40,6 +41,10 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
+
+    def __post_init__(self) -> None:
+        COUNT.check("num_chunks", self.num_chunks)
+        SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
 
 
 def execute(
