@@ -1,12 +1,11 @@
 """`jaxrl list`: every registered name, with the first line of its docstring."""
 
-from dataclasses import dataclass
-
-import tyro
-
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.bilevel import BILEVEL
+from jaxrl.cli.declaration import positional
+from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.parsing import parse
 from jaxrl.combination import COMBINATIONS
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import require_name
@@ -48,19 +47,11 @@ def _listed() -> dict[str, dict[str, str | None]]:
     }
 
 
-@dataclass
-class _ListArguments:
-    """List what jaxrl knows."""
-
-    what: tyro.conf.Positional[str] = "all"
-    """Which kind of names to list: all, environments, agents, objectives, preference-losses, aggregators, optimisers,
-    algorithms, methods, outer-loops, curricula, bilevel, combinations, task-families, adaptation, affinities
-    or clusterings."""
-
-
 def list_names(arguments: list[str]) -> None:
     """`jaxrl list`."""
-    what, listed = tyro.cli(_ListArguments, args=arguments, prog="jaxrl list").what, _listed()
+    listed = _listed()
+    text = f"Which kind of names to list: all, {', '.join(listed)}."
+    what = parse("list", COMMANDS["list"], arguments, [positional("what", str, text, "all")]).what
     require_name("kind", what, {"all", *listed})
     for kind, entries in listed.items():
         if what in ("all", kind):
