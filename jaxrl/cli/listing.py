@@ -19,6 +19,7 @@ from jaxrl.multitask.grouping.similarity import AFFINITIES
 from jaxrl.objectives.preference import PREFERENCE_LOSSES
 from jaxrl.objectives.surrogate import SURROGATES
 from jaxrl.optimisers import OPTIMISERS
+from jaxrl.runs.kinds import KINDS
 
 __all__ = ["list_names"]
 
@@ -28,6 +29,7 @@ def _listed() -> dict[str, dict[str, str | None]]:
     doc = lambda builders: {name: build.__doc__ for name, build in builders.items()}  # noqa: E731
     entries = lambda registry: {name: entry.build.__doc__ for name, entry in registry.items()}  # noqa: E731
     return {
+        "kinds": {name: KINDS[name].description for name in KINDS},
         "environments": dict.fromkeys(list_environments()),
         "agents": entries(AGENTS),
         "objectives": doc(SURROGATES),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxrl.errors import require_name
+from jaxrl.runs.kinds import own_kinds
 
 __all__ = ["COMMANDS", "main"]
 
@@ -62,13 +63,14 @@ def _command(arguments: list[str]) -> int:
 
         print(f"jaxrl {__version__}")
         return 0
+    known = {**own_kinds(), **COMMANDS}
     if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
+        width = max(map(len, known))
         print("usage: jaxrl COMMAND ...\n")
-        print("\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+        print("\n".join(f"  {name:<{width}}  {text}" for name, text in known.items()))
         print("\njaxrl COMMAND --help explains every option; jaxrl --version says which jaxrl this is.")
         return 0
-    command = require_name("command", arguments[0], COMMANDS)
+    command = require_name("command", arguments[0], known)
     if command == "list":
         from jaxrl.cli.listing import list_names
 
