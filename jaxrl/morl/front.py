@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
 from jaxrl.morl.weights import validate
