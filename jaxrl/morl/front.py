@@ -11,7 +11,8 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
-from jaxrl.morl.weights import validate
+from jaxrl.numerics import archive
+from jaxrl.numerics.weights import validate
 from jaxrl.ranges import BOUND, COUNT, EPISODES
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program

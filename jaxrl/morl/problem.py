@@ -11,7 +11,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, EPISODES, NUMBER, PROBABILITY
 from jaxrl.types import Array, Bool, Float
 

@@ -78,16 +78,6 @@ class Group:
 
         return of_member
 
-    def evaluator(self, num_episodes: int, explore: bool | None) -> Callable[[PRNGKeyArray, PyTree, Any], Evaluation]:
-        """`(key, state, hyperparameters) -> Evaluation` of a member's policy."""
-        program, evaluate = self.trainer, self.trainer.evaluator(num_episodes, explore)
-
-        def of_member(key: PRNGKeyArray, state: PyTree, hyperparameters: Any) -> Evaluation:
-            player = program.actor(state, hyperparameters)
-            return evaluate(key, player.state, player.hyperparameters)
-
-        return of_member
-
     def member(self, index: int) -> tuple[PyTree, Any]:
         """The final run state and the hyperparameters of one member."""
         state = jax.tree.map(lambda leaf: leaf[index], self.result.state)

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import equally_spaced, validate
+from jaxrl.numerics.weights import equally_spaced, validate
 from jaxrl.ranges import NUM_WEIGHTS, SEED, SEEDS
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.checkpoint import Checkpoints
