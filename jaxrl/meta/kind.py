@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jaxrl.runs.configuration import Configuration, read_configuration
 from jaxrl.runs.kinds import Kind
-from jaxrl.runs.report import finish_with_curves
+from jaxrl.runs.report import draw_no_settings
 
 if TYPE_CHECKING:
     from jaxrl.meta.study import MetaStudy
@@ -57,6 +57,6 @@ META = Kind(
     _build,
     _names,
     options=_OPTIONS,
-    finish=finish_with_curves,
+    draw=draw_no_settings,
     command="jaxrl.cli.meta:meta_train",
 )

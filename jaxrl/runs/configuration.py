@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from jaxrl.errors import CheckpointError, require_name
 from jaxrl.ranges import SEED
 from jaxrl.runs.kinds import KINDS
+from jaxrl.sweeps.files import reason, replaced
 
 __all__ = [
     "Configuration",
@@ -165,8 +167,13 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    record = {"configuration": _record(configuration), "versions": versions, "devices": devices}
-    write_atomically(path, json.dumps(record, indent=2))
+    record = _record(configuration)
+    written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
+    write_atomically(path, json.dumps(written, indent=2))
+
+
+def _checksum(record: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
 
 
 def _jsonable(value: Any) -> Any:
@@ -183,25 +190,26 @@ def read_configuration(directory: str | Path) -> Configuration:
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
     try:
-        record = json.loads(path.read_text())["configuration"]
+        written = json.loads(path.read_text())
+        record = written["configuration"]
         kind = record["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        # Versions before 0.2.0 wrote none.
+        if written.get("checksum", _checksum(record)) != _checksum(record):
+            raise ValueError("it is not what was written; another run needs another --out")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
     if kind not in KINDS:
         raise CheckpointError(
             f"{directory} holds a run of the kind {kind!r}, which nothing has registered: import its module first"
         )
     try:
         return _from_record(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file in one step, on the first host only."""
-    if jax.process_index() != 0:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    if jax.process_index() == 0:
+        with replaced(path) as file:
+            file.write(text.encode())

@@ -66,13 +66,15 @@ class Kind(NamedTuple):
         options: what `Configuration.options` may hold, with defaults.
         drive: `(Program, Configuration, directory, RunOptions) -> Outcome`: carries out a run. Default: seeds x
             settings x weights as members of a sweep.
-        finish: `(Outcome, directory) -> Any`: writes tables and figures beside metrics.csv and returns what `describe`
-            needs. Default: curves, and figures of swept settings.
+        finish: `(Outcome, directory) -> Any`: writes tables beside metrics.csv and returns what `describe` needs.
+        draw: `(table, Program, Configuration, directory)`: draws what a run's metrics.csv holds so far, which may be a
+            part. Default: curves, and figures of swept settings.
         describe: `Outcome -> str`: results for the terminal. Default: the program's `summary`.
         policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
         measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
             Default: the program's `summary`, of fresh episodes where there are policies.
-        compare: `(Outcome by name, environment, folder)`: draws figures of a comparison besides the usual ones.
+        compare: `(Outcome by name, environment, folder)`: draws figures of a comparison instead of performance profiles
+            and probabilities of improvement.
         command: the shell's command as a function of its arguments, or the path `module:function` of one. Default: made
             from `names` and `settings`.
     """
@@ -86,6 +88,7 @@ class Kind(NamedTuple):
     options: Mapping[str, Any] = MappingProxyType({})
     drive: Callable[["Program", "Configuration", Path, "RunOptions"], Outcome] | None = None
     finish: Callable[[Outcome, Path], Any] | None = None
+    draw: Callable[[Any, "Program", "Configuration", Path], None] | None = None
     describe: Callable[[Outcome], str] | None = None
     policies: Callable[[Path, "Configuration"], Policies] | None = None
     measures: Callable[[Outcome, int], Any] | None = None
@@ -124,17 +127,24 @@ def names_of(kind: Kind) -> tuple[str, ...]:
 
 
 def kind_that_runs(*names: str) -> Kind:
-    """The first kind of which all `names` can be members of one sweep.
+    """The kind by which all `names` are run as members of sweeps: the first that has a name for it.
 
     Raises:
         UnknownNameError: for a name that no kind runs.
-        ValueError: for names that no one kind runs together.
+        ValueError: for names of different kinds.
     """
-    driven = [kind for kind in map(KINDS.__getitem__, KINDS) if kind.drive is None]
-    for kind in driven:
-        if set(names) <= set(names_of(kind)):
-            return kind
-    known = {name for kind in driven for name in names_of(kind)}
-    for name in names:
-        require_name("agent or algorithm", name, known)
-    raise ValueError(f"{', '.join(names)} are runs of different kinds, which have nothing to be compared by")
+    found = {name: _kind_of(name) for name in names}
+    if len({kind.name for kind in found.values()}) > 1:
+        text = ", ".join(f"{name} is run by {kind.name!r}" for name, kind in found.items())
+        raise ValueError(f"runs of different kinds come to different things and cannot be compared: {text}")
+    return next(iter(found.values()))
+
+
+def _kind_of(name: str) -> Kind:
+    known: list[str] = []
+    for kind in map(KINDS.__getitem__, KINDS):
+        if kind.drive is None:
+            known += names_of(kind)
+            if name in known:
+                return kind
+    return KINDS[require_name("agent or algorithm", name, known)]

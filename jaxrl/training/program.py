@@ -113,13 +113,13 @@ def check_program(program: Any) -> None:
     """Refuses what is no program.
 
     Raises:
-        TypeError: naming what it lacks.
+        ValueError: naming what it lacks.
     """
     lacking = [name for name in ("init", "step", "hyperparameters", "num_iterations") if not hasattr(program, name)]
     if lacking:
-        raise TypeError(f"a program needs init, step, hyperparameters and num_iterations; this one lacks {lacking}")
+        raise ValueError(f"a program needs init, step, hyperparameters and num_iterations; this one lacks {lacking}")
     if any(not hasattr(type(program), name) for name in _DEFAULTS):
-        raise TypeError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
+        raise ValueError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
 
 
 def num_bytes(tree: PyTree) -> int:
