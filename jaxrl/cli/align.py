@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.bilevel import BILEVEL, BarfiConfig, BarfiHyperparameters, ParlConfig, ParlHyperparameters
-from jaxrl.cli.declaration import METHOD, Option, given, positional, repeated, static_options, traced_options
+from jaxrl.cli.declaration import METHOD, Option, given, repeated, static_options, traced_options
 from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.options import base_options, sweep_members, sweep_options
 from jaxrl.cli.parsing import first_word, parse
@@ -38,9 +38,6 @@ def _own_options(name: str) -> list[Option]:
 
 
 def _shared_options() -> list[Option]:
-    own = {
-        "agent": positional("agent", str, f"One of: {', '.join(BILEVEL)}."),
-        "set": repeated("set", "NAME=VALUE", "A vector, such as weights=[0,1]."),
-    }
-    shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
+    own = {"set": repeated("set", "NAME=VALUE", "A vector, such as weights=[0,1].")}
+    shared = [*base_options("align", BILEVEL), *sweep_options("sweep", "ppo")]
     return [own.get(option.name, option) for option in shared if option.name != "num_weights"]

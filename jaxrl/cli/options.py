@@ -1,6 +1,6 @@
 """Options of the command line, made from the docstrings of the settings they set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,11 +89,11 @@ def _preset(method: Method) -> dict[str, Option]:
     return {name: options[name]._replace(default=value) for name, value in method.settings.items()}
 
 
-def base_options(command: str) -> list[Option]:
-    """Options of everything that trains."""
+def base_options(command: str, names: Iterable[str] = ()) -> list[Option]:
+    """Options of everything that trains; `names` are what can be trained, default what the command can run."""
     what = "Any other setting by its path, such as environment.gravity=9.8 or weights=[0.3,0.7]; values are Python's."
     return [
-        positional("agent", str, f"One of: {', '.join(_runnable(command))}."),
+        positional("agent", str, f"One of: {', '.join(names or _runnable(command))}."),
         positional("environment", str, "A name of `jaxrl list environments`."),
         repeated("set", "NAME=VALUE", what),
         repeated("environment_option", "NAME=VALUE", "Option of the environment's builder, such as backend=mjx."),
