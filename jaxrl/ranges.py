@@ -1,7 +1,7 @@
 """What a number may be: said once, checked when a program is built and printed by `--help`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,12 +77,13 @@ class Range:
 
     def _broken(self, entry: float | int) -> str:
         """What `entry` should do, where it does not."""
-        bounded = not math.isinf(self.low) and not math.isinf(self.high)
+        bounded = not self.integer and not math.isinf(self.low) and not math.isinf(self.high)
         low = entry > self.low if self.low_open else entry >= self.low
         high = entry < self.high if self.high_open else entry <= self.high
         if not low or not high:
-            return f"lie {self}" if bounded else f"be {self}"
-        if self.integer and not bounded and not -LARGEST_INTEGER <= entry <= LARGEST_INTEGER:
+            one_sided = replace(self, high=math.inf) if not low else replace(self, low=-math.inf)
+            return f"lie {self}" if bounded else f"be {one_sided}"
+        if self.integer and math.isinf(self.high) and not -LARGEST_INTEGER <= entry <= LARGEST_INTEGER:
             return f"be at most {LARGEST_INTEGER}" if entry > 0 else f"be at least {-LARGEST_INTEGER}"
         return "be finite" if self.finite and not -LARGEST_NUMBER <= entry <= LARGEST_NUMBER else ""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.bilevel import BILEVEL, BarfiConfig, BarfiHyperparameters, ParlConfig, ParlHyperparameters
-from jaxrl.cli.declaration import METHOD, Option, static_options, traced_options
+from jaxrl.cli.declaration import METHOD, Option, repeated, static_options, traced_options
 from jaxrl.cli.options import Shell, member_options, parse_settings, sweep_members
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
@@ -24,7 +24,8 @@ def _options(name: str) -> dict[str, Option]:
 
 
 def _align(arguments: list[str], run: Callable[..., Any]) -> None:
-    extra = lambda _: member_options()  # noqa: E731
+    vectors = repeated("set", "NAME=VALUE", "A vector, such as weights=[0,1].")
+    extra = lambda _: [*member_options(), vectors]  # noqa: E731
     parsed, settings = parse_settings("align", arguments, extra, BILEVEL, lambda _: ALIGN, "method")
     known = {*_SETTINGS[parsed.agent][1]._fields, *_options(parsed.agent)} - {"environment"}
     for setting in pairs(parsed.set):

@@ -110,15 +110,15 @@ def _compare(arguments: list[str]) -> None:
     parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
     check_writable(parsed.out)
+    names, settings = parsed.algorithms.split(","), pairs(parsed.set)
+    if kind_that_runs(*names).takes_environment and not parsed.environments:
+        raise ValueError("ENVIRONMENTS is missing: jaxrl compare ALGORITHMS ENVIRONMENTS")
+    if all("total_steps" in shell_that_runs(name).settings(name) for name in names) or "total_steps" in parsed.written:
+        settings = {"total_steps": parsed.total_steps, **settings}
     summary = compare(
-        parsed.algorithms.split(","),
-        parsed.environments.split(","),
-        parsed.out,
-        parsed.seeds,
-        {"total_steps": parsed.total_steps, **pairs(parsed.set)},
-        parsed.front_episodes,
+        names, parsed.environments.split(","), parsed.out, parsed.seeds, settings, parsed.front_episodes,
         RunOptions(progress=parsed.progress),
-    )
+    )  # fmt: skip
     print(as_text(summary))
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 

@@ -7,13 +7,13 @@ from jaxrl.cli.declaration import positional
 from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.parsing import parse
 from jaxrl.combination import COMBINATIONS
-from jaxrl.environments.families import FAMILIES
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import require_name
 from jaxrl.meta.curriculum import SCORES
 from jaxrl.meta.methods import METHODS, OUTER
 from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.multitask import maml, trials
+from jaxrl.multitask.families import FAMILIES
 from jaxrl.multitask.grouping.clustering import CLUSTERINGS
 from jaxrl.multitask.grouping.similarity import AFFINITIES
 from jaxrl.objectives.preference import PREFERENCE_LOSSES

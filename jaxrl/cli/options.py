@@ -122,16 +122,19 @@ def parse_settings(
     Args:
         command: what is run.
         arguments: its words.
-        extra: `name -> options` of the command for what is named first, besides those of all that trains.
+        extra: `name -> options` of the command for what is named first, besides or instead of those of all that trains.
         names: what can be named first.
         shell: `name -> Shell`, which says its settings.
         what: what an unknown name is called.
         absent: options of all that trains which this command does not have; without `agent` it is the first name.
         description: of the command; default that of `jaxrl --help`.
     """
-    names, base = list(names), [option for option in base_options(names) if option.name not in absent]
-    settings_of = lambda name: [*shell(name).settings(name).values()]  # noqa: E731
-    options_of = lambda name: [*base, *extra(name), *settings_of(name)]  # noqa: E731
+    names, settings_of = list(names), lambda name: [*shell(name).settings(name).values()]
+
+    def options_of(name: str) -> list[Option]:
+        shared = {option.name: option for option in (*base_options(names), *extra(name)) if option.name not in absent}
+        return [*shared.values(), *settings_of(name)]
+
     found = None if "agent" in absent else first_word(arguments, names, options_of)
     if found is not None and "," in found:
         raise ValueError(f"jaxrl {command} runs one {what}, got {found}; several are compared by jaxrl compare {found}")

@@ -12,7 +12,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
 from jaxrl.morl.estimate import hypervolume_estimate
 from jaxrl.numerics.weights import equally_spaced
-from jaxrl.ranges import COUNT, EPISODES, NUMBER, PROBABILITY
+from jaxrl.ranges import EPISODES, NUMBER, PROBABILITY, Range
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Problem", "apply_problem", "make_problem", "measure"]
@@ -88,9 +88,11 @@ def make_problem(
             f"reference_point needs {spec.num_objectives} entries, one per objective of {spec.name}: {reference}"
         )
     if horizon is not None:
-        COUNT.check("horizon", horizon)
-        if spec.time_limit and horizon > spec.time_limit:
-            raise ValueError(f"horizon must not exceed the limit {spec.time_limit} of {spec.name}, got {horizon}")
+        Range(integer=True).check("horizon", horizon)
+        if horizon < 1 or (spec.time_limit and horizon > spec.time_limit):
+            raise ValueError(
+                f"horizon must lie between 1 and the limit {spec.time_limit} of {spec.name}, got {horizon}"
+            )
     EPISODES.check("the episodes of the final evaluation", num_episodes)
     return Problem(
         environment=spec.name,

@@ -12,6 +12,7 @@ from jaxrl.errors import require_name
 from jaxrl.figures import plotting
 from jaxrl.numerics import statistics
 from jaxrl.numerics.statistics import interquartile_mean, interval
+from jaxrl.ranges import EPISODES, SEEDS
 from jaxrl.runs import experiment
 from jaxrl.runs.configuration import Configuration, check_claim
 from jaxrl.runs.kinds import Kind, kind_that_runs, names_of
@@ -63,6 +64,8 @@ def compare(
     """
     import pandas
 
+    SEEDS.check("seeds", seeds)
+    EPISODES.check("num_episodes", num_episodes)
     for what, names in (("algorithm", algorithms), ("environment", environments)):
         if len(set(names)) < len(names) or not names:
             raise ValueError(f"a comparison needs every {what} once, got {', '.join(names) or 'none'}")

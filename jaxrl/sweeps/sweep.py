@@ -106,7 +106,7 @@ def plan_sweep(
     design_seed: int = 0,
 ) -> Plan:
     """Builds and checks all that a sweep would run, before any of it is trained; arguments and errors as `sweep`."""
-    if isinstance(seeds, int):
+    if isinstance(seeds, int) and seeds:
         SEEDS.check("seeds", seeds)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:

@@ -1,6 +1,6 @@
 """The kind `maml`: a policy from which a few gradient steps on any task of a family lead far."""
 
-from jaxrl.environments.families import family
+from jaxrl.multitask.families import family
 from jaxrl.multitask.maml.contract import Maml
 from jaxrl.multitask.maml.program import maml
 from jaxrl.runs.configuration import Configuration
