@@ -4,7 +4,7 @@ from jaxrl.bilevel import BILEVEL, BarfiStudy, ParlStudy
 from jaxrl.environments.registry import make
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import Kind
-from jaxrl.runs.report import finish_with_curves
+from jaxrl.runs.report import draw_no_settings
 
 __all__ = ["ALIGN"]
 
@@ -19,6 +19,6 @@ ALIGN = Kind(
     "a reward learnt for what is wanted: from auxiliary rewards or from preferences",
     _build,
     tuple(BILEVEL),
-    finish=finish_with_curves,
-    command="jaxrl.cli.align:align",
+    draw=draw_no_settings,
+    command="jaxrl.cli.align:ALIGN",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl.ranges import EPISODES
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import Kind, Outcome, Policies
 
@@ -26,6 +27,7 @@ def _build(configuration: Configuration) -> "Program":
     from jaxrl.morl.algorithms import ALGORITHMS, study
     from jaxrl.training.trainer import trainer
 
+    EPISODES.check("the episodes of the final evaluation", configuration.option("evaluation_episodes"))
     environment = make(configuration.environment, **configuration.environment_options)
     if environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
@@ -61,16 +63,34 @@ def front_table(found: "Front") -> Any:
 
 def write_front(found: "Front", directory: Path) -> None:
     """Tables and figure of a Pareto study."""
-    from jaxrl.figures import plotting
-    from jaxrl.runs.report import figures, write_table
+    from jaxrl.runs.report import write_table
 
-    names = found.spec.objective_names
     write_table(front_table(found), directory / "front.csv")
     write_table(found.measures, directory / "measures.csv")
-    if not len(found.points):
-        return
-    figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
-    plotting.save(figure, figures(directory) / "front.png")
+    _draw_front(found.points, found.spec, directory)
+
+
+def _draw_front(points: np.ndarray, spec: Any, directory: Path) -> None:
+    from jaxrl.figures import plotting
+    from jaxrl.runs.report import figures
+
+    if len(points):
+        figure = plotting.front(points, spec.objective_names, spec.reference_point, title=spec.name)
+        plotting.save(figure, figures(directory) / "front.png")
+
+
+def _draw(table: Any, program: "Program", configuration: Configuration, directory: Path) -> None:
+    """The front; until there is one, curves of what is measured along the way."""
+    import pandas
+
+    from jaxrl.runs.report import draw_curves
+
+    spec = program.environment.spec
+    if (directory / "front.csv").exists():
+        points = pandas.read_csv(directory / "front.csv")[[f"return_{name}" for name in spec.objective_names]]
+        _draw_front(points.to_numpy(np.float32), spec, directory)
+    else:
+        draw_curves(table, program, directory)
 
 
 def _describe(outcome: Outcome) -> str:
@@ -187,11 +207,12 @@ PARETO = Kind(
     _names,
     options=_OPTIONS,
     finish=_finish,
+    draw=_draw,
     describe=_describe,
     policies=_policies,
     measures=_measures,
     compare=_compare,
-    command="jaxrl.cli.commands:pareto",
+    command="jaxrl.cli.pareto:PARETO",
 )
 POLICY = Kind(
     "policy",

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,20 @@ import jax
 import numpy as np
 
 from jaxrl.errors import CheckpointError, require_name
+from jaxrl.ranges import SEED
 from jaxrl.runs.kinds import KINDS
+from jaxrl.sweeps.files import reason, replaced
 
-__all__ = ["Configuration", "check_claim", "claim", "configure", "read_configuration", "write_atomically"]
+__all__ = [
+    "Configuration",
+    "check_claim",
+    "check_free",
+    "check_writable",
+    "claim",
+    "configure",
+    "read_configuration",
+    "write_atomically",
+]
 
 # Written by jaxrl 0.1.0 into every configuration, also of kinds that have no such options.
 _FORMER_OPTIONS = {"evaluation_episodes", "discounted", "horizon", "outer", "outer_settings"}
@@ -48,6 +60,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         require_name("kind of run", self.kind, KINDS)
+        SEED.check("a seed", self.seeds)
         for name in self.options:
             require_name(f"option of {self.kind}", name, KINDS[self.kind].options)
 
@@ -91,8 +104,27 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
             what = f"{directory} holds a run with another {', '.join(changed)}"
             raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
         return
-    if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
+    check_free(directory)
+
+
+def check_writable(directory: Path) -> None:
+    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
+    parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not parent.is_dir():
+        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
+
+
+def check_free(directory: Path) -> None:
+    """Says whether a run can be written to a directory, which need not exist yet.
+
+    Raises:
+        CheckpointError: if it cannot be written to, or holds something that is no run.
+    """
+    check_writable(directory)
+    if (directory / "configuration.json").exists():
+        return
     present = directory.iterdir() if directory.exists() else ()
     held = sorted(path.name for path in present if path.name[0] != "." and path.suffix != ".tmp")
     if held:
@@ -135,8 +167,13 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    record = {"configuration": _record(configuration), "versions": versions, "devices": devices}
-    write_atomically(path, json.dumps(record, indent=2))
+    record = _record(configuration)
+    written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
+    write_atomically(path, json.dumps(written, indent=2))
+
+
+def _checksum(record: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
 
 
 def _jsonable(value: Any) -> Any:
@@ -153,25 +190,26 @@ def read_configuration(directory: str | Path) -> Configuration:
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
     try:
-        record = json.loads(path.read_text())["configuration"]
+        written = json.loads(path.read_text())
+        record = written["configuration"]
         kind = record["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        # Versions before 0.2.0 wrote none.
+        if written.get("checksum", _checksum(record)) != _checksum(record):
+            raise ValueError("it is not what was written; another run needs another --out")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
     if kind not in KINDS:
         raise CheckpointError(
             f"{directory} holds a run of the kind {kind!r}, which nothing has registered: import its module first"
         )
     try:
         return _from_record(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file in one step, on the first host only."""
-    if jax.process_index() != 0:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    if jax.process_index() == 0:
+        with replaced(path) as file:
+            file.write(text.encode())

@@ -13,11 +13,13 @@ from typing import Any
 
 import jax
 
-from jaxrl.errors import require_name
+from jaxrl.errors import CheckpointError, require_name
 from jaxrl.runs.configuration import Configuration, check_claim, claim, read_configuration
 from jaxrl.runs.kinds import KINDS, Outcome
-from jaxrl.runs.report import finish_with_settings, write_table
+from jaxrl.runs.metrics import GrowingTable, read_metrics
+from jaxrl.runs.report import draw_table, write_table
 from jaxrl.sweeps import designs
+from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.running import RunOptions
 from jaxrl.sweeps.sweep import Plan, plan_sweep, run_plan
 from jaxrl.training.program import Program, check_program
@@ -29,15 +31,15 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
     """Runs a configuration into a directory, or finishes what was begun there.
 
     Raises:
-        CheckpointError: if the directory holds another configuration, or no run.
+        CheckpointError: if the directory holds another configuration or no run, cannot be written, or is being written.
         ValueError: for what cannot be run. Nothing has been trained or written by then.
     """
-    directory = Path(directory)
-    check_claim(directory, configuration)
-    built = build(configuration)
-    options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
-    drive = KINDS[configuration.kind].drive or drive_members
-    return drive(built, configuration, directory, options)
+    with lock(directory) as directory:
+        check_claim(directory, configuration)
+        built = build(configuration)
+        options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
+        drive = KINDS[configuration.kind].drive or drive_members
+        return drive(built, configuration, directory, options)
 
 
 def build(configuration: Configuration) -> Program:
@@ -63,13 +65,17 @@ def drive_members(built: Program, configuration: Configuration, directory: Path,
     """Runs the members of a sweep, writes their table, and lets the kind finish."""
     planned = plan(built, configuration)
     claim(directory, configuration)
-    swept = run_plan(planned, options=options, directory=directory / "checkpoints")
+    growing = GrowingTable(directory / "metrics.csv")
+    swept = run_plan(planned, options=options, directory=directory / "checkpoints", on_rows=growing.add)
     outcome = Outcome(configuration, built, sweep=swept)
     if jax.process_index() != 0:
         return outcome
-    write_table(swept.table, directory / "metrics.csv")
-    finish = KINDS[configuration.kind].finish or finish_with_settings
-    return replace(outcome, found=finish(outcome, directory))
+    kind, table = KINDS[configuration.kind], swept.table
+    write_table(table, growing.path)
+    found = kind.finish(outcome, directory) if kind.finish else None
+    if kind.draw or not kind.finish:
+        (kind.draw or draw_table)(table, built, configuration, directory)
+    return replace(outcome, found=found)
 
 
 def parse_range(value: Any) -> Any:
@@ -80,14 +86,26 @@ def parse_range(value: Any) -> Any:
     require_name("range", kind, ("log", "uniform", "int"))
     if len(bounds) != 2:
         raise ValueError(f"a range is written {kind}:low:high, got {value!r}")
-    low, high = (float(bound) for bound in bounds)
-    if kind == "int":
-        return designs.Integer(int(low), int(high))
-    return designs.LogUniform(low, high) if kind == "log" else designs.Uniform(low, high)
+    number = int if kind == "int" else float
+    try:
+        low, high = map(number, bounds)
+    except ValueError:
+        what = "integers" if kind == "int" else "numbers"
+        raise ValueError(f"the bounds of a range {kind}:low:high are {what}, got {value!r}") from None
+    return {"int": designs.Integer, "log": designs.LogUniform, "uniform": designs.Uniform}[kind](low, high)
 
 
 def draw(directory: str | Path) -> list[Path]:
-    """Draws the figures of a finished run again; returns their paths."""
+    """Draws the figures of a run again, as far as it has come; returns their paths. Nothing is trained.
+
+    Raises:
+        CheckpointError: if there is no run, or nothing of it has been evaluated.
+    """
     directory = Path(directory)
-    run(read_configuration(directory), directory, RunOptions(progress=False))
-    return sorted((directory / "figures").glob("*.png"))
+    configuration = read_configuration(directory)
+    table = read_metrics(directory / "metrics.csv")
+    (KINDS[configuration.kind].draw or draw_table)(table, build(configuration), configuration, directory)
+    drawn = sorted((directory / "figures").glob("*.png"))
+    if not drawn:
+        raise CheckpointError(f"{directory} has no evaluation to draw yet: its metrics.csv has {len(table)} rows")
+    return drawn

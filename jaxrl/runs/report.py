@@ -9,7 +9,7 @@ import numpy as np
 from jaxrl import moved
 from jaxrl.figures import plotting
 from jaxrl.numerics.statistics import summary
-from jaxrl.runs.configuration import write_atomically
+from jaxrl.runs.configuration import Configuration, write_atomically
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.tables import as_text
 from jaxrl.sweeps.sweep import Sweep
@@ -18,11 +18,11 @@ from jaxrl.training.program import Program, by_rows
 __all__ = [
     "describe",
     "draw_curves",
+    "draw_no_settings",
     "draw_settings",
+    "draw_table",
     "figures",
     "final_summary",
-    "finish_with_curves",
-    "finish_with_settings",
     "write_table",
 ]
 
@@ -53,16 +53,16 @@ def final_summary(swept: Sweep) -> Any:
     return pandas.concat(frames, ignore_index=True) if frames else last
 
 
-def finish_with_curves(outcome: Outcome, directory: Path) -> None:
-    """Learning curves of a sweep."""
-    draw_curves(outcome.sweep.table, outcome.trainer, directory)
-
-
-def finish_with_settings(outcome: Outcome, directory: Path) -> None:
+def draw_table(table: Any, program: Program, configuration: Configuration, directory: Path) -> None:
     """Learning curves of a sweep, and what its settings make of the first of them."""
-    table = outcome.sweep.table
-    draw_curves(table, outcome.trainer, directory)
-    draw_settings(table, outcome.sweep.names, outcome.trainer.curves[:1], directory)
+    names = sorted(configuration.hyperparameters, key=lambda name: name not in program.static_names)
+    draw_curves(table, program, directory)
+    draw_settings(table, names, program.curves[:1], directory)
+
+
+def draw_no_settings(table: Any, program: Program, configuration: Configuration, directory: Path) -> None:
+    """Learning curves of a sweep."""
+    draw_curves(table, program, directory)
 
 
 def draw_curves(table: Any, program: Program, directory: Path) -> None:
@@ -77,9 +77,11 @@ def draw_curves(table: Any, program: Program, directory: Path) -> None:
 
 def draw_settings(table: Any, names: Sequence[str], columns: Sequence[str], directory: Path) -> None:
     """Sensitivity to one swept setting, or a heatmap of two."""
+    from pandas.api.types import is_numeric_dtype
+
     for column in columns:
         rows = table[np.isfinite(table[column])]
-        numeric = [name for name in names if np.issubdtype(rows[name].dtype, np.number)]
+        numeric = [name for name in names if is_numeric_dtype(rows[name])]
         for name in numeric:
             if rows[name].nunique() > 1 and len(names) == 1:
                 plotting.save(plotting.sensitivity(rows, name, column), figures(directory) / f"sensitivity_{name}.png")

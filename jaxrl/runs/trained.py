@@ -14,8 +14,10 @@ from jaxrl.figures import plotting
 from jaxrl.hyperparameters import leaves
 from jaxrl.runs.configuration import Configuration, claim
 from jaxrl.runs.kinds import Kind, Outcome, Policies
-from jaxrl.runs.report import draw_curves, figures, finish_with_settings, write_table
+from jaxrl.runs.metrics import GrowingTable
+from jaxrl.runs.report import draw_curves, draw_table, figures, write_table
 from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
 from jaxrl.sweeps.sweep import Sweep
@@ -41,14 +43,26 @@ def _agents() -> Iterable[str]:
 def _drive(built: Trainer, configuration: Configuration, directory: Path, options: RunOptions) -> Outcome:
     """One run without a member axis."""
     claim(directory, configuration)
-    options = replace(options, checkpoint_directory=directory / "checkpoints")
     seed, axes = configuration.seeds[0], jax.tree.map(lambda _: None, built.hyperparameters)
+    growing = GrowingTable(directory / "metrics.csv")
+
+    def add(result: Result, span: tuple[int, int], restored: bool) -> None:
+        growing.add(run_table(built, result.metrics, result.evaluation, seed, span)[0], restored)
+
+    options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
     compiled = program(built, options.num_chunks)
     result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
-    table, evaluated = run_table(built, result.metrics, result.evaluation, seed)
-    write_table(table, directory / "metrics.csv")
-    draw_curves(evaluated.assign(setting=configuration.agent), built, directory)
+    table, _ = run_table(built, result.metrics, result.evaluation, seed)
+    write_table(table, growing.path)
+    _draw_run(table, built, configuration, directory)
     return Outcome(configuration, built, result=result)
+
+
+def _draw_run(table: Any, built: Trainer, configuration: Configuration, directory: Path) -> None:
+    """Learning curves of a run, as far as it has come."""
+    due = built.evaluation_iterations
+    evaluated = table.iloc[due[due < len(table)]]
+    draw_curves(evaluated.assign(setting=configuration.agent), built, directory)
 
 
 def _policies(directory: Path, configuration: Configuration) -> Policies:
@@ -69,20 +83,18 @@ def _policies(directory: Path, configuration: Configuration) -> Policies:
 
 def restore_alone(directory: Path, template: Any) -> Any:
     """What a directory with a single policy holds, as `template(key)` gives it before any training."""
-    checkpoints = Checkpoints(directory / "checkpoints")
-    found = checkpoints.restore(jax.eval_shape(template, jax.random.key(0)), partial=True)
-    checkpoints.close()
-    return found
+    return Checkpoints(directory / "checkpoints").restore(jax.eval_shape(template, jax.random.key(0)), partial=True)
 
 
-def _finish(outcome: Outcome, directory: Path) -> None:
+def _draw_sweep(table: Any, built: Trainer, configuration: Configuration, directory: Path) -> None:
     """Curves and settings; of a sweep over preference weights, the returns."""
-    swept, spec = outcome.sweep, outcome.trainer.environment.spec
-    if spec.num_objectives > 1 and any(group.weights is not None for group in swept.groups):
-        points = {"all runs": swept.final_returns()}
+    spec = built.environment.spec
+    if spec.num_objectives > 1 and configuration.weights is not None:
+        last = table[np.isfinite(table["length"])].groupby("member").tail(1)
+        points = {"all runs": last[[f"return_{name}" for name in spec.objective_names]].to_numpy(np.float32)}
         plotting.save(plotting.front(points, spec.objective_names), figures(directory) / "front.png")
         return
-    finish_with_settings(outcome, directory)
+    draw_table(table, built, configuration, directory)
 
 
 TRAIN = Kind(
@@ -92,15 +104,16 @@ TRAIN = Kind(
     _agents,
     drive=_drive,
     policies=_policies,
-    command="jaxrl.cli.commands:train",
+    draw=_draw_run,
+    command="jaxrl.cli.training:TRAIN",
 )
 SWEEP = Kind(
     "sweep",
     "seeds x settings x preference weights of an agent, as one program",
     build,
     _agents,
-    finish=_finish,
-    command="jaxrl.cli.commands:sweep",
+    draw=_draw_sweep,
+    command="jaxrl.cli.training:SWEEP",
 )
 
 
@@ -163,10 +176,9 @@ def write_run(
     """A run directory with a finished run's configuration and checkpoint."""
     spec, directory = built.environment.spec, Path(directory)
     settings = built.settings if settings is None else settings
-    claim(directory, Configuration(kind, name, spec.name, dict(spec.options), settings, (seed,)))
-    checkpoints = Checkpoints(directory / "checkpoints")
-    checkpoints.save(iteration, tree, {"iteration": iteration})
-    checkpoints.close()
+    with lock(directory):
+        claim(directory, Configuration(kind, name, spec.name, dict(spec.options), settings, (seed,)))
+        Checkpoints(directory / "checkpoints").save(iteration, tree, {"iteration": iteration})
 
 
 def _named(built: Program) -> Trainer:

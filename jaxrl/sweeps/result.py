@@ -13,7 +13,7 @@ from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import Result
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
-from jaxrl.types import Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Bool, Float, Int, PRNGKeyArray, PyTree
 
 if TYPE_CHECKING:
     import pandas
@@ -35,6 +35,7 @@ class Group:
         axes: 0 or None per leaf of `hyperparameters`.
         result: `Result` with a leading member axis.
         timing: seconds to compile and to run.
+        span: the first iteration that `result` has metrics and evaluations of, and the one after the last; None: all.
     """
 
     trainer: Program
@@ -46,13 +47,26 @@ class Group:
     axes: Any
     result: Result
     timing: Timing
+    span: tuple[int, int] | None = None
+
+    @property
+    def _evaluated(self) -> Bool[np.ndarray, " evaluation"]:
+        """Which of the program's evaluations `result` has."""
+        due = self.trainer.evaluation_iterations
+        first, end = self.span or (0, self.trainer.num_iterations)
+        return (due >= first) & (due < end)
+
+    @property
+    def evaluation_rows(self) -> Int[np.ndarray, " evaluation"]:
+        """Where the metrics are of iterations that end with an evaluation."""
+        return self.trainer.evaluation_iterations[self._evaluated] - (self.span or (0,))[0]
 
     @property
     def evaluation_steps(self) -> Int[np.ndarray, "member evaluation"]:
         """Environment steps before each evaluation: exact, or at most, where bilevel programs end episodes early."""
         if "environment_steps" in self.result.metrics:
-            return np.asarray(self.result.metrics["environment_steps"])[:, self.trainer.evaluation_iterations]
-        return np.tile(self.trainer.evaluation_steps, (len(self.seeds), 1))
+            return np.asarray(self.result.metrics["environment_steps"])[:, self.evaluation_rows]
+        return np.tile(self.trainer.evaluation_steps[self._evaluated], (len(self.seeds), 1))
 
     def evaluator(self, num_episodes: int, explore: bool | None) -> Callable[[PRNGKeyArray, PyTree, Any], Evaluation]:
         """`(key, state, hyperparameters) -> Evaluation` of a member's policy."""

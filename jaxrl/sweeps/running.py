@@ -7,16 +7,18 @@ the same end.
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxrl.errors import CheckpointError, NonFiniteError
+from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
+from jaxrl.ranges import COUNT, SECONDS
+from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.training.loop import Result
@@ -24,6 +26,10 @@ from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]
+
+
+def _say(text: str) -> None:
+    print(f"jaxrl: {text}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,15 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
+    on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
+    """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
+    the last, and whether a checkpoint held them already."""
+    say: Callable[[str], None] = _say
+    """Told what a user must know, such as that a damaged checkpoint was left out."""
+
+    def __post_init__(self) -> None:
+        COUNT.check("num_chunks", self.num_chunks)
+        SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
 
 
 def execute(
@@ -52,93 +67,98 @@ def execute(
 ) -> Result:
     """Runs to the end, from a checkpoint if there is one.
 
+    Args:
+        trainer: what is run.
+        compiled: its program; for members, of any size: they run in batches.
+        keys: of the run, or one per member.
+        hyperparameters: with a member axis where `axes` is 0.
+        axes: 0 or None per leaf of the hyperparameters.
+        options: of the host loop.
+
     Returns:
         The `Result` on the host; with members, their axis leads everywhere.
 
     Raises:
         NonFiniteError: when a loss of a single run, or of every member, is not finite.
-        CheckpointError: when the checkpoint was written by other settings or is damaged.
+        CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
     """
-    key_axes = 0 if compiled.num_members else None
-    keys = compiled.place(keys, key_axes)
-    hyperparameters = compiled.place(hyperparameters, axes)
+    batches = Batches(compiled, keys, hyperparameters, axes)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
-    if checkpoints and checkpoints.latest() is not None:
-        start, state, history = _restore(trainer, compiled, checkpoints, keys, hyperparameters)
-        state = compiled.place(state, key_axes)
-    else:
-        start, state, history = 0, compiled.init(keys, hyperparameters), None
+    start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
+    if start and options.on_rows:
+        options.on_rows(_result(trainer, batches, None, history[0], (0, start)), (0, start), True)
     total = trainer.num_iterations
-    bar = _progress_bar(trainer, max(1, compiled.num_members), options, start)
+    if start < total:
+        batches.start(state)
+        state = None
+    bar = _progress_bar(trainer, max(1, batches.num_members), options, start)
     last_save = time.monotonic()
-    try:
+    with bar:
         while start < total:
             count = min(compiled.chunk, total - start)
             began, compiling = time.perf_counter(), compiled.timing.compile_seconds
-            state, outputs = compiled.advance(state, hyperparameters, jnp.asarray(start), jnp.asarray(count))
-            rows = _rows(compiled.fetch(outputs), count, bool(compiled.num_members))
+            rows = batches.advance(start, count)
             compiling = compiled.timing.compile_seconds - compiling
             compiled.timing.run_seconds += time.perf_counter() - began - compiling
             _stop_if_not_finite(rows[0], start, checkpoints)
-            history = rows if history is None else _append(history, rows, bool(compiled.num_members))
+            history.append(rows)
+            if options.on_rows:
+                span = start, start + count
+                options.on_rows(_result(trainer, batches, None, rows, span), span, False)
             start += count
-            _advance_bar(bar, trainer, count, max(1, compiled.num_members), rows)
+            _advance_bar(bar, trainer, count, max(1, batches.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or start == total):
+                history = [_joined(history, batches)]
                 record = {"iteration": start, **asdict(compiled.timing)}
-                checkpoints.save(start, (state, hyperparameters, history), record)
+                checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
-    finally:
-        bar.close()
-        if checkpoints:
-            checkpoints.close()
-    metrics, evaluation = history
-    evaluated = trainer.evaluation_iterations
-    if compiled.num_members:
-        evaluation = jax.tree.map(lambda leaf: leaf[:, evaluated], evaluation)
-    else:
-        evaluation = jax.tree.map(lambda leaf: leaf[evaluated], evaluation)
+    history = _joined(history, batches)
+    return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
+
+
+def _result(trainer: Program, batches: Batches, state: PyTree, rows: PyTree, span: tuple[int, int]) -> Result:
+    """What a part of a run gave, of whose iterations some end with an evaluation."""
+    metrics, evaluation = rows
+    due = trainer.evaluation_iterations
+    due = due[(due >= span[0]) & (due < span[1])] - span[0]
+    evaluation = jax.tree.map(lambda leaf: leaf[:, due] if batches.num_members else leaf[due], evaluation)
     return Result(state, evaluation, metrics)
 
 
-def _rows(outputs: PyTree, count: int, batched: bool) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[:, :count] if batched else leaf[:count], outputs)
+def _joined(history: list[PyTree], batches: Batches) -> PyTree:
+    axis = 1 if batches.num_members else 0
+    return jax.tree.map(lambda *rows: np.concatenate(rows, axis=axis), *history) if len(history) > 1 else history[0]
 
 
-def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
-    axis = 1 if batched else 0
-    return jax.tree.map(lambda old, new: np.concatenate([np.asarray(old), new], axis=axis), history, rows)
+def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) -> tuple[int, PyTree, list[PyTree]]:
+    """Iterations done, the state after them, and their outputs, of the newest checkpoint that is whole."""
+    damaged = None
+    steps = checkpoints.steps()
+    for step, older in zip(steps, [*steps[1:], None]):
+        try:
+            start, state, history = _restore_step(batches, checkpoints, step)
+        except DamagedError as error:
+            damaged = damaged or error
+            if older is not None:
+                options.say(f"{error}: going on from step {older}")
+            continue
+        return start, state, [history]
+    if damaged:
+        raise DamagedError(f"{damaged}, and no other is whole: delete {checkpoints.directory} to start again")
+    return 0, None, []
 
 
-def _restore(
-    trainer: Program,
-    compiled: CompiledProgram,
-    checkpoints: Checkpoints,
-    keys: Key[Array, "*member"],
-    hyperparameters: PyTree,
-) -> tuple[int, PyTree, PyTree]:
-    """Iterations done, the state after them, and their outputs."""
-    record = checkpoints.metadata()
-    start = record["iteration"]
-    compiled.timing.compile_seconds += record.get("compile_seconds", 0.0)
-    compiled.timing.run_seconds += record.get("run_seconds", 0.0)
-    state = jax.eval_shape(compiled.init.function, keys, hyperparameters)
-    template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
-    state, saved, history = checkpoints.restore(template)
+def _restore_step(batches: Batches, checkpoints: Checkpoints, step: int) -> tuple[int, PyTree, PyTree]:
+    record, timing = checkpoints.metadata(step), batches.compiled.timing
+    start, hyperparameters = record["iteration"], batches.hyperparameters
+    state, outputs = batches.shapes(start)
+    template = (state, hyperparameters, outputs)
+    state, saved, history = checkpoints.restore(template, step, on_host=bool(batches.num_members))
     _same_hyperparameters(saved, hyperparameters)
+    timing.compile_seconds += record.get("compile_seconds", 0.0)
+    timing.run_seconds += record.get("run_seconds", 0.0)
     return start, state, history
-
-
-def _history_template(trainer: Program, compiled: CompiledProgram, state: PyTree, hp: PyTree, start: int) -> PyTree:
-    """Shapes of the first `start` iterations' outputs."""
-    zero = jnp.asarray(0)
-    shapes = jax.eval_shape(compiled.advance.function, state, hp, zero, zero)[1]
-    lead = 1 if compiled.num_members else 0
-
-    def longer(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((*leaf.shape[:lead], start, *leaf.shape[lead + 1 :]), leaf.dtype)
-
-    return jax.tree.map(longer, shapes)
 
 
 def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
@@ -154,11 +174,18 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
 def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
     bad = np.asarray(metrics.get("non_finite", 0.0)).sum(axis=-1) > 0
     if np.all(bad):
-        kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
         raise NonFiniteError(
-            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}{kept}. "
-            "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}"
+            f"{_kept(checkpoints)}. Lower learning_rate or max_gradient_norm, or check the environment's rewards"
         )
+
+
+def _kept(checkpoints: Checkpoints | None) -> str:
+    """What a run that stops leaves behind."""
+    if checkpoints is None:
+        return ""
+    step = checkpoints.latest()
+    return "; no checkpoint was saved before" if step is None else f"; the last good checkpoint is step {step}"
 
 
 def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> tqdm:

@@ -1,7 +1,9 @@
 """Sweeps: seeds x settings x preference weights as one program, sharded over all devices."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +15,16 @@ import numpy as np
 from jaxrl import hyperparameters as named
 from jaxrl.errors import require_name
 from jaxrl.numerics.weights import equally_spaced, validate
+from jaxrl.ranges import NUM_WEIGHTS, SEED, SEEDS
 from jaxrl.sweeps import designs
+from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.devices import member_mesh
+from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.memory import members_that_fit
-from jaxrl.sweeps.program import CompiledProgram, program
+from jaxrl.sweeps.program import program
 from jaxrl.sweeps.result import Group, Sweep
 from jaxrl.sweeps.running import RunOptions, execute
+from jaxrl.sweeps.tables import evaluation_table
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Float
@@ -40,6 +46,7 @@ def sweep(
     options: RunOptions | None = None,
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
+    on_rows: Callable[[Any, bool], None] | None = None,
 ) -> Sweep:
     """Runs every combination of settings, weights and seeds.
 
@@ -61,12 +68,14 @@ def sweep(
         options: host loop settings; never change the numbers.
         directory: where to save, and from where to resume.
         say: told of what will be compiled.
+        on_rows: given what every chunk adds to the table, and whether a checkpoint held it already.
 
     Raises:
         UnknownNameError, ValueError: for names, values, weights or designs that do not fit.
+        CheckpointError: if the directory cannot be written, another process writes it, or it holds another sweep.
     """
     planned = plan_sweep(trainer, seeds, hyperparameters, weights, design, samples, design_seed)
-    return run_plan(planned, members_per_block, max_devices, options, directory, say)
+    return run_plan(planned, members_per_block, max_devices, options, directory, say, on_rows)
 
 
 class Plan(NamedTuple):
@@ -97,9 +106,12 @@ def plan_sweep(
     design_seed: int = 0,
 ) -> Plan:
     """Builds and checks all that a sweep would run, before any of it is trained; arguments and errors as `sweep`."""
+    if isinstance(seeds, int) and seeds:
+        SEEDS.check("seeds", seeds)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("a sweep needs at least one seed")
+    SEED.check("a seed", seeds)
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must differ: equal seeds are equal runs, got {seeds}")
     static, settings = _split(trainer, dict(hyperparameters or {}), design, samples, design_seed)
@@ -119,22 +131,39 @@ def run_plan(
     options: RunOptions | None = None,
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
+    on_rows: Callable[[Any, bool], None] | None = None,
 ) -> Sweep:
     """Runs what `plan_sweep` has built; arguments as `sweep`."""
     if len(plan.groups) > 1:
         say(f"{len(plan.groups)} combinations of static settings ({', '.join(plan.static)}): one compilation each")
     options = options or RunOptions(label="sweep")
     directory = directory or options.checkpoint_directory
-    groups = []
-    for index, (chosen, combination) in enumerate(plan.groups):
-        place = Path(directory) / f"group_{index}" if directory else None
-        groups.append(
-            _run_group(
-                chosen, combination, plan.settings, plan.weights, plan.seeds, members_per_block, max_devices, options,
-                place, say,
-            )
-        )  # fmt: skip
-    return Sweep(groups, [*plan.static, *plan.settings[0]])
+    places = [Path(directory) / f"group_{index}" if directory else None for index in range(len(plan.groups))]
+    names, groups = [*plan.static, *plan.settings[0]], []
+    with _written(directory, plan, places):
+        for (chosen, combination), place in zip(plan.groups, places, strict=True):
+            first = sum(len(group.seeds) for group in groups)
+            rows = partial(_tell, on_rows, names, first) if on_rows else None
+            groups.append(
+                _run_group(
+                    chosen, combination, plan.settings, plan.weights, plan.seeds, members_per_block, max_devices,
+                    options, place, say, rows,
+                )
+            )  # fmt: skip
+    return Sweep(groups, names)
+
+
+def _tell(on_rows: Callable[[Any, bool], None], names: list[str], first: int, group: Group, restored: bool) -> None:
+    on_rows(evaluation_table(group, names, first), restored)
+
+
+def _written(directory: str | Path | None, plan: Plan, places: list[Path | None]) -> AbstractContextManager:
+    """Keeps other processes from writing there, unless all is there and will only be read."""
+    finished = [
+        place and Checkpoints(place).latest() == chosen.num_iterations
+        for (chosen, _), place in zip(plan.groups, places, strict=True)
+    ]
+    return lock(directory) if directory and not all(finished) else nullcontext()
 
 
 def _split(
@@ -143,8 +172,12 @@ def _split(
     """Static lists, and the traced settings of the design."""
     require_name("design", design, ("grid", "random", "sobol"))
     static = {name: values.pop(name) for name in list(values) if name in trainer.static_names}
+    paths: dict[str, str] = {}
     for name in values:
-        named.resolve(trainer.hyperparameters, name, trainer.static_names)
+        path = named.resolve(trainer.hyperparameters, name, trainer.static_names)
+        if path in paths:
+            raise ValueError(f"{paths[path]!r} and {name!r} are the same hyperparameter: sweep one of them")
+        paths[path] = name
     designs.grid(static)
     if design == "grid":
         if samples is not None:
@@ -153,8 +186,8 @@ def _split(
         for name, choices in {**static, **values}.items():
             _require_different(name, choices)
         return static, settings
-    if samples is None or samples < 1:
-        raise ValueError(f"design={design!r} needs samples=, at least 1, got {samples}")
+    if samples is None:
+        raise ValueError(f"design={design!r} needs samples=, at least 1, got None")
     if not values:
         raise ValueError(f"design={design!r} needs at least one traced hyperparameter with a range")
     build = designs.random_design if design == "random" else designs.sobol_design
@@ -187,6 +220,7 @@ def _weights(trainer: Program, weights: Any) -> np.ndarray | None:
     if not num_objectives:
         raise ValueError(f"{trainer.name} has no objectives that weights could weigh")
     if isinstance(weights, int):
+        NUM_WEIGHTS.check("the number of weights", weights)
         return np.asarray(equally_spaced(num_objectives, weights))
     return np.atleast_2d(np.asarray(validate(weights, num_objectives)))
 
@@ -202,6 +236,7 @@ def _run_group(
     options: RunOptions,
     directory: Path | None,
     say: Callable[[str], None],
+    on_rows: Callable[[Group, bool], None] | None,
 ) -> Group:
     rows = list(product(settings, [None] if weights is None else weights, seeds))
     swept = {name: np.stack([np.asarray(row[0][name]) for row in rows]) for name in settings[0]}
@@ -210,44 +245,20 @@ def _run_group(
     axes, batched = batch_hyperparameters(trainer, swept)
     keys = jax.vmap(jax.random.key)(jnp.asarray([row[2] for row in rows], jnp.uint32))
     mesh = member_mesh(min(len(rows), max_devices or len(jax.devices())))
-    block = members_per_block or members_that_fit(trainer, mesh.size)
-    block = -(-min(block, len(rows)) // mesh.size) * mesh.size
-    compiled = program(trainer, options.num_chunks, axes, block, mesh)
-    count = -(-len(rows) // block)
-    if count > 1:
-        say(f"{len(rows)} members in {count} blocks of {block}, to fit in memory")
-    results = []
-    for index in range(count):
-        chosen = np.arange(index * block, (index + 1) * block) % len(rows)
-        label = options.label if count == 1 else f"{options.label} {index + 1}/{count}"
-        place = directory / f"block_{index}" if directory else None
-        here = replace(options, label=label, checkpoint_directory=place)
-        results.append(_run_block(trainer, compiled, keys, batched, axes, chosen, here))
-    result = jax.tree.map(lambda *leaves: _join(leaves, len(rows)), *results)
+    batch = members_per_block or members_that_fit(trainer, mesh.size)
+    batch = -(-min(batch, len(rows)) // mesh.size) * mesh.size
+    compiled = program(trainer, options.num_chunks, axes, batch, mesh)
+    if batch < len(rows):
+        say(f"{len(rows)} members in {-(-len(rows) // batch)} batches of {batch}, to fit in memory")
     stacked = np.stack([row[1] for row in rows]) if weights is not None else None
     chosen, own = [row[0] for row in rows], [row[2] for row in rows]
-    return Group(trainer, static, chosen, stacked, own, batched, axes, result, compiled.timing)
+    group = partial(Group, trainer, static, chosen, stacked, own, batched, axes, timing=compiled.timing)
 
+    def rows_of(result: Result, span: tuple[int, int], restored: bool) -> None:
+        on_rows(group(result, span=span), restored)
 
-def _run_block(
-    trainer: Program,
-    compiled: CompiledProgram,
-    keys: Array,
-    batched: Any,
-    axes: Any,
-    chosen: np.ndarray,
-    options: RunOptions,
-) -> Result:
-    pick = lambda axis, leaf: leaf if axis is None else leaf[chosen]  # noqa: E731
-    hyperparameters = jax.tree.map(pick, axes, batched, is_leaf=lambda axis: axis is None)
-    result = execute(trainer, compiled, keys[chosen], hyperparameters, axes, options)
-    return result._replace(state=compiled.fetch(result.state))
-
-
-def _join(leaves: Sequence[Any], count: int) -> Any:
-    if isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
-        return jnp.concatenate(leaves)[:count]
-    return np.concatenate([np.asarray(leaf) for leaf in leaves])[:count]
+    here = replace(options, checkpoint_directory=directory, on_rows=rows_of if on_rows else None)
+    return group(execute(trainer, compiled, keys, batched, axes, here))
 
 
 def batch_hyperparameters(trainer: Program, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:

@@ -40,16 +40,20 @@ def evaluation_table(group: "Group", names: list[str], first_member: int) -> "pa
     # Counted here: inside a program steps are float32, which is inexact beyond 2^24.
     results = {"steps": counted.ravel(), **{k: v for k, v in results.items() if k != "steps"}}
     for name in program.diagnostics:
-        results[name] = np.asarray(group.result.metrics[name])[:, program.evaluation_iterations].ravel()
+        results[name] = np.asarray(group.result.metrics[name])[:, group.evaluation_rows].ravel()
     return pandas.DataFrame({**columns, **results})
 
 
-def metrics_table(metrics: dict[str, np.ndarray], program: Program) -> "pandas.DataFrame":
-    """One row per iteration of a single run: losses and whatever else it counts; vectors by objective."""
+def metrics_table(
+    metrics: dict[str, np.ndarray], program: Program, span: tuple[int, int] | None = None
+) -> "pandas.DataFrame":
+    """One row per iteration of a single run, or of those in a `span` of it: losses and whatever else it counts;
+    vectors by objective."""
     import pandas
 
-    iterations = len(np.asarray(next(iter(metrics.values()), np.zeros(program.num_iterations))))
-    columns: dict[str, Any] = {"steps": (np.arange(iterations) + 1) * program.steps_per_iteration}
+    first, end = span or (0, program.num_iterations)
+    iterations = end - first
+    columns: dict[str, Any] = {"steps": (np.arange(first, end) + 1) * program.steps_per_iteration}
     for name, values in metrics.items():
         array = np.asarray(values)
         if array.ndim == 1:
@@ -63,16 +67,27 @@ def metrics_table(metrics: dict[str, np.ndarray], program: Program) -> "pandas.D
 
 
 def run_table(
-    program: Program, metrics: dict[str, np.ndarray], evaluation: Any, seed: int
+    program: Program, metrics: dict[str, np.ndarray], evaluation: Any, seed: int, span: tuple[int, int] | None = None
 ) -> "tuple[pandas.DataFrame, pandas.DataFrame]":
-    """The table of a single run, one row per iteration, and its rows that end with an evaluation."""
-    table = metrics_table(metrics, program)
+    """The table of a single run, one row per iteration, and its rows that end with an evaluation.
+
+    Args:
+        program: what was run.
+        metrics: of every iteration.
+        evaluation: of those that end with one.
+        seed: of the run.
+        span: where these are of a part of the run alone, its first iteration and the one after its last.
+    """
+    table = metrics_table(metrics, program, span)
+    first, end = span or (0, program.num_iterations)
+    due = program.evaluation_iterations
+    rows = due[(due >= first) & (due < end)] - first
     # Joined by iteration: counts of steps kept as float32 inside a program are inexact beyond 2^24.
     for name, values in by_rows(program, evaluation).items():
         if name != "steps":
-            table.loc[program.evaluation_iterations, name] = values
+            table.loc[rows, name] = values
     table.insert(0, "seed", seed)
-    return table, table.loc[program.evaluation_iterations]
+    return table, table.loc[rows]
 
 
 def _labels(settings: list[dict[str, Any]]) -> list[str]:

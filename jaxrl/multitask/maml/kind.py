@@ -5,7 +5,7 @@ from jaxrl.multitask.maml.contract import Maml
 from jaxrl.multitask.maml.program import maml
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import Kind
-from jaxrl.runs.report import finish_with_curves
+from jaxrl.runs.report import draw_no_settings
 
 __all__ = ["MAML"]
 
@@ -19,6 +19,6 @@ MAML = Kind(
     "maml",
     "a policy from which a few gradient steps on any task of a family lead far",
     _build,
-    finish=finish_with_curves,
-    command="jaxrl.cli.multitask:maml",
+    draw=draw_no_settings,
+    command="jaxrl.cli.multitask:MAML",
 )
