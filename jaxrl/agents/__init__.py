@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxrl.agents import a2c, disco, dpo, grpo, lpg, mdpo, npg, ppo, reinforce, stac
-from jaxrl.agents.base import Actor, Agent, Progress, Rollout
+from jaxrl.agents.base import Actor, Agent, Collection, Progress, Rollout
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.trajectory import TrajectoryHyperparameters
 from jaxrl.errors import require_name
@@ -14,6 +14,7 @@ __all__ = [
     "Actor",
     "Agent",
     "AgentEntry",
+    "Collection",
     "OnPolicyConfig",
     "OnPolicyHyperparameters",
     "Progress",

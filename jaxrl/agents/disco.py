@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
-from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.base import Agent, Collection, Progress, Rollout
 from jaxrl.agents.disco_settings import DiscoConfig, DiscoHyperparameters
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
@@ -84,13 +84,14 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
     hyperparameters = DiscoHyperparameters(weights=default_weights(spec), objective=init_objective(jax.random.key(0)))
     return Agent(
         init=partial(init, parts),
+        collects=Collection(num_envs=config.num_envs, num_steps=config.num_steps),
         memory=parts.acting.network.memory,
         noise=distribution.noise,
         explore=partial(explore, parts.acting),
         action=distribution.action,
         act=partial(act, parts.acting),
+        actor=lambda state: state._replace(optimiser=(), target=(), rule=()),
         value=partial(value, parts.acting),
-        inherit=lambda fresh, parent: parent,
         update=partial(update, parts),
         hyperparameters=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters),
         config=config,

@@ -1,6 +1,6 @@
 """Static settings and traced hyperparameters of DiscoRL's agent."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from jaxrl.types import Array, Float, PyTree
@@ -41,8 +41,6 @@ class DiscoConfig:
     """Filters of the convolution."""
     anneal_learning_rate: bool = False
     """Anneal the learning rate linearly to zero over the run."""
-    group_size: int = field(default=0, init=False)
-    condition_on_weights: bool = field(default=False, init=False)
 
 
 class DiscoHyperparameters(NamedTuple):

@@ -4,13 +4,14 @@ Here it is built and acts; `on_policy_update` is how it learns.
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
-from jaxrl.agents.base import Agent
+from jaxrl.agents.base import Agent, Collection
 from jaxrl.agents.natural_gradient import NATURAL
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
@@ -46,11 +47,13 @@ def on_policy(
     acting = Acting(spec, parts.distribution, parts.network)
     return Agent(
         init=partial(init, parts),
+        collects=collection(config),
         memory=parts.network.memory,
         noise=parts.distribution.noise,
         explore=partial(explore, acting),
         action=parts.distribution.action,
         act=partial(act, acting),
+        actor=actor,
         value=partial(value, acting),
         inherit=inherit,
         update=partial(update, parts),
@@ -60,6 +63,11 @@ def on_policy(
         score=partial(score, acting),
         initialisers=initialisers(parts),
     )
+
+
+def collection(config: OnPolicyConfig) -> Collection:
+    """What those settings say of acting."""
+    return Collection(**{field.name: getattr(config, field.name) for field in fields(Collection)})
 
 
 def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
@@ -101,6 +109,11 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
         surrogate=parts.surrogate.init_state(hp.objective),
     )
+
+
+def actor(state: OnPolicyState) -> OnPolicyState:
+    """Networks and statistics of observations."""
+    return state._replace(optimiser=(), rewards=None, aggregator=(), surrogate=())
 
 
 def inherit(fresh: OnPolicyState, parent: OnPolicyState) -> OnPolicyState:

@@ -101,6 +101,7 @@ def stac(spec: EnvironmentSpec, config: StacConfig = CONFIG) -> Agent:
         init=partial(_init, base, config),
         explore=inner(base.explore),
         act=lambda key, state, *rest, **named: base.act(key, state.agent, *rest, **named),
+        actor=lambda state: StacState(base.actor(state.agent), {}, ()),
         value=inner(base.value),
         inherit=lambda fresh, parent: parent._replace(agent=base.inherit(fresh.agent, parent.agent)),
         update=partial(_update, base),

@@ -1,7 +1,7 @@
 """The agent of a trajectory objective: one descent step per rollout, towards targets that the objective makes of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.agents.acting import Acting, act, explore, make_acting, score, value
-from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.base import Agent, Collection, Progress, Rollout
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
@@ -52,8 +52,6 @@ class TrajectoryConfig:
     """Anneal the learning rate linearly to zero over the run."""
     optimiser: str = "adam"
     """adam, rmsprop or sgd, after clipping by global norm."""
-    group_size: int = field(default=0, init=False)
-    condition_on_weights: bool = field(default=False, init=False)
 
 
 class TrajectoryHyperparameters(NamedTuple):
@@ -128,13 +126,14 @@ def trajectory_agent(
     )
     return Agent(
         init=partial(init, parts),
+        collects=Collection(num_envs=config.num_envs, num_steps=config.num_steps),
         memory=acting.network.memory,
         noise=distribution.noise,
         explore=partial(explore, acting),
         action=distribution.action,
         act=partial(act, acting),
+        actor=lambda state: state._replace(optimiser=()),
         value=partial(value, acting),
-        inherit=lambda fresh, parent: parent,
         update=partial(update, parts),
         hyperparameters=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters),
         config=config,

@@ -5,9 +5,7 @@ import os
 import jax
 import numpy as np
 
-from jaxrl.environments.batching import vectorise
 from jaxrl.trainable import Bilevel, Trainable
-from jaxrl.training.rollouts import collect
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -40,11 +38,8 @@ def _experience(trainer: Trainable, state: PyTree, key: PRNGKeyArray) -> PyTree:
 
 
 def _rollout(trainer: Trainer, key: PRNGKeyArray) -> PyTree:
-    batched = vectorise(trainer.environment, trainer.agent.config.num_envs)
     state = jax.eval_shape(trainer.init, key, trainer.hyperparameters)
-    return jax.eval_shape(
-        lambda k, s, h: collect(k, s, trainer.agent, batched, h), key, state, trainer.hyperparameters
-    )[1]
+    return jax.eval_shape(trainer.collect, key, state, trainer.hyperparameters)[1]
 
 
 def members_that_fit(trainer: Trainable, num_devices: int) -> int:

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, Progress, Rollout, agent_entry
+from jaxrl.agents.defaults import complete, lost
 from jaxrl.aggregation import ReturnSummary
+from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
@@ -68,7 +70,8 @@ class Trainer(NamedTuple):
             the vmapped state, so that the branch stays a branch.
         learn: `(RunState, hyperparameters, index, horizon) -> (RunState, metrics)`: `step` without evaluation, in a
             run of `horizon` iterations, which may be traced.
-        collect: `(key, RunState, hyperparameters) -> (RunState, Rollout, ReturnSummary)`: one iteration's acting.
+        collect: `(key, RunState, hyperparameters, progress=the end) -> (RunState, Rollout, ReturnSummary)`: one
+            iteration's acting; no rollout where the agent collects nothing.
         run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
         train_on: `(RunState, hyperparameters) -> Result`: another run's worth of iterations from a
             state, under fresh random numbers.
@@ -87,7 +90,7 @@ class Trainer(NamedTuple):
     init: Callable[[PRNGKeyArray, PyTree], RunState]
     step: Callable[[RunState, PyTree, Int[Array, ""]], tuple[RunState, tuple[dict[str, Array], Evaluation]]]
     learn: Callable[[RunState, PyTree, Int[Array, ""], Int[Array, ""]], tuple[RunState, dict[str, Array]]]
-    collect: Callable[[PRNGKeyArray, RunState, PyTree], tuple[RunState, Rollout, ReturnSummary]]
+    collect: Callable[..., tuple[RunState, Rollout | None, ReturnSummary]]
     run: Callable[[PRNGKeyArray, PyTree], Result]
     train_on: Callable[[RunState, PyTree], Result]
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
@@ -109,7 +112,7 @@ class Trainer(NamedTuple):
     @property
     def static_names(self) -> set[str]:
         """Names of static settings."""
-        return {f.name for config in (TrainerConfig, type(self.agent.config)) for f in fields(config) if f.init}
+        return field_names(self.config) | field_names(self.agent.config)
 
 
 def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
@@ -138,6 +141,7 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
         built = entry.build(environment.spec, config)
     else:
         built, name, agent_names = agent(environment.spec), "custom", set()
+    built = complete(built)
     defaults = built.hyperparameters._replace(environment=jax.tree.map(jnp.asarray, environment.params))
     paths = named.leaves(defaults)
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
@@ -157,7 +161,7 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
 class Parts(NamedTuple):
     """What a trainer is put together of; static."""
 
-    environment: BatchedEnvironment
+    environment: BatchedEnvironment | None
     agent: Agent
     config: TrainerConfig
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
@@ -185,7 +189,8 @@ def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **r
 
 
 def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Parts:
-    per_iteration = agent.config.num_envs * agent.config.num_steps
+    collects = agent.collects
+    per_iteration = collects.steps_per_iteration
     num_iterations = config.total_steps // per_iteration
     if num_iterations < 1:
         raise ValueError(
@@ -197,7 +202,9 @@ def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Par
         )
     auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset else "fresh")
     return Parts(
-        environment=vectorise(environment, agent.config.num_envs, auto_reset, config.pool_size),
+        environment=vectorise(environment, collects.num_envs, auto_reset, config.pool_size)
+        if collects.num_steps
+        else None,
         agent=agent,
         config=config,
         evaluate=evaluator(
@@ -209,7 +216,7 @@ def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Par
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> RunState:
-    _check_shapes(hyperparameters, parts.environment.spec)
+    _check_shapes(hyperparameters, parts.agent.spec)
     return start_run(key, parts.agent, parts.environment, hyperparameters)
 
 
@@ -219,7 +226,7 @@ def _step(
     state, metrics = _learn(parts, state, hyperparameters, index, parts.num_iterations)
     due = evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
     key = _iteration_keys(state, index)[2]
-    evaluation = evaluate_where(due, parts.evaluate, key, state.agent, hyperparameters)
+    evaluation = evaluate_where(due, parts.evaluate, key, parts.agent.actor(state.agent), hyperparameters)
     return state, (metrics, evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration))
 
 
@@ -229,24 +236,26 @@ def _iteration_keys(state: RunState, index: Int[Array, ""]) -> Key[Array, "3"]:
 
 
 def _collect(
-    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any
-) -> tuple[RunState, Rollout, ReturnSummary]:
-    return collect(key, state, parts.agent, parts.environment, hyperparameters)
+    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any, progress: Progress | None = None
+) -> tuple[RunState, Rollout | None, ReturnSummary]:
+    return collect(key, state, parts.agent, parts.environment, hyperparameters, progress)
 
 
 def _learn(
     parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""], horizon: Int[Array, ""] | int
 ) -> tuple[RunState, dict[str, Array]]:
     act_key, update_key, _ = _iteration_keys(state, index)
-    state, rollout, summary = _collect(parts, act_key, state, hyperparameters)
     progress = Progress(index / horizon, jnp.asarray(horizon, jnp.float32))
+    state, rollout, summary = _collect(parts, act_key, state, hyperparameters, progress)
     agent_state, metrics = parts.agent.update(update_key, state.agent, rollout, summary, hyperparameters, progress)
+    if "non_finite" not in metrics:
+        metrics = {**metrics, "non_finite": lost(parts.agent.actor(agent_state))}
     return state._replace(agent=agent_state), {
         **metrics,
         "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
-        "episodes": num_episodes(parts.environment.spec, summary),
+        "episodes": num_episodes(parts.agent.spec, summary),
     }
 
 
