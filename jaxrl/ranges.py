@@ -6,7 +6,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COUNT", "LARGEST_INTEGER", "LARGEST_NUMBER", "NUMBER", "POSITIVE", "PROBABILITY", "SEED", "Range"]
+__all__ = [
+    "COUNT",
+    "LARGEST_INTEGER",
+    "LARGEST_NUMBER",
+    "NOT_NEGATIVE",
+    "NUMBER",
+    "POSITIVE",
+    "PROBABILITY",
+    "SEED",
+    "SOME",
+    "STEPS",
+    "UNBOUNDED",
+    "Range",
+]
 
 LARGEST_INTEGER = 2**31 - 1
 """The largest 32-bit integer, which programs count with."""
@@ -87,7 +100,11 @@ def _text(number: float | int) -> str:
 
 
 NUMBER = Range()
+UNBOUNDED = Range(finite=False)
 POSITIVE = Range(0, low_open=True)
+NOT_NEGATIVE = Range(0)
 COUNT = Range(1, integer=True)
+SOME = Range(0, integer=True)
+STEPS = Range(1, 10**15, integer=True)
 PROBABILITY = Range(0, 1)
 SEED = Range(0, 2**32 - 1, integer=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 from jaxrl.aggregation.base import ReturnSummary
 from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.ranges import COUNT, Range
+from jaxrl.ranges import COUNT, SOME, Range
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, Progress, PyTree
 
 __all__ = [
@@ -31,8 +31,6 @@ __all__ = [
     "no_memory",
 ]
 
-_SOME = Range(0, integer=True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
@@ -40,14 +38,14 @@ class Collection:
 
     num_envs: Annotated[int, COUNT] = 8
     """Copies of the environment that act side by side."""
-    num_steps: Annotated[int, _SOME] = 128
+    num_steps: Annotated[int, SOME] = 128
     """Steps of each copy per iteration; 0 collects nothing: `update` is given no rollout, and `total_steps` counts
     iterations."""
-    group_size: Annotated[int, _SOME] = 0
+    group_size: Annotated[int, SOME] = 0
     """Copies that begin every iteration from the same start; 0 lets episodes go on."""
     condition_on_weights: bool = False
     """Whether preference weights are drawn anew, uniformly from the simplex, for every copy and iteration."""
-    num_preferences: Annotated[int, _SOME] = 0
+    num_preferences: Annotated[int, SOME] = 0
     """Different weights among those of an iteration, corners of the simplex included; 0 draws one for every copy."""
 
     __post_init__ = check_config

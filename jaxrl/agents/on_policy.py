@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent, Collection
-from jaxrl.agents.natural_gradient import NATURAL
+from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
@@ -20,6 +20,7 @@ from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, defau
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_shape
 from jaxrl.numerics.normalisation import RewardScale, init_statistics
+from jaxrl.ranges import Range
 from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]
@@ -62,6 +63,7 @@ def on_policy(
         spec=spec,
         score=partial(score, acting),
         initialisers=initialisers(parts),
+        ranges=ranges(parts),
     )
 
 
@@ -76,6 +78,14 @@ def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
     if parts.optimiser is not None:
         found["optimiser"] = parts.optimiser.init
     return {name: init for name, init in found.items() if init is not None}
+
+
+def ranges(parts: Parts) -> dict[str, Range]:
+    """Of the leaves that the agent's parts bring, by path."""
+    optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
+    found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
+    found["combination"] = parts.combination.ranges
+    return {f"{leaf}.{name}": within for leaf, own in found.items() for name, within in own.items()}
 
 
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:

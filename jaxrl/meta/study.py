@@ -14,9 +14,11 @@ import jax.numpy as jnp
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.hyperparameters import prefixed
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
+from jaxrl.ranges import Range
 from jaxrl.training.loop import (
     Result,
     count_evaluations,
@@ -125,6 +127,11 @@ class MetaStudy(NamedTuple):
         return self.trainer.agent
 
     @property
+    def ranges(self) -> dict[str, Range]:
+        """What leaves of the hyperparameters may be, where their classes do not say it."""
+        return prefixed("training", self.trainer.ranges)
+
+    @property
     def static_names(self) -> set[str]:
         """Names of static settings."""
         return {field.name for field in fields(self.config)}
@@ -184,18 +191,13 @@ def meta_study(
     )
 
 
-def validate_meta(
-    trainer: Trainer, tasks: Tasks, leaf: str, config: Any, sizes: tuple[str, ...], num_iterations: int
-) -> None:
+def validate_meta(trainer: Trainer, tasks: Tasks, leaf: str, config: Any, num_iterations: int) -> None:
     """Raises UnknownNameError or ValueError for what no outer loop can do."""
     require_name("leaf", leaf, trainer.hyperparameters._fields)
     if leaf == "environment":
         raise ValueError("the environment leaf is what tasks are; learn another leaf")
     if not jax.tree.leaves(getattr(trainer.hyperparameters, leaf)):
         raise ValueError(f"this agent's {leaf!r} has no parameters to learn; build the trainer with a learned one")
-    for name in sizes:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     if not 1 <= config.num_evaluations <= num_iterations:
         raise ValueError(
             f"num_evaluations={config.num_evaluations} must lie between 1 and the {num_iterations} outer steps"

@@ -174,7 +174,7 @@ def _join(leaves: Sequence[Any], count: int) -> Any:
 
 def batch_hyperparameters(trainer: Trainable, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Axes (0 where swept) and the hyperparameters with a member axis at those leaves."""
-    batched = named.replace(trainer.hyperparameters, swept, batch_axes=1)
+    batched = named.replace(trainer.hyperparameters, swept, batch_axes=1, ranges=getattr(trainer, "ranges", None))
     paths = {named.resolve(trainer.hyperparameters, name) for name in swept}
 
     def axis(path: Any, leaf: Array) -> int | None:

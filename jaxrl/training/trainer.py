@@ -1,7 +1,7 @@
 """The trainer: environment + agent + schedule as three pure functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import Agent, Progress, Rollout, agent_entry
+from jaxrl.agents import Agent, AgentEntry, Progress, Rollout, agent_entry
+from jaxrl.agents.check import check_agent
 from jaxrl.agents.defaults import complete, lost
+from jaxrl.agents.entries import entry_of
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment, EnvironmentSpec
@@ -18,6 +20,7 @@ from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.ranges import LARGEST_INTEGER, Range
 from jaxrl.training.evaluation import Evaluation, evaluator
 from jaxrl.training.loop import (
     Result,
@@ -28,35 +31,16 @@ from jaxrl.training.loop import (
     scan_steps,
 )
 from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
+from jaxrl.training.schedule import Default, TrainerConfig, fit_config, fit_schedule
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
 __all__ = [
+    "Default",
     "RunState",
     "Trainer",
     "TrainerConfig",
     "trainer",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """The schedule of a run; static."""
-
-    total_steps: int = 500_000
-    """Environment steps over all copies, rounded down to whole iterations."""
-    num_evaluations: int = 10
-    """Evaluations at equal intervals, the last one at the end."""
-    evaluation_episodes: int = 16
-    """Episodes of each evaluation."""
-    evaluation_steps: int = 1000
-    """Steps after which an episode without a time limit is cut in evaluation."""
-    evaluation_explores: bool = False
-    """Sample actions in evaluation instead of taking the most likely."""
-    auto_reset: str | None = None
-    """fresh (a new start per copy and step), pool (a few starts per step, for costly resets) or
-    None: what suits the environment."""
-    pool_size: int | None = None
-    """Starts per step in mode pool; default num_envs / 16."""
 
 
 @count_evaluations
@@ -110,6 +94,11 @@ class Trainer(NamedTuple):
         return evaluator(self.environment, self.agent, num_episodes, self.config.evaluation_steps, explore)
 
     @property
+    def ranges(self) -> dict[str, Range]:
+        """What leaves of the hyperparameters may be, where their class does not say it."""
+        return dict(self.agent.ranges)
+
+    @property
     def static_names(self) -> set[str]:
         """Names of static settings."""
         return field_names(self.config) | field_names(self.agent.config)
@@ -119,30 +108,34 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     """Builds a training program.
 
     Args:
-        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent`.
+        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose static
+            settings are the frozen dataclass that is the default of its second argument.
         environment: an environment or its name.
         settings: static settings of the schedule (`TrainerConfig`) and of the agent (such as
-            `OnPolicyConfig`), and defaults of traced hyperparameters, all by name.
+            `OnPolicyConfig`), and defaults of traced hyperparameters, all by name. What is left out gives way to what
+            is given: fewer evaluations and shorter iterations where `total_steps` is small, minibatches that divide.
 
     Raises:
         UnknownNameError: for an unknown agent, environment or setting, with the nearest match.
         ValueError: for values that do not fit each other or the environment.
         EnvironmentContractError: for an environment that breaks the contract.
+        AgentContractError: for an agent of one's own that breaks the contract.
     """
     environment = make(environment) if isinstance(environment, str) else environment
     check_structure(environment)
-    schedule_names = {field.name for field in fields(TrainerConfig)}
-    schedule = TrainerConfig(**{k: v for k, v in settings.items() if k in schedule_names})
-    rest = {k: v for k, v in settings.items() if k not in schedule_names}
-    if isinstance(agent, str):
-        entry, name = agent_entry(agent), agent
-        agent_names = {field.name for field in fields(entry.config) if field.init}
-        config = replace(entry.config, **{k: named.hashable(rest.pop(k)) for k in list(rest) if k in agent_names})
-        built = entry.build(environment.spec, config)
-    else:
-        built, name, agent_names = agent(environment.spec), "custom", set()
-    built = complete(built)
+    entry, name = _entry(agent)
+    given = {k: value for k, value in settings.items() if not isinstance(value, Default)}
+    plain = {**{k: value.value for k, value in settings.items() if isinstance(value, Default)}, **given}
+    schedule_names, agent_names = field_names(TrainerConfig()), field_names(entry.config)
+    schedule = TrainerConfig(**{k: v for k, v in plain.items() if k in schedule_names})
+    config = replace(entry.config, **{k: v for k, v in plain.items() if k in agent_names})
+    config = fit_config(config, entry, frozenset(given), environment, schedule)
+    built = entry.build(environment.spec, config)
+    if not entry.build.__module__.startswith("jaxrl."):
+        check_agent(built, environment)
+    built = complete(built if built.config is not None else built._replace(config=config))
     defaults = built.hyperparameters._replace(environment=jax.tree.map(jnp.asarray, environment.params))
+    rest = {k: v for k, v in plain.items() if k not in schedule_names | agent_names}
     paths = named.leaves(defaults)
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
     for setting in rest:
@@ -150,12 +143,23 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     return _assemble(
         environment,
         built,
-        schedule,
-        hyperparameters=named.replace(defaults, rest),
+        fit_schedule(schedule, built.collects, frozenset(given)),
+        hyperparameters=named.replace(defaults, rest, ranges=built.ranges),
         agent_name=name,
-        settings=settings,
+        settings=plain,
         rebuild=lambda **changes: trainer(agent, environment, **{**settings, **changes}),
     )
+
+
+def _entry(agent: Any) -> tuple[AgentEntry, str]:
+    """How an agent is built, and the name that a run directory records."""
+    if isinstance(agent, str):
+        return agent_entry(agent), agent
+    if isinstance(agent, Agent):
+        return AgentEntry(lambda spec, config: agent), "custom"
+    if not callable(agent):
+        raise ValueError(f"agent takes a name or a builder, got {agent!r} of type {type(agent).__name__}")
+    return entry_of(agent), "custom"
 
 
 class Parts(NamedTuple):
@@ -196,11 +200,13 @@ def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Par
         raise ValueError(
             f"total_steps={config.total_steps} is less than one iteration of num_envs * num_steps = {per_iteration}"
         )
+    if num_iterations > LARGEST_INTEGER:
+        raise ValueError(f"total_steps={config.total_steps} is more than {LARGEST_INTEGER} iterations")
     if not 1 <= config.num_evaluations <= num_iterations:
         raise ValueError(
             f"num_evaluations={config.num_evaluations} must lie between 1 and the number of iterations {num_iterations}"
         )
-    auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset else "fresh")
+    auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset or config.pool_size else "fresh")
     return Parts(
         environment=vectorise(environment, collects.num_envs, auto_reset, config.pool_size)
         if collects.num_steps
