@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "jaxrl"
 # From the ground up; rooms of one row know nothing of each other.
 LAYERS = (
     ("errors", "moved", "types"),
-    ("ranges", "registry"),
+    ("plugins", "ranges"),
+    ("configs", "registry"),
     ("environments",),
     ("numerics",),
     ("hyperparameters",),
@@ -93,9 +94,7 @@ def test_rooms_of_one_layer_know_nothing_of_each_other():
         for module in sorted(MODULES)
         if module != "jaxrl"
         for imported in sorted(_imports(module, inside=True))
-        if imported != "jaxrl"
-        and _room(imported) != _room(module)
-        and HEIGHT[_room(imported)] == HEIGHT[_room(module)]
+        if imported != "jaxrl" and _room(imported) != _room(module) and HEIGHT[_room(imported)] == HEIGHT[_room(module)]
     ]
     assert not sideways, "\n".join(sideways)
 

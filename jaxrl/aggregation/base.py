@@ -1,14 +1,16 @@
 """The aggregator contract, and what all aggregators share."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.ranges import POSITIVE, UNBOUNDED, Range
 from jaxrl.types import Array, Float, PyTree
 
-__all__ = ["Aggregator", "ReturnSummary", "aggregate", "make_parameters", "standardise"]
+__all__ = ["RETURNS", "SCALE", "Aggregator", "ReturnSummary", "aggregate", "make_parameters", "standardise"]
 
 
 class ReturnSummary(NamedTuple):
@@ -43,6 +45,7 @@ class Aggregator(NamedTuple):
         coefficients_of: `(state, advantages, weights, parameters, progress []) -> [*batch, objective]`, in place of
             `coefficients` where they depend on each sample's advantages; None elsewhere.
         init_parameters: `key -> parameters`, drawn anew where they are meta-learned; None if they have no such draw.
+        ranges: of parameters, by name; others are any finite numbers.
     """
 
     parameters: Callable[[int], dict[str, Array]]
@@ -54,6 +57,11 @@ class Aggregator(NamedTuple):
     update_from_gradients: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] | None = None
     coefficients_of: Callable[..., Array] | None = None
     init_parameters: Callable[[Array], dict[str, Array]] | None = None
+    ranges: Mapping[str, Range] = MappingProxyType({})
+
+
+# Of thresholds and other returns, which may be infinite for none; and of what a unit of return is worth.
+RETURNS, SCALE = UNBOUNDED, POSITIVE
 
 
 def make_parameters(

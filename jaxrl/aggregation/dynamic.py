@@ -7,11 +7,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
-from jaxrl.aggregation.estimates import ESTIMATE_SCALARS, ReturnEstimate, init_estimate, update_estimate
+from jaxrl.aggregation.base import SCALE, Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.estimates import (
+    ESTIMATE_RANGES,
+    ESTIMATE_SCALARS,
+    ReturnEstimate,
+    init_estimate,
+    update_estimate,
+)
 from jaxrl.numerics import archive
 from jaxrl.numerics.archive import Archive
 from jaxrl.numerics.hypervolume import hypervolume
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float
 
 __all__ = ["FrontState", "gradient_guided", "hypervolume_guided"]
@@ -58,7 +65,8 @@ def hypervolume_guided(capacity: int = 32) -> Aggregator:
             raise ValueError(f"hypervolume_guided serves up to 3 objectives, got {num_objectives}")
         return make_parameters(scalars, {"scale": 1.0}, num_objectives)
 
-    return Aggregator(parameters, partial(_init, capacity), _coefficients, _update, needs_estimate=True)
+    ranges = {**ESTIMATE_RANGES, "scale": SCALE}
+    return Aggregator(parameters, partial(_init, capacity), _coefficients, _update, needs_estimate=True, ranges=ranges)
 
 
 def _init(capacity: int, num_objectives: int, parameters: Mapping[str, Array]) -> FrontState:
@@ -116,4 +124,5 @@ def gradient_guided() -> Aggregator:
         standardise_each=True,
         needs_estimate=True,
         update_from_gradients=follow,
+        ranges={"rate": NOT_NEGATIVE},
     )

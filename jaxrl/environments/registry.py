@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from jaxrl import plugins
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
@@ -42,6 +43,7 @@ def register(name: str, builder: Callable[..., Environment]) -> None:
     if name in _REGISTERED or suite in _SUITES:
         raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
     _REGISTERED[name] = builder
+    plugins.note(name, getattr(builder, "__module__", "__main__"))
 
 
 def list_environments(suite: str | None = None) -> list[str]:
@@ -68,6 +70,9 @@ def make(name: str, **options) -> Environment:
     suite, _, task = name.partition("/")
     known = list_environments()
     if name not in known:
+        plugins.load_installed()
+        if name in _REGISTERED:
+            return _built(_REGISTERED[name], name, options)
         require_name("environment", name, _shortlist(name, suite, known))
     return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 

@@ -168,6 +168,7 @@ def adaptation_curve(
 
     def of_task(key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Float[Array, " episode"]:
         reset_key, steps_key = jax.random.split(key)
+        agent_state = agent.actor(agent_state)
         params = hyperparameters.environment
         state, observation = copies.reset(reset_key, params)
 

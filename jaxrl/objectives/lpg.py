@@ -55,6 +55,11 @@ def learned_policy_gradient(
     return TrajectoryObjective(num_outputs, init, partial(_targets, time_aware), _loss)
 
 
+def time_aware_policy_gradient(num_outputs: int = 30, recurrent_size: int = 256) -> TrajectoryObjective:
+    """As `learned_policy_gradient`, reading progress and horizon, too."""
+    return learned_policy_gradient(num_outputs, recurrent_size, time_aware=True)
+
+
 def _init(num_outputs: int, recurrent_size: int, time_aware: bool, key: PRNGKeyArray | None) -> dict[str, Array]:
     shapes = {
         "embedding_hidden": (num_outputs, _EMBEDDING_HIDDEN),

@@ -108,6 +108,7 @@ class _Parts(NamedTuple):
 def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
     """One episode of every copy."""
     copies, agent, spec = parts.copies, parts.agent, parts.copies.spec
+    agent_state = agent.actor(agent_state)
     reset_key, steps_key = jax.random.split(key)
     discount = jnp.asarray(spec.discount)
 

@@ -4,14 +4,16 @@ A program is a pure function of a key and hyperparameters. It needs an environme
 the host does: what it learns and how that is shown, it says itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
 from jaxrl.agents.base import Actor, Agent
+from jaxrl.ranges import Range
 from jaxrl.training.loop import Result, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
@@ -66,6 +68,7 @@ class Program(Protocol, metaclass=_ByClass):
         curves: columns that are drawn. Default: all.
         summary: columns of final tables. Default: `curves`.
         score: the column, to be maximised, by which searches and comparisons judge. Default: the first of `summary`.
+        ranges: what leaves of the hyperparameters may be, by path, where their classes do not say it. Default: nothing.
         diagnostics: metrics, by name, that are reported beside evaluations. Default: none.
         without_actor: why a member has no policy and what to use instead; a sentence.
     """
@@ -86,6 +89,7 @@ class Program(Protocol, metaclass=_ByClass):
     curves: tuple[str, ...]
     summary: tuple[str, ...]
     score: str
+    ranges: Mapping[str, Range]
     diagnostics: tuple[str, ...]
     without_actor: str
 
@@ -193,6 +197,7 @@ _DEFAULTS: dict[str, Any] = {
     "curves": property(_curves),
     "summary": property(lambda self: self.curves),
     "score": property(lambda self: self.summary[0]),
+    "ranges": MappingProxyType({}),
     "diagnostics": (),
     "without_actor": "this program's members hold no policy",
     "actor": lambda self, state, hyperparameters: None,

@@ -17,6 +17,7 @@ from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -56,6 +57,7 @@ def maml(family: TaskFamily, **settings: Any) -> Maml:
         ValueError: for counts out of range, or no number of steps where there is no time limit.
     """
     config, hyperparameters = split_settings(settings, MamlConfig, MamlHyperparameters())
+    config = fit_evaluations(config, settings, config.num_iterations)
     evaluated = family.held_out if family.num_held_out else family.train
     tasks = {"tasks": family.train.params, "evaluation_tasks": evaluated.params}
     tasks = {name: settings.get(name, params) for name, params in tasks.items()}
