@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Agent, Rollout
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.batching import BatchedEnvironment
+from jaxrl.environments.batching import BatchedEnvironment, select_batch
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.tasks import paying
 from jaxrl.morl.weights import preferences
@@ -77,16 +77,18 @@ def collect(
         raw, memory = agent.explore(state.agent, observation, memory, start, weights, inputs[1], hyperparameters)
         env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
         episode = accumulate(episode, timestep.reward, hyperparameters.discount)
-        done = timestep.terminated | timestep.truncated
-        finished = _add_finished(finished, episode, done, paying(environment.spec, observation))
+        done, faulty = timestep.terminated | timestep.truncated, timestep.info["faulty"]
+        # What a fault cuts off has not come to its end.
+        finished = _add_finished(finished, episode, done & ~faulty, paying(environment.spec, observation))
         seen = (
             observation,
             raw,
             timestep.reward,
             timestep.terminated,
             timestep.truncated,
-            timestep.info["final_observation"],
+            select_batch(faulty, observation, timestep.info["final_observation"]),
             start,
+            ~faulty,
         )
         return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
 
@@ -95,7 +97,7 @@ def collect(
     carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
     carry, seen = jax.lax.scan(body, carry, (draws, noise))
     env_state, observation, start, memory, episode, finished = carry
-    rollout = Rollout(*seen, memory=state.memory, weights=weights)
+    rollout = Rollout(*seen[:-1], memory=state.memory, weights=weights, valid=seen[-1])
     count = jnp.maximum(finished.count, 1.0)
     length = finished.length / jnp.maximum(num_episodes(environment.spec, finished), 1.0)
     summary = ReturnSummary(finished.returns / count, finished.discounted_returns / count, length, finished.count)

@@ -1,6 +1,6 @@
 """The host loop: a long run as chunks of one compiled program.
 
-Between chunks there is a progress bar, a checkpoint and a check for non-finite losses. The numbers
+Between chunks there is a progress bar, a checkpoint and a check of what is not finite. The numbers
 are those of `trainer.run`, bit for bit, and a run that was killed continues from its checkpoint to
 the same end.
 """
@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,9 @@ from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]
 
+# Fewest iterations that a share of losses is taken of.
+_WINDOW = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -40,6 +44,9 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
+    max_lost: float = 0.1
+    """Largest share of environment steps, and of updates, that may be lost because they are not finite, over a chunk or
+    ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
 
 
 def execute(
@@ -56,7 +63,7 @@ def execute(
         The `Result` on the host; with members, their axis leads everywhere.
 
     Raises:
-        NonFiniteError: when a loss of a single run, or of every member, is not finite.
+        NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
         CheckpointError: when the checkpoint was written by other settings or is damaged.
     """
     key_axes = 0 if compiled.num_members else None
@@ -79,9 +86,9 @@ def execute(
             rows = _rows(compiled.fetch(outputs), count, bool(compiled.num_members))
             compiling = compiled.timing.compile_seconds - compiling
             compiled.timing.run_seconds += time.perf_counter() - began - compiling
-            _stop_if_not_finite(rows[0], start, checkpoints)
             history = rows if history is None else _append(history, rows, bool(compiled.num_members))
             start += count
+            _stop_if_lost(trainer, history[0], start, count, options.max_lost, checkpoints)
             _advance_bar(bar, trainer, count, max(1, compiled.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or start == total):
@@ -151,14 +158,31 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
             )
 
 
-def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
-    bad = np.asarray(metrics["non_finite"]).sum(axis=-1) > 0
-    if np.all(bad):
-        kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
+def _stop_if_lost(
+    trainer: Trainable, metrics: dict[str, np.ndarray], end: int, count: int, limit: float, checkpoints: Any
+) -> None:
+    """Raises if every member has lost more of its latest iterations than `limit`; `count` of them are new."""
+    length = max(count, _WINDOW)
+    window = slice(max(0, end - length), end)
+    lost = {n: np.asarray(metrics[n])[..., window] for n in ("non_finite", "faulty_steps") if n in metrics}
+    # A program that skips no updates has lost everything with the first one that is not finite.
+    limit_of_updates = limit if "skipped_updates" in metrics else 0.0
+    updates = lost["non_finite"].sum(axis=-1) / length
+    each = np.asarray(getattr(trainer, "iteration_steps", np.full(end, trainer.steps_per_iteration)))[window]
+    steps = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / (each.mean() * length)
+    if not np.all((updates > limit_of_updates) | (steps > limit)):
+        return
+    iterations = f"iterations {window.start} to {end - 1}"
+    kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
+    if np.all(steps > limit):
         raise NonFiniteError(
-            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}{kept}. "
-            "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+            f"{steps.min():.0%} of the environment's steps are not finite in {iterations}, max_lost={limit:g}{kept}. "
+            "Mend its physics (jaxrl.environments.check), shorten its time step or bound its actions"
         )
+    raise NonFiniteError(
+        f"the loss is not finite in {iterations}{kept}. "
+        "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+    )
 
 
 def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: int) -> tqdm:

@@ -35,6 +35,8 @@ class Rollout(NamedTuple):
         start: whether `observation` is the first of an episode.
         memory: the agent's memory before the first step, `[env, ...]`.
         weights: preference weights in force, `[env, objective]`.
+        valid: False where the environment's step was not finite. Such a sample has a reward of 0, is truncated, and has
+            `observation` as its `final_observation`; nothing may be learned from it. None where all are valid.
     """
 
     observation: Array
@@ -46,6 +48,7 @@ class Rollout(NamedTuple):
     start: Bool[Array, "time env"]
     memory: PyTree
     weights: Float[Array, "env objective"]
+    valid: Bool[Array, "time env"] | None = None
 
 
 class Actor(NamedTuple):

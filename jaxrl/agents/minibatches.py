@@ -15,7 +15,8 @@ __all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
 class Batch(NamedTuple):
     """What a minibatch needs of each sample; `advantage` has an objective axis until, and unless, it is scalarised.
 
-    `paying` names each sample's task where objectives are tasks.
+    `paying` names each sample's task where objectives are tasks; samples that are not `valid` (see `Rollout.valid`)
+    have no part in the loss.
     """
 
     observation: Array
@@ -28,6 +29,7 @@ class Batch(NamedTuple):
     weights: Float[Array, "*batch objective"]
     start: Bool[Array, "*batch"]
     paying: Float[Array, "*batch objective"] | None = None
+    valid: Bool[Array, "*batch"] | None = None
 
 
 class Minibatches(NamedTuple):

@@ -12,6 +12,7 @@ from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.linear_solve import solve
 from jaxrl.networks.activity import layer_places
 from jaxrl.types import Array, Float, PyTree
+from jaxrl.validity import constant_unless
 
 __all__ = ["NATURAL", "fisher_product", "natural_step", "split_optimiser"]
 
@@ -30,7 +31,8 @@ def fisher_product(parts: Parts, params: PyTree, batch: Batch, memory: PyTree) -
     """
 
     def parameters_of(params: PyTree) -> Array:
-        return parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        parameters = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        return constant_unless(batch.valid, parameters)
 
     at, pullback = jax.vjp(parameters_of, params)
     slope = jax.grad(lambda other: jnp.mean(parts.distribution.kl(at, other)))
