@@ -169,14 +169,15 @@ def _stop_if_lost(
     limit_of_updates = limit if "skipped_updates" in metrics else 0.0
     updates = lost["non_finite"].sum(axis=-1) / length
     each = np.asarray(getattr(trainer, "iteration_steps", np.full(end, trainer.steps_per_iteration)))[window]
-    steps = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / (each.mean() * length)
+    faulty = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / each.sum()
+    steps = faulty * each.size / length
     if not np.all((updates > limit_of_updates) | (steps > limit)):
         return
     iterations = f"iterations {window.start} to {end - 1}"
     kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
     if np.all(steps > limit):
         raise NonFiniteError(
-            f"{steps.min():.0%} of the environment's steps are not finite in {iterations}, max_lost={limit:g}{kept}. "
+            f"{faulty.min():.0%} of the environment's steps are not finite in {iterations}, max_lost={limit:g}{kept}. "
             "Mend its physics (jaxrl.environments.check), shorten its time step or bound its actions"
         )
     raise NonFiniteError(

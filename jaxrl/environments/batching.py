@@ -72,8 +72,12 @@ def vectorise(
         num_envs: number of copies, at least 1.
         auto_reset: `fresh` draws a new start for every copy and step (cheap environments);
             `pool` draws `pool_size` starts a step, and copy i restarts from start
-            i mod pool_size (costly resets, such as physics); `none` never restarts.
-        pool_size: starts drawn per step in mode `pool`; default max(1, num_envs // 16).
+            i mod pool_size (costly resets, such as physics), so that copies which end in the same step
+            may go on from one start; `none` never restarts.
+        pool_size: starts drawn per step in mode `pool`; default max(1, num_envs // 16). With k copies to a start and
+            ends that come one in L steps, a share of (1 - (1 - 1/L)ᵏ) L/k of all starts is new: at k = 16, 0.7 for
+            L = 20 and 0.99 for L = 1000. Where all copies end together, at a time limit, there are `pool_size` starts
+            for all of them. `reset` shares none.
 
     Raises:
         ValueError: for a size below 1, an unknown mode, a pool larger than `num_envs`, or a number of copies that does

@@ -47,6 +47,7 @@ def finite_start(observation: PyTree) -> PyTree:
     """The first observation of an episode, 0 where it is not finite; a broken state shows in the step that follows."""
 
     def finite(leaf: Array) -> Array:
+        leaf = jnp.asarray(leaf)
         return jnp.where(jnp.isfinite(leaf), leaf, 0.0) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
     return jax.tree.map(finite, observation)
