@@ -178,7 +178,8 @@ def adaptation_curve(
             action, memory = agent.act(act_key, agent_state, observation, memory, hyperparameters, explore)
             draws = jax.tree.map(lambda leaf: leaf[0], copies.draw(step_key, 1, params))
             state, timestep = copies.step(draws, state, action, params)
-            returns = jnp.where(done[:, None], returns, timestep.info["episode_returns"])
+            over = done | timestep.info["faulty"]
+            returns = jnp.where(over[:, None], returns, timestep.info["episode_returns"])
             done = done | timestep.terminated | timestep.truncated
             return (state, timestep.observation, memory, done, returns), None
 

@@ -276,6 +276,7 @@ def _learn(
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
         "episodes": num_episodes(parts.agent.spec, summary),
+        "faulty_steps": jnp.zeros(()) if rollout is None else jnp.sum(~rollout.valid, dtype=jnp.float32),
     }
 
 
