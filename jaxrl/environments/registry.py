@@ -66,9 +66,8 @@ def make(name: str, **options) -> Environment:
     if name in _REGISTERED:
         return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
-    known = list_environments()
-    if name not in known:
-        require_name("environment", name, _shortlist(name, suite, known))
+    if suite not in _SUITES or task not in _names(_SUITES[suite]):
+        require_name("environment", name, _shortlist(name, suite, list_environments()))
     return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 
 
