@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxrl"
 
 # From the ground up; rooms of one row know nothing of each other.
 LAYERS = (
-    ("errors", "moved", "types"),
+    ("deferred", "errors", "moved", "types"),
     ("plugins", "ranges"),
     ("configs", "registry"),
     ("environments",),

@@ -68,12 +68,11 @@ def make(name: str, **options) -> Environment:
     if name in _REGISTERED:
         return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
-    known = list_environments()
-    if name not in known:
+    if suite not in _SUITES or task not in _names(_SUITES[suite]):
         plugins.load_installed()
         if name in _REGISTERED:
             return _built(_REGISTERED[name], name, options)
-        require_name("environment", name, _shortlist(name, suite, known))
+        require_name("environment", name, _shortlist(name, suite, list_environments()))
     return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 
 
