@@ -16,7 +16,7 @@ from jaxrl.devices import member_mesh
 from jaxrl.errors import require_name
 from jaxrl.loop import Result
 from jaxrl.memory import members_that_fit
-from jaxrl.morl.weights import equally_spaced, validate
+from jaxrl.numerics.weights import equally_spaced, validate
 from jaxrl.program import Program, program
 from jaxrl.running import RunOptions, execute
 from jaxrl.sweep_result import Group, Sweep

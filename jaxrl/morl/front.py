@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
-from jaxrl.morl.weights import validate
+from jaxrl.numerics import archive
+from jaxrl.numerics.weights import validate
 from jaxrl.policy import Policy
 from jaxrl.training import Trainer
 from jaxrl.types import Bool, Float, Int

@@ -14,11 +14,11 @@ import numpy as np
 
 from jaxrl.evaluation import Evaluation
 from jaxrl.loop import scan_steps
-from jaxrl.morl import archive as archives
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
+from jaxrl.numerics import archive as archives
+from jaxrl.numerics.archive import Archive
 from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree

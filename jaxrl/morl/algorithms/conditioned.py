@@ -12,7 +12,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.loop import scan_steps
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree

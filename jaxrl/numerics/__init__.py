@@ -1,0 +1,1 @@
+"""Arithmetic that any part may use: sets of return vectors and what they are worth, preference weights."""
