@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrl.environments.family import MergedParams
 from jaxrl.loop import Result
-from jaxrl.multitask.family import MergedParams
 from jaxrl.rollouts import RunState
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree

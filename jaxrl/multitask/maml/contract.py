@@ -5,8 +5,8 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.family import TaskFamily
 from jaxrl.loop import Result, count_evaluations
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
