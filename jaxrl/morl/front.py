@@ -1,13 +1,14 @@
 """The Pareto front that a sweep over weights or a study found: its measures, and choosing a policy from it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
@@ -73,9 +74,7 @@ def front(
         problem = sweep.trainer.problem
         points, labels, policy, source = _archived(sweep, num_episodes or problem.num_episodes)
     else:
-        problem = make_problem(
-            sweep.trainer.environment, discount=None if discounted else 1.0, reference_point=_reference(spec)
-        )
+        problem = _problem(sweep.trainer.environment, None if discounted else 1.0)
         points, labels, policy, source = _final(sweep, num_episodes or problem.num_episodes, discounted)
     chosen = _chosen(points, capacity)
     on_front = np.zeros(len(points), bool)
@@ -86,9 +85,13 @@ def front(
     return Front(points, on_front, order, measures, labels, spec, policy, source)
 
 
-def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
-    """NaN where an environment has no reference point, so that only the hypervolume is missing."""
-    return (float("nan"),) * spec.num_objectives if spec.reference_point is None else None
+def _problem(environment: Environment, discount: float | None) -> Problem:
+    """With a reference of NaN where an environment has none, so that only the hypervolume is missing."""
+    spec = environment.spec
+    if spec.reference_point is not None:
+        return make_problem(environment, discount=discount)
+    problem = make_problem(environment, discount=discount, reference_point=(0.0,) * spec.num_objectives)
+    return replace(problem, reference_point=(float("nan"),) * spec.num_objectives)
 
 
 def _chosen(points: Float[np.ndarray, "policy objective"], capacity: int | None) -> Int[np.ndarray, " archived"]:
@@ -137,7 +140,8 @@ def choose(
         utility = (points / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
     else:
         utility = points @ np.asarray(validate(weights, len(names)))
-    return int(found.members[np.argmax(np.where(allowed, utility, -np.inf))])
+    # An infinite return may leave a utility that is no number, which argmax would choose.
+    return int(found.members[np.argmax(np.where(allowed & ~np.isnan(utility), utility, -np.inf))])
 
 
 def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:

@@ -62,8 +62,8 @@ def make_problem(
     """The protocol of an environment: what its spec says, unless changed.
 
     Raises:
-        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length or none at
-            all, or a horizon beyond the environment's own limit.
+        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length, with an
+            entry that is not finite or none at all, or a horizon beyond the environment's own limit.
     """
     spec = environment.spec
     if spec.num_objectives < 2:
@@ -78,6 +78,8 @@ def make_problem(
         raise ValueError(
             f"reference_point needs {spec.num_objectives} entries, one per objective of {spec.name}: {reference}"
         )
+    if not all(map(math.isfinite, reference)):
+        raise ValueError(f"reference_point must be finite, got {reference}")
     if horizon is not None and (horizon < 1 or (spec.time_limit and horizon > spec.time_limit)):
         raise ValueError(f"horizon must lie between 1 and the limit {spec.time_limit} of {spec.name}, got {horizon}")
     if num_episodes < 1:
