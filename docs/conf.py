@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -70,10 +71,20 @@ def _legible(text: str | None) -> str | None:
     return text and re.sub(_KEY, "PRNGKeyArray", re.sub(modules, "", text))
 
 
+def _aligned(lines: list[str]) -> list[str]:
+    """Equations that go on further in, in the middle of a paragraph, as lines of that paragraph."""
+    aligned: list[str] = []
+    for line in lines:
+        above = aligned[-1] if aligned else ""
+        inside = above and not re.match(r"\s|[-*] |\d+\. ", above) and not above.rstrip().endswith(":")
+        aligned.append(line.lstrip() if inside else line)
+    return aligned
+
+
 def _before_napoleon(app, what, name, subject, options, lines):
     if what == "data" and lines and lines[0] == (inspect.getdoc(subject) or "").partition("\n")[0]:
         lines.clear()  # what a dictionary is
-    lines[:] = [_as_rst(line) for line in lines]
+    lines[:] = [_as_rst(line) for line in _aligned(lines)]
     if what in ("attribute", "data", "property"):  # of which napoleon would read "a word: what follows" as its type
         _undigested[name] = lines[:]
         lines.clear()
@@ -99,9 +110,17 @@ def _process_signature(app, what, name, subject, options, signature, returns):
     return _legible(signature), _legible(returns)
 
 
+def _write_sources(app):
+    """Pages of the reference from the package itself, and notebooks from beside this folder."""
+    reference_pages.write(Path(app.srcdir) / "reference")
+    (Path(app.srcdir) / "notebooks").mkdir(exist_ok=True)
+    for notebook in Path(app.srcdir).parent.glob("notebooks/*.ipynb"):
+        shutil.copy2(notebook, Path(app.srcdir) / "notebooks")
+
+
 def setup(app):
-    """Pages of the reference are written from the package itself."""
-    app.connect("builder-inited", lambda app: reference_pages.write(Path(app.srcdir) / "reference"))
+    """What Sphinx calls."""
+    app.connect("builder-inited", _write_sources)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
     app.connect("autodoc-skip-member", _skip_member)
