@@ -27,8 +27,9 @@ def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
     assert names["result"].evaluation.returns.shape == (10, 1)
     assert names["many"].evaluation.returns.shape == (3, 10, 1)
     assert names["sweep"].num_members == 6
-    assert names["front"].num_members == 2 * 4
-    environment = names["env"]
+    assert names["front"].points.shape == (2 * 4, 2)
+    environments = {"policy": names["env"], "saved": names["env"], "chosen": names["treasure"].environment}
     key = names["jax"].random.key(0)
-    _, observation = environment.reset(key, environment.params)
-    assert int(names["policy"](key, observation)) in (0, 1)
+    for name, environment in environments.items():
+        _, observation = environment.reset(key, environment.params)
+        assert environment.spec.action.contains(names[name](key, observation))
