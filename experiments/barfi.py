@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl._figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.bilevel import BarfiHyperparameters, BarfiStudy, barfi, goal_grid
 from jaxrl.bilevel.goal_grid import auxiliary_table
 from jaxrl.bilevel.soft_policies import expected_return
+from jaxrl.figures.figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.morl.tabular.model import tabulate
-from jaxrl.statistics import interval, mean
+from jaxrl.numerics.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 SIZE, LIMIT, SEEDS, LAST = 6, 40, 24, 10

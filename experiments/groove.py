@@ -27,7 +27,7 @@ from jaxrl.environments.grid import grid, random_levels, uniform_return
 from jaxrl.errors import require_name
 from jaxrl.meta import MetaStudy, differentiate, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
-from jaxrl.statistics import interval, mean
+from jaxrl.numerics.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 HORIZON, AT_ONCE = 50, 5

@@ -19,7 +19,7 @@ import jax
 
 import jaxrl
 from jaxrl import plotting
-from jaxrl.statistics import interquartile_mean, interval
+from jaxrl.numerics.statistics import interquartile_mean, interval
 
 RESULTS = Path(__file__).parents[1] / "results" / "learning"
 

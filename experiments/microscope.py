@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 import jaxrl
+from jaxrl.figures.plotting import save
 from jaxrl.meta import MetaStudy, evolve, make_tasks, pictures
 from jaxrl.meta.distillation import distil
 from jaxrl.meta.held_out import held_out_key
@@ -25,7 +26,6 @@ from jaxrl.meta.microscope import mirror_conditions, surrogate_slopes, target_re
 from jaxrl.objectives.lpg import learned_policy_gradient
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.objectives.trajectory import advantage_actor_critic
-from jaxrl.plotting import save
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 ENVIRONMENT, HORIZON, META_SEEDS, HELD_OUT = "grid/tiny", 50, 2, 128

@@ -17,7 +17,7 @@ import pandas
 from lpg import EVOLUTION, LPG, META_SEEDS, OUTER, anchors, learner, untrained
 
 import jaxrl
-from jaxrl._figure import add_legend, new_figure, save, series_style, style_axes
+from jaxrl.figures.figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.fitness import FITNESS
 from jaxrl.morl.pareto import non_dominated

@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl._figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.bilevel import ParlHyperparameters, ParlStudy, goal_grid, parl
 from jaxrl.bilevel.soft_policies import expected_return, soft_optimum
-from jaxrl.statistics import interval, mean
+from jaxrl.figures.figure import add_legend, new_figure, save, series_style, style_axes
+from jaxrl.numerics.statistics import interval, mean
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 SIZE, HORIZON, SEEDS, TARGET = 5, 15, 1024, 0.9

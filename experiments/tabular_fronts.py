@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
-from jaxrl._figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.environments.base import Environment
 from jaxrl.environments.multi_objective.fronts import convex_coverage_set
 from jaxrl.environments.multi_objective.fronts import front as exact_front
 from jaxrl.environments.transforms import time_limit
+from jaxrl.figures.figure import add_legend, new_figure, save, series_style, style_axes
 from jaxrl.morl import tabular
 from jaxrl.morl.pareto import hypervolume
 

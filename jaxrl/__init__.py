@@ -1,28 +1,74 @@
 """jaxrl: reinforcement learning runs, sweeps and Pareto studies as one compiled program."""
 
-from jaxrl import agents, environments, plotting, statistics
-from jaxrl.designs import Integer, LogUniform, Uniform
-from jaxrl.devices import use_cpu_cores
-from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
-from jaxrl.loop import Result
-from jaxrl.morl.algorithms import study
-from jaxrl.morl.front import Front, choose, front
-from jaxrl.policy import Policy
-from jaxrl.running import RunOptions
-from jaxrl.saved import load, load_sweep, save_member, save_policy
-from jaxrl.sweeps import Sweep, sweep
-from jaxrl.training import Trainer, trainer
-from jaxrl.tuning import Tuned, tune
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxrl import moved
+
+if TYPE_CHECKING:
+    from jaxrl import agents, environments
+    from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
+    from jaxrl.figures import plotting
+    from jaxrl.morl.algorithms import study
+    from jaxrl.morl.front import Front, choose, front
+    from jaxrl.morl.kind import save_policy
+    from jaxrl.numerics import statistics
+    from jaxrl.runs.kinds import Kind, register_kind
+    from jaxrl.runs.saved import load, load_sweep, save_member
+    from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.running import RunOptions
+    from jaxrl.sweeps.sweep import Sweep, sweep
+    from jaxrl.sweeps.tuning import Tuned, tune
+    from jaxrl.training.loop import Result
+    from jaxrl.training.policy import Policy
+    from jaxrl.training.program import Program, complete_program
+    from jaxrl.training.trainer import Trainer, trainer
 
 __version__ = "0.1.0"
+
+# Where each public name lives; it is imported when it is first asked for, so that `import jaxrl` is quick.
+_HOMES = {
+    "jaxrl.environments": (
+        "Environment",
+        "EnvironmentSpec",
+        "Timestep",
+        "list_environments",
+        "make",
+        "register",
+    ),
+    "jaxrl.morl.algorithms": ("study",),
+    "jaxrl.morl.front": ("Front", "choose", "front"),
+    "jaxrl.morl.kind": ("save_policy",),
+    "jaxrl.runs.kinds": ("Kind", "register_kind"),
+    "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
+    "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
+    "jaxrl.sweeps.devices": ("use_cpu_cores",),
+    "jaxrl.sweeps.running": ("RunOptions",),
+    "jaxrl.sweeps.sweep": ("Sweep", "sweep"),
+    "jaxrl.sweeps.tuning": ("Tuned", "tune"),
+    "jaxrl.training.loop": ("Result",),
+    "jaxrl.training.policy": ("Policy",),
+    "jaxrl.training.program": ("Program", "complete_program"),
+    "jaxrl.training.trainer": ("Trainer", "trainer"),
+}
+_MODULES = {
+    "agents": "jaxrl.agents",
+    "environments": "jaxrl.environments",
+    "plotting": "jaxrl.figures.plotting",
+    "statistics": "jaxrl.numerics.statistics",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Environment",
     "EnvironmentSpec",
     "Front",
     "Integer",
+    "Kind",
     "LogUniform",
     "Policy",
+    "Program",
     "Result",
     "RunOptions",
     "Sweep",
@@ -32,6 +78,7 @@ __all__ = [
     "Uniform",
     "agents",
     "choose",
+    "complete_program",
     "environments",
     "front",
     "list_environments",
@@ -40,6 +87,7 @@ __all__ = [
     "make",
     "plotting",
     "register",
+    "register_kind",
     "save_member",
     "save_policy",
     "statistics",
@@ -49,3 +97,23 @@ __all__ = [
     "tune",
     "use_cpu_cores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif f"jaxrl.{name}" in moved.MODULES:
+        return importlib.import_module(f"jaxrl.{name}")
+    else:
+        raise AttributeError(f"module 'jaxrl' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+moved.install()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import validate as validate_weights
+from jaxrl.numerics.weights import validate as validate_weights
 from jaxrl.types import Array, PyTree
 
 __all__ = ["check_values", "hashable", "leaves", "replace", "resolve", "split_settings"]

@@ -4,7 +4,7 @@ import gc
 import os
 from pathlib import Path
 
-# Must precede JAX's start: one pool of threads serves all devices (see jaxrl.devices).
+# Must precede JAX's start: one pool of threads serves all devices (see jaxrl.sweeps.devices).
 os.environ.setdefault("NPROC", "16")
 # Nearly all time goes into compiling what then runs for milliseconds: fewer optimisations halve it.
 os.environ["XLA_FLAGS"] = (

@@ -11,7 +11,7 @@ import jaxrl
 from jaxrl import aggregation
 from jaxrl.agents import Progress, on_policy_loss, on_policy_update
 from jaxrl.agents.objective_gradients import objective_gradients
-from jaxrl.rollouts import collect
+from jaxrl.training.rollouts import collect
 from tests import environments as probes
 
 # Two objectives agree on the first action, the third wants the second one.

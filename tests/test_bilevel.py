@@ -20,8 +20,8 @@ from jaxrl.bilevel.soft_policies import LOWER_FIELDS, expected_return, lower_fie
 from jaxrl.cli import main
 from jaxrl.environments import check
 from jaxrl.errors import UnknownNameError
-from jaxrl.linear_solve import SOLVERS
 from jaxrl.morl.tabular.model import Model, tabulate
+from jaxrl.numerics.linear_solve import SOLVERS
 
 pytestmark = pytest.mark.quick_compilation
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl import running
 from jaxrl.bilevel import barfi, goal_grid, parl
 from jaxrl.environments.grid import grid, random_levels
 from jaxrl.meta import differentiate, evolve, evolve_persistently, make_tasks
 from jaxrl.multitask import maml
 from jaxrl.multitask.families import family
+from jaxrl.sweeps import running
 
 pytestmark = pytest.mark.quick_compilation
 

@@ -10,7 +10,6 @@ import optax
 import pytest
 
 import jaxrl
-from jaxrl import returns
 from jaxrl.agents import disco as disco_agent
 from jaxrl.agents.disco import adam
 from jaxrl.environments.grid import grid, random_levels
@@ -19,6 +18,7 @@ from jaxrl.meta import differentiate, make_tasks
 from jaxrl.meta.gradient import outer_loss
 from jaxrl.meta.methods import METHODS, meta_learner
 from jaxrl.networks.action_conditional import Predictions
+from jaxrl.numerics import returns
 from jaxrl.objectives import disco_parameters, disco_values
 from jaxrl.objectives.disco import (
     DiscoCoefficients,

@@ -10,7 +10,7 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
-from jaxrl.morl.attainment import attainment_surface
+from jaxrl.numerics.attainment import attainment_surface
 
 pytestmark = pytest.mark.quick_compilation
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl import returns
 from jaxrl.environments.batching import vectorise
+from jaxrl.numerics import returns
 from tests import environments as probes
 
 TIME, ENV, OBJECTIVE, GROUP = 7, 6, 2, 3
@@ -60,7 +60,7 @@ def test_every_iteration_begins_from_a_fresh_shared_start():
     trainer = jaxrl.trainer(
         "gdpo", "gymnax/CartPole-v1", num_envs=6, group_size=3, num_steps=500, num_minibatches=1, total_steps=30_000
     )
-    from jaxrl.rollouts import collect
+    from jaxrl.training.rollouts import collect
 
     batched = vectorise(trainer.environment, 6)
     state = trainer.init(jax.random.key(0), trainer.hyperparameters)

@@ -9,7 +9,6 @@ import pandas
 import pytest
 
 import jaxrl
-from jaxrl import running
 from jaxrl.agents.base import Rollout
 from jaxrl.agents.minibatches import Batch
 from jaxrl.cli import main
@@ -17,6 +16,7 @@ from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Time
 from jaxrl.multitask import make_family, maml
 from jaxrl.multitask.maml.adaptation import Experience, outer_loss
 from jaxrl.multitask.maml.linear_baseline import baseline_advantage
+from jaxrl.sweeps import running
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation

@@ -7,12 +7,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import jaxrl
-from jaxrl import running
 from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
 from jaxrl.meta import differentiate, evolve, make_tasks
 from jaxrl.meta.gradient import outer_loss
 from jaxrl.meta.lifetimes import begin, grow, live, lives, mean_outcome
+from jaxrl.sweeps import running
 
 pytestmark = pytest.mark.quick_compilation
 

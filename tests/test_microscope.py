@@ -11,7 +11,6 @@ import pytest
 import jaxrl
 from jaxrl.environments.grid import grid, random_levels
 from jaxrl.errors import UnknownNameError
-from jaxrl.loop import Result
 from jaxrl.meta import evolve, make_tasks, pictures
 from jaxrl.meta.distillation import (
     Points,
@@ -35,8 +34,9 @@ from jaxrl.objectives.lpg import learned_policy_gradient
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.objectives.table_drift import table_drift
 from jaxrl.objectives.trajectory import Trajectory, advantage_actor_critic
-from jaxrl.program import Timing
-from jaxrl.sweep_result import Group
+from jaxrl.sweeps.program import Timing
+from jaxrl.sweeps.result import Group
+from jaxrl.training.loop import Result
 
 pytestmark = pytest.mark.quick_compilation
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.morl import archive as archives
 from jaxrl.morl.algorithms import c_morl, decomposition
 from jaxrl.morl.population import _follow
 from jaxrl.morl.population_state import Assignment, Checkpoint
+from jaxrl.numerics import archive as archives
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -83,7 +83,7 @@ def test_a_stopped_study_resumes_to_the_same_end(tmp_path):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    from jaxrl import running
+    from jaxrl.sweeps import running
 
     original = running._advance_bar
     running._advance_bar = stop

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import normalisation
-from jaxrl.normalisation import init_statistics, normalise, standard_deviation, update_statistics
+from jaxrl.numerics import normalisation
+from jaxrl.numerics.normalisation import init_statistics, normalise, standard_deviation, update_statistics
 
 
 def merged(batches, shape):

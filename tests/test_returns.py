@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import returns
+from jaxrl.numerics import returns
 
 TIME, ENV, OBJECTIVE = 13, 5, 3
 generalised_advantage = jax.jit(returns.generalised_advantage)

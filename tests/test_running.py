@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl import experiment
-from jaxrl.checkpoint import Checkpoints
 from jaxrl.errors import CheckpointError, NonFiniteError
-from jaxrl.program import program
-from jaxrl.running import RunOptions, execute
+from jaxrl.runs import experiment
+from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.program import program
+from jaxrl.sweeps.running import RunOptions, execute
 from tests import environments as probes
 
 SETTINGS = {

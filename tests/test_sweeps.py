@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl import designs
-from jaxrl.memory import bytes_per_member, members_that_fit
 from jaxrl.morl.front import front
+from jaxrl.sweeps import designs
+from jaxrl.sweeps.memory import bytes_per_member, members_that_fit
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -74,8 +74,8 @@ def test_eight_devices_own_devices_and_blocks_give_the_same_members(trainer):
 
 
 def test_members_are_spread_over_the_devices(trainer):
-    from jaxrl.devices import member_mesh
-    from jaxrl.program import program
+    from jaxrl.sweeps.devices import member_mesh
+    from jaxrl.sweeps.program import program
 
     axes = jax.tree.map(lambda _: None, trainer.hyperparameters)
     compiled = program(trainer, 1, axes, 16, member_mesh())

@@ -14,7 +14,7 @@ from jaxrl.environments.spaces import Discrete
 from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import CheckpointError, UnknownNameError
 from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.saved import choose_policy, evaluate
+from jaxrl.runs.saved import choose_policy, evaluate
 
 pytestmark = pytest.mark.quick_compilation
 

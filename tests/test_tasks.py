@@ -19,8 +19,8 @@ from jaxrl.environments.tasks import paying
 from jaxrl.errors import UnknownNameError
 from jaxrl.multitask import make_family, merge, objectives_as_tasks
 from jaxrl.multitask.families import family
-from jaxrl.normalisation import init_statistics, normalise, standard_deviation, update_statistics
-from jaxrl.tables import as_text, evaluation_columns
+from jaxrl.numerics.normalisation import init_statistics, normalise, standard_deviation, update_statistics
+from jaxrl.runs.tables import as_text, evaluation_columns
 
 pytestmark = pytest.mark.quick_compilation
 

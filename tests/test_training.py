@@ -8,7 +8,7 @@ import pytest
 import jaxrl
 from jaxrl import aggregation
 from jaxrl.hyperparameters import leaves, replace
-from jaxrl.rollouts import collect
+from jaxrl.training.rollouts import collect
 from tests import environments as probes
 
 SMALL = {"num_envs": 4, "num_steps": 32, "num_evaluations": 2, "evaluation_episodes": 3}

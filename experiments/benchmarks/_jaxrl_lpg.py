@@ -5,8 +5,8 @@ import numpy as np
 from _protocol import compile_then_run, read_settings, report, versions
 
 import jaxrl
-from jaxrl.loop import scan_steps
 from jaxrl.meta import MetaStudy, differentiate, make_tasks
+from jaxrl.training.loop import scan_steps
 
 
 def build(settings: dict) -> MetaStudy:

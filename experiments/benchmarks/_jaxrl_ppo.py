@@ -9,7 +9,7 @@ from _protocol import compile_then_run, read_settings, report, versions
 from jax.sharding import PartitionSpec as P
 
 import jaxrl
-from jaxrl.devices import member_mesh
+from jaxrl.sweeps.devices import member_mesh
 
 
 def build(settings: dict) -> jaxrl.Trainer:

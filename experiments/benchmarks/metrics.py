@@ -129,7 +129,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def figure(rows: list[dict[str, Any]], arguments: Arguments) -> Any:
     """Seconds per set against its size: filter above, hypervolume below, a column per number of objectives."""
-    from jaxrl._figure import add_legend, new_figure, series_style, style_axes
+    from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
 
     series = [(name, metric) for metric in ("exact", "batched") for name in (*CONTENDERS,)]
     canvas = new_figure(3.3 * len(arguments.objectives) + 2.2, 6.2)
@@ -174,7 +174,7 @@ def main(arguments: Arguments) -> None:
     rows = measure(arguments)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    from jaxrl.plotting import save
+    from jaxrl.figures.plotting import save
 
     save(figure(rows, arguments), arguments.output.with_suffix(".png"))
     print(table(rows))

@@ -21,8 +21,8 @@ from _protocol import compile_then_run
 from contenders import machine
 
 from jaxrl import plotting
-from jaxrl._figure import new_figure, series_style, style_axes
 from jaxrl.errors import require_name
+from jaxrl.figures.figure import new_figure, series_style, style_axes
 from jaxrl.multitask.grouping.adaptation import surrogate_performance
 from jaxrl.multitask.grouping.affinity import estimated_affinity
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering

@@ -20,10 +20,10 @@ import numpy as np
 import tyro
 
 import jaxrl
+from jaxrl.environments.family import MergedParams
 from jaxrl.multitask import adaptation_curve, maml, trials
 from jaxrl.multitask.families import family
-from jaxrl.multitask.family import MergedParams
-from jaxrl.statistics import interval
+from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS, EPISODES, STEPS = 4, 4, 1_000_000

@@ -23,7 +23,7 @@ from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.multitask import TaskFamily, make_family, merge
 from jaxrl.multitask.families import family
 from jaxrl.multitask.families.point_mass import PointMassParams
-from jaxrl.statistics import interval
+from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 5

@@ -15,11 +15,11 @@ from typing import Any
 import pandas
 
 import jaxrl
+from jaxrl.figures.plotting import save
 from jaxrl.multitask import merge
 from jaxrl.multitask.comparison import compare_groupings
 from jaxrl.multitask.families import family
-from jaxrl.plotting import save
-from jaxrl.statistics import summary
+from jaxrl.numerics.statistics import summary
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = tuple(range(5))
@@ -69,7 +69,7 @@ def main() -> None:
 
 def draw(found: pandas.DataFrame) -> None:
     """Mean return over tasks, interquartile mean over seeds with its interval."""
-    from jaxrl._figure import new_figure, series_style, style_axes
+    from jaxrl.figures.figure import new_figure, series_style, style_axes
 
     cases = list(found.groupby(["family", "observe_task"], sort=False))
     figure = new_figure(3.1 * len(cases), 3.2)

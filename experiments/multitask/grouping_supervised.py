@@ -23,8 +23,8 @@ import optax
 from scipy.stats import spearmanr
 
 from jaxrl import plotting
-from jaxrl._figure import new_figure, series_style, style_axes
 from jaxrl.errors import require_name
+from jaxrl.figures.figure import new_figure, series_style, style_axes
 from jaxrl.multitask.grouping.adaptation import adapted, evaluated_performance, linearised_performance
 from jaxrl.multitask.grouping.affinity import estimated_affinity
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
@@ -36,7 +36,7 @@ from jaxrl.multitask.grouping.projection import ProjectionConfig, random_project
 from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
 from jaxrl.multitask.grouping.similarity import Evidence, lookahead_losses, make_affinity
 from jaxrl.multitask.grouping.subsets import all_subsets
-from jaxrl.statistics import interval
+from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 GROUPS = jnp.asarray([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])

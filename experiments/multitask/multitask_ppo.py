@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 import jaxrl
-from jaxrl.statistics import interquartile_mean, interval, probability_of_improvement
+from jaxrl.numerics.statistics import interquartile_mean, interval, probability_of_improvement
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 6

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl.figures.plotting import save
 from jaxrl.multitask import merge
 from jaxrl.multitask.families import family
 from jaxrl.multitask.grouping.partitions import adjusted_rand_index, normalised_mutual_information
 from jaxrl.multitask.pictures import affinity_map
 from jaxrl.multitask.study import GroupStudy, group_study
-from jaxrl.plotting import save
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 10

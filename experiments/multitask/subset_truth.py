@@ -121,8 +121,8 @@ def expansion(name: str) -> dict[str, Any]:
 
 def draw(record: dict[str, Any]) -> None:
     """Correlations by family, and errors by distance."""
-    from jaxrl._figure import add_legend, new_figure, series_style, style_axes
-    from jaxrl.plotting import save
+    from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
+    from jaxrl.figures.plotting import save
 
     figure = new_figure(9.4, 3.6)
     left, right = figure.subplots(1, 2)

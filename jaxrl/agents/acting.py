@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Rollout
-from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, actor_critic, total_parameters
-from jaxrl.normalisation import normalise
+from jaxrl.numerics.distributions import Distribution
+from jaxrl.numerics.normalisation import normalise
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Acting", "Score", "act", "explore", "make_acting", "score", "see", "value"]

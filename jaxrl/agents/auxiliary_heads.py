@@ -6,13 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import returns
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Rollout
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.on_policy_update import paid_rewards
 from jaxrl.agents.settings import OnPolicyHyperparameters
 from jaxrl.aggregation import standardise
+from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
 from jaxrl.types import Array, Float, PyTree
 

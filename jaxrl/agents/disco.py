@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.disco_settings import DiscoConfig, DiscoHyperparameters
@@ -17,6 +16,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Discrete
 from jaxrl.networks import ActorCritic
 from jaxrl.networks.action_conditional import ActionConditional, Predictions, action_conditional
+from jaxrl.numerics import distributions
 from jaxrl.objectives.disco import (
     DiscoCoefficients,
     DiscoSizes,

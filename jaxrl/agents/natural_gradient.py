@@ -9,8 +9,8 @@ import optax
 
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy_parts import Parts
-from jaxrl.linear_solve import solve
 from jaxrl.networks.activity import layer_places
+from jaxrl.numerics.linear_solve import solve
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["NATURAL", "fisher_product", "natural_step", "split_optimiser"]

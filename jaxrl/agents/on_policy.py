@@ -18,7 +18,7 @@ from jaxrl.agents.optimisation import optimiser_of
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_shape
-from jaxrl.normalisation import RewardScale, init_statistics
+from jaxrl.numerics.normalisation import RewardScale, init_statistics
 from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]

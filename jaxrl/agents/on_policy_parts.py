@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-from jaxrl import distributions
 from jaxrl.agents.acting import make_acting
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
-from jaxrl.distributions import Distribution
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, Heads, first_head, split_heads
-from jaxrl.normalisation import RewardScale, RunningStatistics
+from jaxrl.numerics import distributions
+from jaxrl.numerics.distributions import Distribution
+from jaxrl.numerics.normalisation import RewardScale, RunningStatistics
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
 from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser
 from jaxrl.types import PyTree

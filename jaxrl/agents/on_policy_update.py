@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import returns
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress, Rollout
 from jaxrl.agents.minibatches import Batch, make_minibatches
@@ -18,7 +17,8 @@ from jaxrl.agents.settings import OnPolicyHyperparameters
 from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
 from jaxrl.environments.tasks import paying
-from jaxrl.normalisation import RewardScale, scale_rewards, update_statistics
+from jaxrl.numerics import returns
+from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["paid_rewards", "prepare", "scalarise", "update"]

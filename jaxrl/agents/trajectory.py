@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import distributions
 from jaxrl.agents.acting import Acting, act, explore, make_acting, score, value
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.optimisation import make_optimiser
@@ -17,6 +16,7 @@ from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
+from jaxrl.numerics import distributions
 from jaxrl.objectives.lpg import learned_policy_gradient
 from jaxrl.objectives.trajectory import Heads, Trajectory, TrajectoryObjective, advantage_actor_critic
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree

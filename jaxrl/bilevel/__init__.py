@@ -7,7 +7,7 @@ from jaxrl.bilevel.goal_grid import goal_grid
 from jaxrl.bilevel.hypergradient import Hypergradient, HypergradientConfig, hypergradient, implicit, unrolled
 from jaxrl.bilevel.parl import parl
 from jaxrl.bilevel.parl_study import ParlConfig, ParlHyperparameters, ParlStudy
-from jaxrl.linear_solve import solve
+from jaxrl.numerics.linear_solve import solve
 
 # By the names of `jaxrl align`.
 BILEVEL = {"barfi": barfi, "parl": parl}

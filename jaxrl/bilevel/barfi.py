@@ -17,13 +17,13 @@ from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.bilevel.episodes import Episodes, centred, collector, measured, policy_surrogate, returns_to_go
 from jaxrl.bilevel.hypergradient import hypergradient
 from jaxrl.bilevel.reward import Alignment, adjust, align_reward, learned_discount, potential_shaping
-from jaxrl.distributions import Distribution, for_space
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Discrete
 from jaxrl.hyperparameters import split_settings
-from jaxrl.loop import Result, scan_steps
 from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.numerics.distributions import Distribution, for_space
+from jaxrl.training.loop import Result, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["barfi"]

@@ -12,8 +12,8 @@ from jaxrl.bilevel.hypergradient import HypergradientConfig
 from jaxrl.bilevel.reward import Alignment
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.loop import Result
 from jaxrl.morl.tabular.model import require_sizes
+from jaxrl.training.loop import Result
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["MODES", "BarfiConfig", "BarfiHyperparameters", "BarfiState", "BarfiStudy"]

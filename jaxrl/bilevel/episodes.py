@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import returns
 from jaxrl.bilevel.contract import BilevelEvaluation
-from jaxrl.distributions import Distribution
 from jaxrl.environments.base import Environment
 from jaxrl.environments.batching import vectorise
 from jaxrl.errors import require_name
+from jaxrl.numerics import returns
+from jaxrl.numerics.distributions import Distribution
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["JACOBIANS", "Episodes", "centred", "collector", "measured", "policy_surrogate", "returns_to_go"]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.errors import require_name
-from jaxrl.linear_solve import SOLVERS, solve
+from jaxrl.numerics.linear_solve import SOLVERS, solve
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["Hypergradient", "HypergradientConfig", "ascend", "hypergradient", "implicit", "unrolled"]

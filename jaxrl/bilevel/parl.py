@@ -19,12 +19,12 @@ from jaxrl.bilevel.hypergradient import implicit
 from jaxrl.bilevel.parl_study import Pairs, ParlConfig, ParlHyperparameters, ParlState, ParlStudy
 from jaxrl.bilevel.preferences import label_log_likelihood, preference_labels
 from jaxrl.bilevel.soft_policies import lower_field, soft_optimum
-from jaxrl.distributions import for_space
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.hyperparameters import split_settings
-from jaxrl.loop import Result, scan_steps
 from jaxrl.morl.tabular.model import Model, state_index, tabulate
+from jaxrl.numerics.distributions import for_space
+from jaxrl.training.loop import Result, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["parl"]

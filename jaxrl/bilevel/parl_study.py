@@ -9,9 +9,9 @@ from jaxrl.bilevel.episodes import Episodes
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.linear_solve import SOLVERS
-from jaxrl.loop import Result
 from jaxrl.morl.tabular.model import Model, require_sizes
+from jaxrl.numerics.linear_solve import SOLVERS
+from jaxrl.training.loop import Result
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Pairs", "ParlConfig", "ParlHyperparameters", "ParlState", "ParlStudy"]

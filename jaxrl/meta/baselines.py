@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxrl.training import Trainer, trainer
+from jaxrl.training.trainer import Trainer, trainer
 
 __all__ = ["baseline"]
 

@@ -13,7 +13,7 @@ from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperpara
 from jaxrl.meta.level_buffer import PRIORITISATION, LevelBuffer, allot, draw, empty, record
 from jaxrl.meta.lifetimes import first_task
 from jaxrl.meta.tasks import Task, Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray
 
 __all__ = ["SCORES", "Curriculum", "Score", "make_curriculum", "score_metrics"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl._figure import save
 from jaxrl.agents.trajectory import OBJECTIVES
+from jaxrl.figures.figure import save
 from jaxrl.meta import pictures
 from jaxrl.meta.distillation import distil
 from jaxrl.meta.microscope import (
@@ -27,7 +27,7 @@ from jaxrl.types import PyTree
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweep_result import Sweep
+    from jaxrl.sweeps.result import Sweep
 
 __all__ = ["examine"]
 
@@ -55,7 +55,7 @@ def examine(swept: "Sweep | str | Path", directory: str | Path) -> "dict[str, pa
             objective, or a surrogate that reads divergences.
     """
     if isinstance(swept, str | Path):
-        from jaxrl.saved import load_sweep
+        from jaxrl.runs.saved import load_sweep
 
         swept = load_sweep(swept)
     study = swept.trainer

@@ -20,7 +20,7 @@ from jaxrl.meta.replay import Replay, make_replay
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import actor_critic
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differentiate", "outer_loss"]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl.meta.lifetimes import Outcome, begin, first_task, grow
 from jaxrl.meta.tasks import Task, Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import PRNGKeyArray
 
 __all__ = ["held_out_key", "held_out_tasks", "learn_tasks"]

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.meta.tasks import Task, Tasks
-from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer
+from jaxrl.training.rollouts import RunState
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 __all__ = [

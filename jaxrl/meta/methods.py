@@ -13,7 +13,7 @@ from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differe
 from jaxrl.meta.persistent import PersistentConfig, evolve_persistently
 from jaxrl.meta.study import MetaStudy
 from jaxrl.meta.tasks import make_tasks
-from jaxrl.training import Trainer, TrainerConfig, trainer
+from jaxrl.training.trainer import Trainer, TrainerConfig, trainer
 
 __all__ = ["METHODS", "OUTER", "Method", "Outer", "learner", "meta_learner"]
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import returns
 from jaxrl.agents.base import Rollout
 from jaxrl.networks import ActorCritic
+from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 

@@ -14,7 +14,7 @@ from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy
 from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, shorten
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["PersistentConfig", "PersistentState", "evolve_persistently"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl._figure import add_legend, new_figure, series_style, style_axes
 from jaxrl.errors import require_name
+from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
 from jaxrl.meta.microscope import SurrogateSlopes, TargetResponse
 from jaxrl.types import Float
 

@@ -11,7 +11,7 @@ from jaxrl.meta.curriculum import Curriculum, score_metrics
 from jaxrl.meta.lifetimes import Life, begin, grow, next_task, restart_finished
 from jaxrl.meta.study import MetaHyperparameters
 from jaxrl.meta.tasks import Task, Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
 __all__ = ["Replay", "ReplayState", "make_replay"]

@@ -5,7 +5,6 @@ like any run's, and `jaxrl.sweep` drives it.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import jax
@@ -14,11 +13,12 @@ import jax.numpy as jnp
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.loop import Result, count_evaluations, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
-from jaxrl.training import Trainer
+from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.program import complete_program
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -66,7 +66,7 @@ class MetaEvaluation(NamedTuple):
     early_return: Float[Array, "*batch"]
 
 
-@count_evaluations
+@complete_program
 class MetaStudy(NamedTuple):
     """One meta-training program.
 
@@ -117,10 +117,18 @@ class MetaStudy(NamedTuple):
         """The agent that learns."""
         return self.trainer.agent
 
-    @property
-    def static_names(self) -> set[str]:
-        """Names of static settings."""
-        return {field.name for field in fields(self.config)}
+    name = property(lambda self: f"held out: {self.environment.spec.name}")
+    curves = ("final_return",)
+    summary = MetaEvaluation._fields
+    without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
+
+    def learned(self, state: PyTree) -> PyTree:
+        """The value of the learned leaf."""
+        return self.value(state)
+
+    def experience_bytes(self) -> int:
+        """Bytes of a rollout of every agent that learns."""
+        return self.num_members * self.trainer.experience_bytes()
 
 
 def meta_study(

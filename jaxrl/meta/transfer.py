@@ -7,19 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import statistics
 from jaxrl.environments.registry import make
 from jaxrl.meta.baselines import baseline
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.study import MetaStudy
 from jaxrl.meta.tasks import make_tasks
-from jaxrl.training import Trainer, trainer
+from jaxrl.numerics import statistics
+from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Float
 
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweep_result import Sweep
+    from jaxrl.sweeps.result import Sweep
 
 __all__ = ["meta_test"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.environments.utility_transforms import accrued_reward, utility_reward
-from jaxrl.training import Trainer, trainer
+from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array
 
 __all__ = ["esr_environment", "esr_trainer"]

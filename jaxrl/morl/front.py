@@ -9,18 +9,18 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
-from jaxrl.morl.weights import validate
-from jaxrl.policy import Policy
-from jaxrl.training import Trainer
+from jaxrl.numerics import archive
+from jaxrl.numerics.weights import validate
+from jaxrl.training.policy import Policy
+from jaxrl.training.program import Program
 from jaxrl.types import Bool, Float, Int
 
 if TYPE_CHECKING:
     import pandas
 
-    from jaxrl.sweeps import Sweep
+    from jaxrl.sweeps.sweep import Sweep
 
 __all__ = ["Front", "choose", "front"]
 
@@ -46,7 +46,7 @@ class Front(NamedTuple):
     labels: "pandas.DataFrame"
     spec: EnvironmentSpec
     policy: Callable[[int], Policy]
-    source: Callable[[int], Trainer | Study]
+    source: Callable[[int], Program]
 
 
 def front(
@@ -184,9 +184,8 @@ def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
         state, hyperparameters = group.member(row)
         return Policy(group.trainer.agent, *group.trainer.policy(state, hyperparameters, column))
 
-    def source(index: int) -> Trainer | Study:
-        study = places[index][0].trainer
-        return study.trainer if isinstance(study.trainer, Trainer) else study
+    def source(index: int) -> Program:
+        return places[index][0].trainer.source
 
     return table[objectives].to_numpy(), table.drop(columns=objectives), policy, source
 

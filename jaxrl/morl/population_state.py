@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.study import StudyHyperparameters
-from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer
+from jaxrl.numerics.archive import Archive
+from jaxrl.training.rollouts import RunState
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Assignment", "Checkpoint", "PopulationState", "assign_members", "member_hyperparameters", "put_first"]

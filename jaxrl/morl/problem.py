@@ -10,7 +10,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Problem", "apply_problem", "make_problem", "measure"]

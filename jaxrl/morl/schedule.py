@@ -7,7 +7,7 @@ from typing import Any
 from jaxrl.agents import agent_entry
 from jaxrl.environments.base import Environment
 from jaxrl.morl.population import Phase
-from jaxrl.training import Trainer, trainer
+from jaxrl.training.trainer import Trainer, trainer
 
 __all__ = ["CONTROL_SETTINGS", "member_trainer"]
 

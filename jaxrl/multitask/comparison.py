@@ -13,7 +13,7 @@ from jaxrl.multitask.fine_tuning import FineTuned, fine_tune, group_masks, own_r
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.grouping.similarity import cosine_affinity
 from jaxrl.multitask.study import TaskAffinity, group_study
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas

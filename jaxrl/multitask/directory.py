@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxrl import plotting
-from jaxrl.configuration import read_configuration, write_atomically
-from jaxrl.experiment import build
+from jaxrl.figures import plotting
 from jaxrl.multitask import pictures
 from jaxrl.multitask.comparison import Comparison
 from jaxrl.multitask.fine_tuning import fine_tune, group_masks, on_subset, own_returns
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.study import group_study
-from jaxrl.report import write_table
-from jaxrl.saved import load, save_run
+from jaxrl.runs.configuration import read_configuration, write_atomically
+from jaxrl.runs.experiment import build
+from jaxrl.runs.report import write_table
+from jaxrl.runs.saved import load, save_run
 
 if TYPE_CHECKING:
     import pandas

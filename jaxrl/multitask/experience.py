@@ -11,7 +11,7 @@ from jaxrl.agents.on_policy_update import prepare
 from jaxrl.multitask.grouping.gradients import projected_gradients
 from jaxrl.multitask.grouping.projection import Projection
 from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Experience", "gather", "log_probability", "parts_of", "policy_parameters", "policy_samples", "with_policy"]

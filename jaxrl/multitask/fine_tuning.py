@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrl.loop import Result
-from jaxrl.multitask.family import MergedParams
-from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer
+from jaxrl.environments.family import MergedParams
+from jaxrl.training.loop import Result
+from jaxrl.training.rollouts import RunState
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["FineTuned", "fine_tune", "group_masks", "own_returns"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrl import statistics
-from jaxrl._figure import GREY, add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import GREY, add_legend, new_figure, series_style, style_axes
+from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -18,7 +18,7 @@ from jaxrl.multitask.grouping.projection import Projection, ProjectionConfig, ra
 from jaxrl.multitask.grouping.samples import TaskSamples
 from jaxrl.multitask.grouping.similarity import Evidence, make_affinity
 from jaxrl.multitask.grouping.subsets import random_subsets, subsets_for_coverage
-from jaxrl.training import Trainer
+from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["AffinityConfig", "GroupStudy", "TaskAffinity", "group_study"]

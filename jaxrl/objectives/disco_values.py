@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl import returns
 from jaxrl.networks.action_conditional import Predictions
+from jaxrl.numerics import returns
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = [

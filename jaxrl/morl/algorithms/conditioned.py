@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment
-from jaxrl.loop import scan_steps
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
-from jaxrl.morl.weights import equally_spaced
-from jaxrl.rollouts import RunState
-from jaxrl.training import Trainer, trainer
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.training.loop import scan_steps
+from jaxrl.training.rollouts import RunState
+from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["TRAINING", "ConditionedConfig", "ConditionedHyperparameters", "conditioned"]

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from jaxrl import hyperparameters as named
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.loop import scan_steps
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
 from jaxrl.morl.tabular.base import Tabular
+from jaxrl.training.loop import scan_steps
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = ["PROTOCOL", "as_study"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxrl.agents.base import Actor
 from jaxrl.environments.base import Environment, EnvironmentSpec
-from jaxrl.evaluation import Evaluation, evaluator
 from jaxrl.morl.pareto import hypervolume
 from jaxrl.morl.tabular.acting import Acting, Episode, play
 from jaxrl.morl.tabular.model import state_index
+from jaxrl.training.evaluation import Evaluation, evaluator
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [

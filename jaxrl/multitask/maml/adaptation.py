@@ -14,7 +14,7 @@ from jaxrl.aggregation import standardise
 from jaxrl.environments.batching import BatchedEnvironment
 from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from jaxrl.objectives.surrogate import Surrogate
-from jaxrl.rollouts import collect, start_run
+from jaxrl.training.rollouts import collect, start_run
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Adaptation", "Experience", "adapt_on", "experience", "outer_loss"]

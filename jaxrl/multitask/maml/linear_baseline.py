@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrl import returns
 from jaxrl.agents.base import Rollout
 from jaxrl.environments.spaces import Space, encode
+from jaxrl.numerics import returns
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["baseline_advantage"]

@@ -10,14 +10,14 @@ import optax
 from jaxrl.agents.on_policy import on_policy
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.family import TaskFamily
 from jaxrl.hyperparameters import split_settings
-from jaxrl.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
 from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
 from jaxrl.objectives.surrogate import make_surrogate
-from jaxrl.training import Trainer, trainer
+from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["maml"]

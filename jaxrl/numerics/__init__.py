@@ -1,0 +1,1 @@
+"""Mathematics that knows no algorithm: statistics, distributions, returns, fronts, weights, linear systems."""

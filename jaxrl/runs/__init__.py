@@ -1,0 +1,1 @@
+"""Run directories: what was run, its checkpoints, tables and what they give back."""

@@ -1,0 +1,177 @@
+"""What determines the numbers of a run, and how a run directory records it."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.errors import CheckpointError, require_name
+from jaxrl.runs.kinds import KINDS
+
+__all__ = ["Configuration", "check_claim", "claim", "configure", "read_configuration", "write_atomically"]
+
+# Written by jaxrl 0.1.0 into every configuration, also of kinds that have no such options.
+_FORMER_OPTIONS = {"evaluation_episodes", "discounted", "horizon", "outer", "outer_settings"}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that determines the numbers of a run."""
+
+    kind: str
+    """A name of `jaxrl list kinds`."""
+    agent: str
+    """What is run: an agent, an algorithm, a method, or whatever else the kind has names for."""
+    environment: str
+    """Name of the environment; empty for kinds without one."""
+    environment_options: dict[str, Any] = field(default_factory=dict)
+    """Static options of the environment."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the program that differ from the defaults."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds; a single run uses the first."""
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    """Swept settings: lists, or strings such as `log:1e-5:1e-2` for ranges."""
+    weights: Any = None
+    """Number of preference weights, or the weights."""
+    design: str = "grid"
+    """grid, random or sobol."""
+    samples: int | None = None
+    """Settings of a random or Sobol design."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What else the kind asks for; in configuration.json each stands by itself."""
+
+    def __post_init__(self) -> None:
+        require_name("kind of run", self.kind, KINDS)
+        for name in self.options:
+            require_name(f"option of {self.kind}", name, KINDS[self.kind].options)
+
+    def option(self, name: str) -> Any:
+        """An option of the kind, or its default."""
+        return self.options.get(name, KINDS[self.kind].options[name])
+
+
+def configure(**values: Any) -> Configuration:
+    """A configuration from its fields and, by their own names, the options of its kind."""
+    names = {item.name for item in fields(Configuration)}
+    own = {name: values.pop(name) for name in list(values) if name not in names}
+    return Configuration(**{**values, "options": {**values.get("options", {}), **own}})
+
+
+def _record(configuration: Configuration) -> dict[str, Any]:
+    """As configuration.json holds it, with the defaults of the kind's options."""
+    values = asdict(configuration)
+    record = {**values, **KINDS[configuration.kind].options, **values.pop("options")}
+    del record["options"]
+    return json.loads(json.dumps(record, default=_jsonable))
+
+
+def _from_record(record: dict[str, Any]) -> Configuration:
+    known = {item.name for item in fields(Configuration)} | set(KINDS[record["kind"]].options)
+    found = {name: value for name, value in record.items() if name in known or name not in _FORMER_OPTIONS}
+    return configure(**{**found, "seeds": tuple(record["seeds"])})
+
+
+def check_claim(directory: Path, configuration: Configuration) -> None:
+    """Says whether a directory is free for a run, or already holds that very one.
+
+    Raises:
+        CheckpointError: if it holds another run, naming the settings that differ, or something else.
+    """
+    if (directory / "configuration.json").exists():
+        found, wanted = _record(read_configuration(directory)), _record(configuration)
+        changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+        if changed:
+            details = "; ".join(text for name in changed for text in _differences(name, found, wanted))
+            what = f"{directory} holds a run with another {', '.join(changed)}"
+            raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
+        return
+    if directory.exists() and not directory.is_dir():
+        raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
+    present = directory.iterdir() if directory.exists() else ()
+    held = sorted(path.name for path in present if path.name[0] != "." and path.suffix != ".tmp")
+    if held:
+        shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
+        raise CheckpointError(
+            f"{directory} is no run directory: it holds {shown} but no configuration.json; choose another --out"
+        )
+
+
+def _differences(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """`name is OLD there, NEW here`, entry by entry of what is a mapping on both sides."""
+    missing = "left at its default"
+    old, new = found.get(name, missing), wanted.get(name, missing)
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key, missing) != new.get(key, missing)]
+        return [text for key in keys for text in _differences(key, old, new)]
+    shown = [value if value == missing else repr(value) for value in (old, new)]
+    return [f"{name} is {shown[0]} there and {shown[1]} here"]
+
+
+def claim(directory: Path, configuration: Configuration) -> None:
+    """Writes the configuration, or checks that the directory already holds the same one.
+
+    Raises:
+        CheckpointError: as `check_claim`.
+    """
+    check_claim(directory, configuration)
+    path = directory / "configuration.json"
+    if path.exists():
+        return
+    import jaxlib
+
+    from jaxrl import __version__
+
+    versions = {
+        "jaxrl": __version__,
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
+    record = {"configuration": _record(configuration), "versions": versions, "devices": devices}
+    write_atomically(path, json.dumps(record, indent=2))
+
+
+def _jsonable(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def read_configuration(directory: str | Path) -> Configuration:
+    """The configuration of a run directory.
+
+    Raises:
+        CheckpointError: if the directory is not one, its configuration is damaged, or its kind is not registered.
+    """
+    path = Path(directory) / "configuration.json"
+    if not path.exists():
+        raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
+    try:
+        record = json.loads(path.read_text())["configuration"]
+        kind = record["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if kind not in KINDS:
+        raise CheckpointError(
+            f"{directory} holds a run of the kind {kind!r}, which nothing has registered: import its module first"
+        )
+    try:
+        return _from_record(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one step, on the first host only."""
+    if jax.process_index() != 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

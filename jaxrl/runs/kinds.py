@@ -1,0 +1,140 @@
+"""Kinds of runs: what the first word of a configuration stands for, open to users and to the rooms above this one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxrl.errors import require_name
+from jaxrl.registry import Registry
+
+if TYPE_CHECKING:
+    from jaxrl.runs.configuration import Configuration
+    from jaxrl.sweeps.running import RunOptions
+    from jaxrl.sweeps.sweep import Sweep
+    from jaxrl.training.loop import Result
+    from jaxrl.training.policy import Policy
+    from jaxrl.training.program import Program
+
+__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "register_kind"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides."""
+
+    configuration: "Configuration"
+    trainer: "Program"
+    result: "Result | None" = None
+    sweep: "Sweep | None" = None
+    found: Any = None
+
+
+class Policies(NamedTuple):
+    """The policies that a run directory holds, numbered from 0.
+
+    Attributes:
+        count: how many.
+        policy: `number -> Policy`; an IndexError for one that does not exist.
+        program: `number -> ` the program whose `evaluator` rolls that policy out.
+        save: `(number, directory)`: writes that policy as a run directory of its own.
+        choose: `(weights, at_least) -> number`, by a user's preferences; None where there is nothing to choose by.
+        alone: whether there is but one, which needs no number.
+    """
+
+    count: int
+    policy: Callable[[int], "Policy"]
+    program: Callable[[int], "Program"]
+    save: Callable[[int, Path], None]
+    choose: Callable[..., int] | None = None
+    alone: bool = False
+
+
+class Kind(NamedTuple):
+    """A kind of run: how its program is built, and what its runs show.
+
+    Attributes:
+        name: in configurations, and of the shell's command.
+        description: one line.
+        build: `Configuration -> Program`. It raises ValueError for what cannot be run.
+        names: what can be run, by the name that `Configuration.agent` takes: a tuple, or a function without arguments
+            that returns one. Empty where there is but one thing, called like the kind.
+        settings: `name -> ` defaults of what `Configuration.settings` may hold: frozen dataclasses of static settings
+            and NamedTuples of traced ones, whose docstrings become the shell's help.
+        takes_environment: whether a run is on an environment, which the shell then asks for.
+        options: what `Configuration.options` may hold, with defaults.
+        drive: `(Program, Configuration, directory, RunOptions) -> Outcome`: carries out a run. Default: seeds x
+            settings x weights as members of a sweep.
+        finish: `(Outcome, directory) -> Any`: writes tables and figures beside metrics.csv and returns what `describe`
+            needs. Default: curves, and figures of swept settings.
+        describe: `Outcome -> str`: results for the terminal. Default: the program's `summary`.
+        policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
+        measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
+            Default: the program's `summary`, of fresh episodes where there are policies.
+        compare: `(Outcome by name, environment, folder)`: draws figures of a comparison besides the usual ones.
+        command: the shell's command as a function of its arguments, or the path `module:function` of one. Default: made
+            from `names` and `settings`.
+    """
+
+    name: str
+    description: str
+    build: Callable[["Configuration"], "Program"]
+    names: Iterable[str] | Callable[[], Iterable[str]] = ()
+    settings: Callable[[str], Iterable[Any]] | None = None
+    takes_environment: bool = True
+    options: Mapping[str, Any] = MappingProxyType({})
+    drive: Callable[["Program", "Configuration", Path, "RunOptions"], Outcome] | None = None
+    finish: Callable[[Outcome, Path], Any] | None = None
+    describe: Callable[[Outcome], str] | None = None
+    policies: Callable[[Path, "Configuration"], Policies] | None = None
+    measures: Callable[[Outcome, int], Any] | None = None
+    compare: Callable[[Mapping[str, Outcome], str, Path], None] | None = None
+    command: str | Callable[..., Any] | None = None
+
+
+KINDS = Registry(
+    "kind of run",
+    {
+        "train": "jaxrl.runs.trained:TRAIN",
+        "sweep": "jaxrl.runs.trained:SWEEP",
+        "pareto": "jaxrl.morl.kind:PARETO",
+        "policy": "jaxrl.morl.kind:POLICY",
+        "meta": "jaxrl.meta.kind:META",
+        "maml": "jaxrl.multitask.maml.kind:MAML",
+        "align": "jaxrl.bilevel.kind:ALIGN",
+    },
+)
+
+
+def register_kind(kind: Kind) -> Kind:
+    """Makes a kind of run known: to configurations, run directories and the shell.
+
+    Raises:
+        ValueError: if its name is no name, or is taken.
+    """
+    KINDS.register(kind.name, kind)
+    return kind
+
+
+def names_of(kind: Kind) -> tuple[str, ...]:
+    """What a kind can run."""
+    names = kind.names() if callable(kind.names) else kind.names
+    return tuple(names) or (kind.name,)
+
+
+def kind_that_runs(*names: str) -> Kind:
+    """The first kind of which all `names` can be members of one sweep.
+
+    Raises:
+        UnknownNameError: for a name that no kind runs.
+        ValueError: for names that no one kind runs together.
+    """
+    driven = [kind for kind in map(KINDS.__getitem__, KINDS) if kind.drive is None]
+    for kind in driven:
+        if set(names) <= set(names_of(kind)):
+            return kind
+    known = {name for kind in driven for name in names_of(kind)}
+    for name in names:
+        require_name("agent or algorithm", name, known)
+    raise ValueError(f"{', '.join(names)} are runs of different kinds, which have nothing to be compared by")

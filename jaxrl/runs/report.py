@@ -1,0 +1,102 @@
+"""What a finished run shows: text, tables and figures of its directory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxrl import moved
+from jaxrl.figures import plotting
+from jaxrl.numerics.statistics import summary
+from jaxrl.runs.configuration import write_atomically
+from jaxrl.runs.kinds import KINDS, Outcome
+from jaxrl.runs.tables import as_text
+from jaxrl.sweeps.sweep import Sweep
+from jaxrl.training.program import Program, by_rows
+
+__all__ = [
+    "describe",
+    "draw_curves",
+    "draw_settings",
+    "figures",
+    "final_summary",
+    "finish_with_curves",
+    "finish_with_settings",
+    "write_table",
+]
+
+
+def describe(outcome: Outcome) -> str:
+    """The results as text, in the manner of their kind; else the final evaluations of a run or a sweep."""
+    import pandas
+
+    own = KINDS[outcome.configuration.kind].describe
+    if own is not None:
+        return own(outcome)
+    if outcome.result is not None:
+        return as_text(pandas.DataFrame(by_rows(outcome.trainer, outcome.result.evaluation)))
+    return as_text(final_summary(outcome.sweep))
+
+
+def final_summary(swept: Sweep) -> Any:
+    """Interquartile means of the last evaluations per setting and weight, over seeds."""
+    import pandas
+
+    table = swept.table
+    last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
+    by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
+    if last.duplicated([*by, "seed"]).any():
+        by.append("member")  # Weights may repeat.
+    finite = {column: last[np.isfinite(last[column])] for column in swept.trainer.summary}
+    frames = [summary(rows, by, column).assign(value=column) for column, rows in finite.items() if len(rows)]
+    return pandas.concat(frames, ignore_index=True) if frames else last
+
+
+def finish_with_curves(outcome: Outcome, directory: Path) -> None:
+    """Learning curves of a sweep."""
+    draw_curves(outcome.sweep.table, outcome.trainer, directory)
+
+
+def finish_with_settings(outcome: Outcome, directory: Path) -> None:
+    """Learning curves of a sweep, and what its settings make of the first of them."""
+    table = outcome.sweep.table
+    draw_curves(table, outcome.trainer, directory)
+    draw_settings(table, outcome.sweep.names, outcome.trainer.curves[:1], directory)
+
+
+def draw_curves(table: Any, program: Program, directory: Path) -> None:
+    """Learning curves of a table of evaluations, one figure per column that the program draws."""
+    labels = {"steps": program.step_unit}
+    for column in program.curves:
+        rows = table[np.isfinite(table[column])]
+        if len(rows):
+            figure = plotting.learning_curves(rows, value=column, labels=labels, title=program.name)
+            plotting.save(figure, figures(directory) / f"curve_{column}.png")
+
+
+def draw_settings(table: Any, names: Sequence[str], columns: Sequence[str], directory: Path) -> None:
+    """Sensitivity to one swept setting, or a heatmap of two."""
+    for column in columns:
+        rows = table[np.isfinite(table[column])]
+        numeric = [name for name in names if np.issubdtype(rows[name].dtype, np.number)]
+        for name in numeric:
+            if rows[name].nunique() > 1 and len(names) == 1:
+                plotting.save(plotting.sensitivity(rows, name, column), figures(directory) / f"sensitivity_{name}.png")
+        if len(names) == 2 and len(rows):
+            plotting.save(plotting.sweep_heatmap(rows, *names, column), figures(directory) / "heatmap.png")
+
+
+def figures(directory: Path) -> Path:
+    """The folder of a run's figures."""
+    (directory / "figures").mkdir(parents=True, exist_ok=True)
+    return directory / "figures"
+
+
+def write_table(table: Any, path: Path) -> None:
+    """A CSV file, replaced in one step."""
+    write_atomically(path, table.to_csv(index=False))
+
+
+def __getattr__(name: str) -> Any:
+    return moved.attribute(__name__, name)

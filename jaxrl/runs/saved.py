@@ -1,0 +1,162 @@
+"""What a finished run directory gives back: policies, sweeps and fresh evaluations; and saving one policy alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl import moved
+from jaxrl.runs.configuration import Configuration, read_configuration
+from jaxrl.runs.experiment import build, plan
+from jaxrl.runs.kinds import KINDS, Policies
+from jaxrl.runs.trained import save_member, save_run
+from jaxrl.sweeps.sweep import Sweep, run_plan
+from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.policy import Policy
+from jaxrl.training.program import Program, by_rows
+
+__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_run"]
+
+
+def evaluate(
+    directory: str | Path, num_episodes: int = 128, seed: int = 1, member: int | None = None, explore: bool = False
+) -> Any:
+    """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order.
+
+    Raises:
+        ValueError: for a run whose kind has no policies.
+        IndexError: for a member that does not exist.
+    """
+    configuration = read_configuration(directory)
+    if KINDS[configuration.kind].policies is not None:
+        found = _policies(directory, configuration)
+        _require(found, directory, member)
+        chosen = [member] if member is not None else range(found.count)
+        return _fresh({index: found.policy(index) for index in chosen}, found.program, num_episodes, seed, explore)
+    swept = load_sweep(directory)
+    # All members in one program.
+    result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
+    if member is not None:
+        swept.locate(member)
+        result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
+    return _table(result, members, swept.trainer, num_episodes)
+
+
+def _fresh(
+    policies: Mapping[int, Policy],
+    program: Callable[[int], Program],
+    num_episodes: int,
+    seed: int,
+    explore: bool | None,
+) -> Any:
+    """A row of fresh returns for each numbered policy of a `program`; all face the same episodes."""
+    results, compiled = [], {}
+    for index, policy in policies.items():
+        built = program(index)
+        if id(built) not in compiled:
+            compiled[id(built)] = jax.jit(built.evaluator(num_episodes, explore))
+        results.append(compiled[id(built)](jax.random.key(seed), policy.state, policy.hyperparameters))
+    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
+    return _table(stacked, [*policies], built, num_episodes)
+
+
+def _table(result: Evaluation, members: list[int], program: Program, num_episodes: int) -> Any:
+    import pandas
+
+    columns = by_rows(program, result)
+    columns.pop("steps", None)
+    return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
+
+
+def _policies(directory: str | Path, configuration: Configuration) -> Policies:
+    """What the kind says, or the members of a sweep."""
+    own = KINDS[configuration.kind].policies
+    if own is not None:
+        return own(Path(directory), configuration)
+    swept = load_sweep(directory)
+    swept.locate(0)
+    return Policies(
+        swept.num_members, swept.policy, lambda index: swept.locate(index)[0].trainer, partial(save_member, swept)
+    )
+
+
+def _require(found: Policies, directory: str | Path, member: int | None) -> None:
+    if found.alone and member not in (None, 0):
+        raise ValueError(f"{directory} is a single run: it has no member {member}")
+
+
+def load(directory: str | Path, member: int | None = None, explore: bool = False) -> Policy:
+    """A trained policy from a run directory: `policy(key, observation) -> action`.
+
+    Args:
+        directory: of any run that ends with policies.
+        member: which run of a sweep, or which policy of a study, a row of front.csv.
+        explore: sample actions instead of taking the most likely.
+
+    Raises:
+        CheckpointError: if there is no whole checkpoint.
+        ValueError: for a sweep or a study without `member`, or a run without policies.
+        IndexError: for a member that does not exist.
+    """
+    found = _policies(directory, read_configuration(directory))
+    _require(found, directory, member)
+    if member is None and not found.alone:
+        raise ValueError(f"{directory} holds many policies: say which with member=0 to {found.count - 1}")
+    policy = found.policy(member or 0)
+    return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
+
+
+def load_sweep(directory: str | Path) -> Sweep:
+    """A finished sweep, from its checkpoints; an unfinished one is finished first."""
+    directory = Path(directory)
+    configuration = read_configuration(directory)
+    if KINDS[configuration.kind].drive is not None:
+        raise ValueError(f"{directory} holds a single policy, not a sweep; use jaxrl.load")
+    planned = plan(build(configuration), configuration)
+    return run_plan(planned, directory=directory / "checkpoints", say=lambda _: None)
+
+
+def choose_policy(
+    directory: str | Path,
+    weights: Sequence[float] | None = None,
+    at_least: Mapping[str | int, float | int] | None = None,
+    point: int | None = None,
+    num_episodes: int = 128,
+    seed: int = 1,
+    save: str | Path | None = None,
+) -> tuple[int, Any]:
+    """Chooses one of a run's policies and rolls it out.
+
+    Args:
+        directory: of `jaxrl pareto`, or, with `point`, of any run with many policies.
+        weights, at_least: as `jaxrl.choose`.
+        point: the policy itself instead, a row of front.csv or a member.
+        num_episodes: fresh episodes.
+        seed: of the episodes.
+        save: a run directory to write the policy to.
+
+    Returns:
+        The policy's number, and a table of its fresh returns.
+
+    Raises:
+        ValueError: for a directory without a choice, or as `jaxrl.choose`.
+        IndexError: for a point that does not exist.
+    """
+    configuration = read_configuration(directory)
+    kind = KINDS[configuration.kind]
+    if (kind.policies is None and point is None) or kind.drive is not None:
+        raise ValueError(f"{directory} holds a {kind.name}, not a Pareto study: there is no front to choose from")
+    found = _policies(directory, configuration)
+    index = found.choose(weights, at_least) if point is None else point
+    # Exploring or not, as in training.
+    table = _fresh({index: found.policy(index)}, found.program, num_episodes, seed, None)
+    if save:
+        found.save(index, Path(save))
+    return index, table
+
+
+def __getattr__(name: str) -> Any:
+    return moved.attribute(__name__, name)

@@ -1,0 +1,156 @@
+"""A trainer, or members on a leading axis, compiled for the host loop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxrl.training.program import Program
+from jaxrl.types import PyTree
+
+__all__ = ["CompiledProgram", "Timing", "program"]
+
+
+@dataclass
+class Timing:
+    """Seconds that a run took, of all the sessions that it was spread over.
+
+    Attributes:
+        compile_seconds: tracing and compiling.
+        run_seconds: running what was compiled, to the results on the host.
+    """
+
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+
+
+class Compiled:
+    """A jitted function that is compiled at its first call, ahead of running, so that both can be timed apart."""
+
+    def __init__(self, function: Callable, timing: Timing, **options: Any) -> None:
+        self.function = jax.jit(function, **options)
+        self._timing = timing
+        self._executable = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls it; the shapes must be those of the first call."""
+        if self._executable is None:
+            start = time.perf_counter()
+            self._executable = self.function.lower(*arguments).compile()
+            self._timing.compile_seconds += time.perf_counter() - start
+        return self._executable(*arguments)
+
+
+class CompiledProgram(NamedTuple):
+    """Compiled parts of a run, for one run or for members on a leading axis.
+
+    Attributes:
+        init: `(keys, hyperparameters) -> state`.
+        advance: `(state, hyperparameters, start, count) -> (state, outputs)`, where `outputs` has
+            room for `chunk` iterations and `count` of them are filled.
+        chunk: iterations per call of `advance` at most.
+        place: puts keys or hyperparameters where the program wants them.
+        fetch: gathers results from all hosts as NumPy arrays.
+        num_members: size of the member axis; 0 for a single run.
+        timing: how long it took so far.
+    """
+
+    init: Compiled
+    advance: Compiled
+    chunk: int
+    place: Callable[[PyTree, PyTree], PyTree]
+    fetch: Callable[[PyTree], PyTree]
+    num_members: int
+    timing: Timing
+
+
+def program(
+    trainer: Program,
+    num_chunks: int,
+    axes: PyTree = None,
+    num_members: int = 0,
+    mesh: Mesh | None = None,
+) -> CompiledProgram:
+    """Compiles a trainer for the host loop.
+
+    Args:
+        trainer: the training program.
+        num_chunks: host visits per run.
+        axes: for members, a pytree like the hyperparameters with 0 at leaves that have a member
+            axis and None at those that are shared.
+        num_members: size of the member axis, a multiple of the mesh; 0 for one run without it.
+        mesh: devices over which the member axis is sharded.
+    """
+    chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
+
+    def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
+        shapes = jax.eval_shape(trainer.step, state, hyperparameters, start)[1]
+        outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
+
+        def body(i: jax.Array, carry: tuple) -> tuple:
+            state, outputs = carry
+            state, output = trainer.step(state, hyperparameters, start + i)
+            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), outputs, output)
+
+        return jax.lax.fori_loop(0, count, body, (state, outputs))
+
+    if not num_members:
+        place = lambda tree, _: jax.tree.map(jnp.asarray, tree)  # noqa: E731
+        return _program(trainer.init, advance, chunk, place, jax.device_get, 0)
+    init = jax.vmap(trainer.init, in_axes=(0, axes))
+    advance = jax.vmap(advance, in_axes=(0, axes, None, None))
+    specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
+    if mesh is not None:
+        member = P("member")
+        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
+        advance = jax.shard_map(
+            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
+        )
+    return _program(init, advance, chunk, _placer(mesh), _fetcher(mesh), num_members)
+
+
+def _program(init: Callable, advance: Callable, *rest: Any) -> CompiledProgram:
+    timing = Timing()
+    return CompiledProgram(Compiled(init, timing), Compiled(advance, timing, donate_argnums=0), *rest, timing)
+
+
+def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
+    def place(tree: PyTree, axes: PyTree) -> PyTree:
+        """Leaves with a member axis are split over the mesh, the others copied to it; `axes` may be one for all."""
+        if mesh is None:
+            return jax.tree.map(jnp.asarray, tree)
+
+        def put(axis: int | None, leaf: Any) -> jax.Array:
+            sharding = NamedSharding(mesh, P() if axis is None else P("member"))
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                data = put(axis, jax.random.key_data(leaf))
+                return jax.jit(jax.random.wrap_key_data, out_shardings=sharding)(data)
+            host = np.asarray(leaf)
+            return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+        if axes is None or isinstance(axes, int):
+            return jax.tree.map(lambda leaf: put(axes, leaf), tree)
+        return jax.tree.map(put, axes, tree, is_leaf=lambda axis: axis is None)
+
+    return place
+
+
+def _fetcher(mesh: Mesh | None) -> Callable[[PyTree], PyTree]:
+    def gather(leaf: jax.Array) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(gather(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return multihost_utils.process_allgather(leaf, tiled=True)
+
+    def fetch(tree: PyTree) -> PyTree:
+        if mesh is None or not mesh.is_multi_process:
+            return jax.device_get(tree)
+        return jax.tree.map(gather, tree)
+
+    return fetch

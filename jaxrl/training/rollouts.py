@@ -1,0 +1,138 @@
+"""One iteration of acting: the state of a run, and `collect`."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.base import Agent, Rollout
+from jaxrl.aggregation import ReturnSummary
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.batching import BatchedEnvironment
+from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
+from jaxrl.environments.tasks import paying
+from jaxrl.numerics.weights import preferences
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["RunState", "collect", "num_episodes", "start_run"]
+
+
+class RunState(NamedTuple):
+    """The complete state of a run; saving it and continuing equals never having stopped.
+
+    Attributes:
+        agent: the agent's state.
+        environment: environment states, leading axis `env`.
+        observation: what the agent sees next.
+        start: whether that observation begins an episode.
+        memory: the agent's memory.
+        weights: preference weights in force.
+        episode: sums of the running episodes.
+        key: base key; iteration i uses fold_in(key, i).
+    """
+
+    agent: PyTree
+    environment: PyTree
+    observation: PyTree
+    start: Bool[Array, " env"]
+    memory: PyTree
+    weights: Float[Array, "env objective"]
+    episode: EpisodeStatistics
+    key: PRNGKeyArray
+
+
+def start_run(key: PRNGKeyArray, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any) -> RunState:
+    """The state before the first iteration."""
+    agent_key, reset_key, run_key = jax.random.split(key, 3)
+    state, observation = environment.reset(reset_key, hyperparameters.environment)
+    num_envs, num_objectives = environment.num_envs, environment.spec.num_objectives
+    return RunState(
+        agent=agent.init(agent_key, hyperparameters),
+        environment=state,
+        observation=observation,
+        start=jnp.ones(num_envs, bool),
+        memory=agent.memory((num_envs,)),
+        weights=jnp.broadcast_to(hyperparameters.weights, (num_envs, num_objectives)),
+        episode=start_episode((num_envs,), num_objectives),
+        key=run_key,
+    )
+
+
+def collect(
+    key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
+) -> tuple[RunState, Rollout, ReturnSummary]:
+    """Acts for one iteration; all random numbers are drawn before the loop."""
+    num_steps, num_objectives = agent.config.num_steps, environment.spec.num_objectives
+    if agent.config.group_size:
+        state = _restart_groups(jax.random.fold_in(key, 0), state, agent, environment, hyperparameters)
+    draw_key, noise_key, weights_key = jax.random.split(key, 3)
+    draws = environment.draw(draw_key, num_steps, hyperparameters.environment)
+    noise = agent.noise(noise_key, (num_steps, environment.num_envs))
+    weights = state.weights
+    if agent.config.condition_on_weights:
+        weights = preferences(weights_key, environment.num_envs, num_objectives, agent.config.num_preferences)
+
+    def body(carry: tuple, inputs: tuple) -> tuple[tuple, tuple]:
+        env_state, observation, start, memory, episode, finished = carry
+        raw, memory = agent.explore(state.agent, observation, memory, start, weights, inputs[1], hyperparameters)
+        env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
+        episode = accumulate(episode, timestep.reward, hyperparameters.discount)
+        done = timestep.terminated | timestep.truncated
+        finished = _add_finished(finished, episode, done, paying(environment.spec, observation))
+        seen = (
+            observation,
+            raw,
+            timestep.reward,
+            timestep.terminated,
+            timestep.truncated,
+            timestep.info["final_observation"],
+            start,
+        )
+        return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
+
+    zeros = jnp.zeros(num_objectives)
+    nothing = ReturnSummary(zeros, zeros, jnp.zeros(()), zeros)
+    carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
+    carry, seen = jax.lax.scan(body, carry, (draws, noise))
+    env_state, observation, start, memory, episode, finished = carry
+    rollout = Rollout(*seen, memory=state.memory, weights=weights)
+    count = jnp.maximum(finished.count, 1.0)
+    length = finished.length / jnp.maximum(num_episodes(environment.spec, finished), 1.0)
+    summary = ReturnSummary(finished.returns / count, finished.discounted_returns / count, length, finished.count)
+    state = RunState(state.agent, env_state, observation, start, memory, weights, episode, state.key)
+    return state, rollout, summary
+
+
+def _restart_groups(
+    key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
+) -> RunState:
+    """Fresh episodes, those of a group from the same start."""
+    inner, observation = environment.reset(key, hyperparameters.environment, agent.config.group_size)
+    num_envs = environment.num_envs
+    return state._replace(
+        environment=inner,
+        observation=observation,
+        start=jnp.ones(num_envs, bool),
+        memory=agent.memory((num_envs,)),
+        episode=start_episode((num_envs,), environment.spec.num_objectives),
+    )
+
+
+def num_episodes(spec: EnvironmentSpec, summary: ReturnSummary) -> Float[Array, ""]:
+    """Episodes that ended: those of all tasks, or those that paid all objectives."""
+    return summary.count.sum() if spec.num_tasks else summary.count[0]
+
+
+def _add_finished(
+    finished: ReturnSummary,
+    episode: EpisodeStatistics,
+    done: Bool[Array, " env"],
+    paid: Float[Array, "env objective"] | None,
+) -> ReturnSummary:
+    mask = done.astype(jnp.float32)
+    return ReturnSummary(
+        finished.returns + mask @ episode.returns,
+        finished.discounted_returns + mask @ episode.discounted_returns,
+        finished.length + mask @ episode.length,
+        finished.count + (mask.sum() if paid is None else mask @ paid),
+    )
