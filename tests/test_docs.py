@@ -1,5 +1,6 @@
 """The documentation says what is measured, what is registered, and code that runs."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.meta.methods import METHODS
 from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.moved import MODULES
 from jaxrl.objectives.surrogate import SURROGATES
 
 pytestmark = pytest.mark.quick_compilation
@@ -92,3 +94,19 @@ def test_the_environment_of_the_how_to_is_one(monkeypatch):
     exec(snippet, names)
     assert names["sweep"].num_members == 4
     assert names["front"].points.shape == (4, 2)
+
+
+def _stands(name: str) -> bool:
+    """Whether a dotted name is a module, or is found in one, under its present path."""
+    module, _, attribute = name.rpartition(".")
+    if module and hasattr(importlib.import_module(module), attribute):
+        return True
+    return name not in MODULES and importlib.util.find_spec(name) is not None
+
+
+def test_names_in_prose_stand_where_they_are_said_to():
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md")]
+    text = "\n".join(page.read_text() for page in pages if page.parent.name not in ("reference", "notebooks"))
+    names = set(re.findall(r"[`<](jaxrl(?:\.\w+)+)[`>(]", text))
+    assert len(names) > 20
+    assert [name for name in sorted(names) if not _stands(name)] == []
