@@ -14,7 +14,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
 
-__all__ = ["list_environments", "make", "register"]
+__all__ = ["list_environments", "make", "register", "suite_description"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
@@ -51,6 +51,11 @@ def list_environments(suite: str | None = None) -> list[str]:
     names: list[str] = [f"{prefix}/{name}" for prefix, module in _SUITES.items() for name in _names(module)]
     names += _REGISTERED
     return sorted(name for name in names if suite is None or name.startswith(suite + "/"))
+
+
+def suite_description(suite: str) -> str:
+    """The docstring of a suite's module; empty for suites that were registered."""
+    return (import_module(_SUITES[suite]).__doc__ or "") if suite in _SUITES else ""
 
 
 def make(name: str, **options) -> Environment:
