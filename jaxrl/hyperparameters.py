@@ -45,7 +45,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 }
 
 
-def leaves(hyperparameters: PyTree) -> dict[str, Array]:
+def leaves(hyperparameters: PyTree) -> dict[str, Array | np.ndarray]:
     """Every traced leaf by its dotted path."""
     flat, _ = jax.tree_util.tree_flatten_with_path(hyperparameters)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in flat}
