@@ -10,7 +10,7 @@ from typing import Any
 from jaxrl.cli import meta, multitask
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.kinds import run_kind, shell_that_runs
-from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, swept
@@ -130,13 +130,15 @@ def _tune(arguments: list[str]) -> None:
     from jaxrl.sweeps.tuning import tune
 
     names = dict.fromkeys(name for kind in map(KINDS.get, KINDS) if not kind.drive for name in names_of(kind))
-    parsed, settings = parse_settings(
-        "tune", arguments, lambda _: tune_options(), names, shell_that_runs, "agent or algorithm"
-    )
+    place = positional("environment", str, "A name of `jaxrl list environments`.", "")
+    extra = lambda _: [place, *tune_options()]  # noqa: E731
+    parsed, settings = parse_settings("tune", arguments, extra, names, shell_that_runs, "agent or algorithm")
     use_cpu_cores()
-    kind = kind_that_runs(parsed.agent).name
+    kind = kind_that_runs(parsed.agent)
+    if kind.takes_environment and not parsed.environment:
+        raise ValueError("ENVIRONMENT is missing: jaxrl tune AGENT ENVIRONMENT")
     options = pairs(parsed.environment_option)
-    runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
+    runnable = build(Configuration(kind.name, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
     directory = parsed.out or Path("runs") / f"tune-{_place(parsed)}"
     check_writable(directory)

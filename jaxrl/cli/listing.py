@@ -6,7 +6,7 @@ from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.bilevel import BILEVEL
 from jaxrl.cli.declaration import option_of, positional
-from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import parse
 from jaxrl.combination import COMBINATIONS
 from jaxrl.environments.registry import list_environments, suite_description

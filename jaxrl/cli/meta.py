@@ -18,7 +18,7 @@ from jaxrl.cli.declaration import (
     static_options,
     traced_options,
 )
-from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import Shell, parse_settings
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.training import agent_options

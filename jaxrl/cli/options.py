@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from jaxrl.cli.declaration import HOST, SWEEP, Option, flag, given, option_of, positional, repeated
 from jaxrl.cli.leaves import leaf_options
-from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, swept
 from jaxrl.errors import require_name
