@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from jaxrl import plugins
 from jaxrl.cli import align, listing, meta, multitask
 from jaxrl.cli.options import (
     COMMANDS,
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\njaxrl COMMAND --help explains every option.")
         return 0
     try:
+        arguments = _import_modules(arguments)
         command = require_name("command", arguments[0], COMMANDS)
         handler: Callable[[list[str]], None] = globals()[f"_{command.replace('-', '_')}"]
         handler(arguments[1:])
@@ -43,6 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _import_modules(arguments: list[str]) -> list[str]:
+    """Imports every MODULE of `--import MODULE`, which may register names, and returns the other arguments."""
+    rest, words = [], iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--import":
+            plugins.load([value if equals else next(words, "")])
+        else:
+            rest.append(word)
+    return rest
 
 
 def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:

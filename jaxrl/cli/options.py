@@ -55,7 +55,10 @@ COMMANDS = {
 def _attribute_docs(cls: type) -> dict[str, str]:
     """The docstring under each attribute of a dataclass and of those it extends, on one line."""
     docs = _attribute_docs(cls.__base__) if cls.__base__ is not object else {}
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    except (OSError, TypeError):
+        return docs  # A class without a file, such as a notebook's.
     for statement, following in pairwise(body):
         if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
             docs[statement.target.id] = " ".join(following.value.value.split())
@@ -64,7 +67,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
 
 def _hyperparameter_docs(cls: type) -> dict[str, str]:
     """The `Attributes:` section of the docstring of a class of hyperparameters."""
-    lines = inspect.getdoc(cls).split("Attributes:")[1].splitlines()
+    lines = (inspect.getdoc(cls) or "").partition("Attributes:")[2].splitlines()
     return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
 
 
@@ -72,8 +75,8 @@ def _plain_type(annotation: Any) -> Any:
     """What the shell can give: the first simple type of a union."""
     if annotation in (int, float, str, bool) or get_origin(annotation) in (tuple, Literal):
         return annotation
-    for option in get_args(annotation):
-        if option in (int, float, str, bool) or get_origin(option) in (tuple, Literal):
+    for option in map(_plain_type, get_args(annotation)):
+        if option in (int, float, bool) or get_origin(option) in (tuple, Literal):
             return option
     return str
 
@@ -86,14 +89,14 @@ def option_of(name: str, kind: Any, help_text: str, default: Any) -> tuple:
 
 def _sentence(text: str) -> str:
     """With a capital first letter, unless that is a symbol."""
-    return text[0].upper() + text[1:] if text[0].isascii() else text
+    return text[0].upper() + text[1:] if text and text[0].isascii() else text
 
 
 def static_options(config: Any) -> list[tuple]:
     """The fields of a config, described by the docstrings under them."""
     docs = _attribute_docs(type(config))
     return [
-        option_of(item.name, _plain_type(item.type), docs[item.name], getattr(config, item.name))
+        option_of(item.name, _plain_type(item.type), docs.get(item.name, ""), getattr(config, item.name))
         for item in fields(config)
         if item.init
     ]
@@ -103,7 +106,7 @@ def traced_options(values: tuple) -> list[tuple]:
     """The numbers among hyperparameters, described by their docstring; leaves of parts chosen by name go by --set."""
     docs = _hyperparameter_docs(type(values))
     numbers = {name: float(value) for name, value in values._asdict().items() if np.isscalar(value)}
-    return [option_of(name, float, _sentence(docs[name]), value) for name, value in numbers.items()]
+    return [option_of(name, float, _sentence(docs.get(name, "")), value) for name, value in numbers.items()]
 
 
 def given(parsed: Any, options: list[tuple]) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _setting_options(agent: str) -> dict[str, tuple]:
     options = [*static_options(TrainerConfig()), *static_options(entry.config)]
     options += traced_options(entry.hyperparameters(**entry.defaults))
     if "weights" in entry.hyperparameters._fields:
-        text = _sentence(_hyperparameter_docs(entry.hyperparameters)["weights"]) + " Default: equal."
+        text = _sentence(_hyperparameter_docs(entry.hyperparameters).get("weights", "")) + " Default: equal."
         options.append(option_of("weights", tuple[float, ...], text, None))
     return {option[0]: option for option in options}
 

@@ -3,13 +3,14 @@
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxrl import plugins
 from jaxrl.errors import CheckpointError, require_name
 
 __all__ = ["Configuration", "claim", "read_configuration", "write_atomically"]
@@ -49,6 +50,8 @@ class Configuration:
     """Outer loop of meta-training; None is the method's own."""
     outer_settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the outer loop that differ from the method's."""
+    imports: tuple[str, ...] = field(default=(), compare=False)
+    """Modules that register what is named above, filled in when the run is claimed; reading it imports them again."""
 
     def __post_init__(self) -> None:
         require_name("kind of run", self.kind, ("train", "sweep", "pareto", "policy", "meta", "maml", "align"))
@@ -57,6 +60,7 @@ class Configuration:
 def claim(directory: Path, configuration: Configuration) -> None:
     """Writes the configuration, or checks that the directory already holds the same one."""
     path = directory / "configuration.json"
+    _require_names(configuration)
     if path.exists():
         found = read_configuration(directory)
         if found != _roundtrip(configuration):
@@ -79,8 +83,23 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
+    names = (configuration.agent, configuration.environment, configuration.settings, configuration.hyperparameters)
+    imports = dict.fromkeys((*configuration.imports, *plugins.needed(*names, configuration.outer_settings)))
+    configuration = replace(configuration, imports=tuple(imports))
     record = {"configuration": asdict(configuration), "versions": versions, "devices": devices}
     write_atomically(path, json.dumps(record, indent=2, default=_jsonable))
+
+
+def _require_names(configuration: Configuration) -> None:
+    """Raises ValueError for settings that are objects, such as networks, which no file can record."""
+    for name, value in {**configuration.settings, **configuration.hyperparameters}.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        found = next((entry for entry in values if callable(entry)), None)
+        if found is not None:
+            raise ValueError(
+                f"a run directory records names, {name} is a {type(value).__name__}: register it "
+                "(jaxrl.register_network, jaxrl.register_objective) and give its name"
+            )
 
 
 def _jsonable(value: Any) -> Any:
@@ -92,7 +111,8 @@ def _roundtrip(configuration: Configuration) -> Configuration:
 
 
 def _from_dict(values: dict[str, Any]) -> Configuration:
-    return Configuration(**{**values, "seeds": tuple(values["seeds"])})
+    tuples = {name: tuple(values.get(name, ())) for name in ("seeds", "imports")}
+    return Configuration(**{**values, **tuples})
 
 
 def read_configuration(directory: str | Path) -> Configuration:
@@ -105,7 +125,13 @@ def read_configuration(directory: str | Path) -> Configuration:
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
     try:
-        return _from_dict(json.loads(path.read_text())["configuration"])
+        values = json.loads(path.read_text())["configuration"]
+        plugins.load(values.get("imports", ()), remember=False)
+        return _from_dict(values)
+    except ImportError as error:
+        raise CheckpointError(
+            f"{directory} needs a module of your own: {error}; run where Python finds it, or set PYTHONPATH"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 

@@ -122,16 +122,18 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
         raise ValueError(f"{directory} is a single run: it has no member {member}")
     built = build(configuration)
     checkpoints = Checkpoints(directory / "checkpoints")
-    state, hyperparameters = checkpoints.restore(jax.eval_shape(_alone(built), jax.random.key(0)), partial=True)
+    alone = _alone(built, configuration.kind)
+    state, hyperparameters = checkpoints.restore(jax.eval_shape(alone, jax.random.key(0)), partial=True)
     checkpoints.close()
-    return Policy(built.agent, state if isinstance(built, Study) else state.agent, hyperparameters, explore)
+    return Policy(built.agent, state.agent if configuration.kind == "train" else state, hyperparameters, explore)
 
 
-def _alone(built: Trainer | Study) -> Callable[[PRNGKeyArray], tuple]:
-    """What a directory with a single policy holds, before any training."""
+def _alone(built: Trainer | Study, kind: str) -> Callable[[PRNGKeyArray], tuple]:
+    """What a directory with a single policy holds, before any training: all of a run, or what acts."""
 
     def of_trainer(key: PRNGKeyArray) -> tuple:
-        return built.init(key, built.hyperparameters), built.hyperparameters
+        state = built.init(key, built.hyperparameters)
+        return state if kind == "train" else built.agent.actor(state.agent), built.hyperparameters
 
     def of_study(key: PRNGKeyArray) -> tuple:
         return built.policy(built.init(key, built.hyperparameters), built.hyperparameters, 0)
@@ -190,30 +192,31 @@ def save_policy(found: Front, index: int, directory: str | Path) -> None:
             name to record.
     """
     built, policy = found.source(index), found.policy(index)
-    if isinstance(built, Study):
-        if built.rebuild is None:
-            raise ValueError("a study of no registered algorithm has no name to record; save the policy's state")
-        _write(_configuration("policy", built.algorithm, built), 0, (policy.state, policy.hyperparameters), directory)
-        return
-    state = jax.jit(built.init)(jax.random.key(0), policy.hyperparameters)._replace(agent=policy.state)
-    shapes = jax.eval_shape(built.run, jax.random.key(0), policy.hyperparameters)
-    unknown = lambda leaf: np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)  # noqa: E731
-    history = jax.tree.map(unknown, (shapes.metrics, shapes.evaluation))
-    _save(built, built.settings, 0, (state, policy.hyperparameters, history), Path(directory))
+    if isinstance(built, Study) and built.rebuild is None:
+        raise ValueError("a study of no registered algorithm has no name to record; save the policy's state")
+    name = built.algorithm if isinstance(built, Study) else _agent_name(built)
+    _write(_configuration("policy", name, built), 0, (policy.state, policy.hyperparameters), directory)
 
 
 def _save(built: Trainer, settings: dict[str, Any], seed: int, tree: Any, directory: Path) -> None:
     """A finished run: its configuration, with the hyperparameters that differ from the defaults, and its checkpoint."""
-    if built.agent_name == "custom":
-        raise ValueError("a custom agent has no name that a run directory could record; save the policy's state")
-    known = leaves(built.hyperparameters)
+    name, known = _agent_name(built), leaves(built.hyperparameters)
     changed = {
         name: np.asarray(leaf).tolist()
         for name, leaf in leaves(tree[1]).items()
         if not np.array_equal(leaf, known[name])
     }
-    configuration = _configuration("train", built.agent_name, built, settings={**settings, **changed}, seeds=(seed,))
+    configuration = _configuration("train", name, built, settings={**settings, **changed}, seeds=(seed,))
     _write(configuration, built.num_iterations, tree, directory)
+
+
+def _agent_name(built: Trainer) -> str:
+    if built.agent_name == "custom":
+        raise ValueError(
+            "a custom agent has no name that a run directory could record: register it with jaxrl.register_agent, or "
+            "save the policy's state"
+        )
+    return built.agent_name
 
 
 def _configuration(kind: str, name: str, built: Trainer | Study, **rest: Any) -> Configuration:

@@ -104,12 +104,12 @@ class Trainer(NamedTuple):
         return field_names(self.config) | field_names(self.agent.config)
 
 
-def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
+def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
     """Builds a training program.
 
     Args:
-        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose static
-            settings are the frozen dataclass that is the default of its second argument.
+        agent: a name of `jaxrl list agents`, an agent, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose
+            static settings are the frozen dataclass that is the default of its second argument.
         environment: an environment or its name.
         settings: static settings of the schedule (`TrainerConfig`) and of the agent (such as
             `OnPolicyConfig`), and defaults of traced hyperparameters, all by name. What is left out gives way to what
