@@ -11,7 +11,7 @@ from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.options import parse_settings, seed_option, sweep_members, sweep_options, tune_options
 from jaxrl.cli.parsing import parse
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import kind_that_runs
@@ -126,7 +126,7 @@ def _compare(arguments: list[str]) -> None:
         parsed.environments.split(","),
         parsed.out,
         parsed.seeds,
-        {"total_steps": parsed.total_steps, **pairs(parsed.set)},
+        {"total_steps": parsed.total_steps, **settings_of(parsed.set)},
         parsed.front_episodes,
         RunOptions(progress=parsed.progress),
     )

@@ -25,7 +25,7 @@ from jaxrl.cli.declaration import (
 from jaxrl.cli.leaves import leaf_options
 from jaxrl.cli.main import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.methods import METHODS, Method, schedule_names
 from jaxrl.morl.algorithms import ALGORITHMS
@@ -182,16 +182,16 @@ def parse_settings(
     if command == "meta-train":
         base = [option for option in base if option.name != "environment"]
 
-    def settings_of(name: str) -> list[Option]:
+    def own_options(name: str) -> list[Option]:
         return [option for option in _setting_options(name).values() if option.name not in unused]
 
-    options_of = lambda name: [*base, *extra(name), *settings_of(name)]  # noqa: E731
+    options_of = lambda name: [*base, *extra(name), *own_options(name)]  # noqa: E731
     found = first_word(arguments, names, options_of)
     kind = "agent or algorithm" if command in ("pareto", "tune") else "agent"
     name = names[0] if found is None else require_name("method" if command == "meta-train" else kind, found, names)
     leaves = _leaves_of(name, arguments, options_of(name))
     parsed = parse(command, COMMANDS[command.split()[0]], arguments, [*options_of(name), *leaves])
-    return parsed, _settings(parsed, [*settings_of(name), *leaves])
+    return parsed, _settings(parsed, [*own_options(name), *leaves], [*base, *extra(name)])
 
 
 def _leaves_of(name: str, arguments: list[str], options: list[Option]) -> list[Option]:
@@ -222,9 +222,9 @@ def _leaves_of(name: str, arguments: list[str], options: list[Option]) -> list[O
         raise
 
 
-def _settings(parsed: Any, options: list[Option]) -> dict[str, Any]:
+def _settings(parsed: Any, options: list[Option], no_settings: list[Option]) -> dict[str, Any]:
     """Settings that were given, by options of their own or by `--set`."""
-    own, others = given(parsed, options), pairs(parsed.set)
+    own, others = given(parsed, options), settings_of(parsed.set, [option.name for option in no_settings])
     for name in others:
         if any(f".{written}".endswith(f".{name}") for written in own):
             raise ValueError(f"{name} is given twice: by an option of its own and by --set")
