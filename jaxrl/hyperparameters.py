@@ -8,44 +8,63 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import annotated_ranges
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import validate as validate_weights
+from jaxrl.numerics.weights import validate as validate_weights
+from jaxrl.ranges import NUMBER, UNBOUNDED, Range
 from jaxrl.types import Array, PyTree
 
-__all__ = ["check_values", "hashable", "leaves", "replace", "resolve", "split_settings"]
+__all__ = [
+    "check_values",
+    "checked",
+    "hashable",
+    "leaves",
+    "prefixed",
+    "ranges_of",
+    "replace",
+    "resolve",
+    "split_settings",
+]
 
-# Ranges that no sensible value leaves: (low, high, low is allowed).
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "learning_rate": (0.0, float("inf"), True),
-    "discount": (0.0, 1.0, True),
-    "gae_lambda": (0.0, 1.0, True),
-    "max_gradient_norm": (0.0, float("inf"), False),
-    "max_update": (0.0, float("inf"), False),
-    "retrace_lambda": (0.0, 1.0, True),
-    "target_decay": (0.0, 1.0, True),
-    "optimiser.trust_region": (0.0, float("inf"), False),
-    "optimiser.step_size": (0.0, float("inf"), False),
-    "optimiser.damping": (0.0, float("inf"), True),
-    "objective.clip_epsilon": (0.0, float("inf"), False),
-    "objective.step_size": (0.0, float("inf"), False),
-    "aggregator.smoothing": (0.0, float("inf"), False),
-    "aggregator.scale": (0.0, float("inf"), False),
-    "aggregator.sharpness": (0.0, float("inf"), False),
-    "aggregator.max_coefficient": (0.0, float("inf"), False),
-    "aggregator.temperature": (0.0, float("inf"), False),
-    "aggregator.fairness": (0.0, float("inf"), True),
-    "aggregator.floor": (0.0, float("inf"), False),
-    "aggregator.rank_ratio": (0.0, 1.0, False),
-    "epsilon_start": (0.0, 1.0, True),
-    "epsilon_end": (0.0, 1.0, True),
-    "exploration_fraction": (0.0, 1.0, True),
-    "confidence": (0.0, 1.0, False),
-    "tolerance": (0.0, float("inf"), True),
-    "scale": (0.0, float("inf"), False),
-}
+# Of leaves that nothing is said of: any finite number; an environment's own may be infinite.
+_OTHER, _ENVIRONMENT = NUMBER, UNBOUNDED
 
 
-def leaves(hyperparameters: PyTree) -> dict[str, Array]:
+def ranges_of(hyperparameters: PyTree, declared: Mapping[str, Range] | None = None) -> dict[str, Range]:
+    """What every leaf may be, by path.
+
+    Args:
+        hyperparameters: NamedTuples whose classes annotate their fields, `Annotated[float, Range(0)]`; a field that is
+            a tree passes its range on.
+        declared: further ranges by path, such as an agent's.
+    """
+    declared = {**_annotated(hyperparameters), **(declared or {})}
+
+    def of(path: str) -> Range:
+        parts = path.split(".")
+        parents = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        known = next((declared[parent] for parent in parents if parent in declared), None)
+        return known or (_ENVIRONMENT if "environment" in parts[:-1] or path == "environment" else _OTHER)
+
+    return {path: of(path) for path in leaves(hyperparameters)}
+
+
+def _annotated(tree: Any, prefix: str = "") -> dict[str, Range]:
+    """Ranges that the classes of nested NamedTuples say, by path."""
+    if not hasattr(tree, "_fields"):
+        return {}
+    found = {prefix + name: within for name, within in annotated_ranges(type(tree)).items()}
+    for name, value in tree._asdict().items():
+        found |= _annotated(value, f"{prefix}{name}.")
+    return found
+
+
+def prefixed(prefix: str, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """Ranges of hyperparameters that are a field of others."""
+    return {f"{prefix}.{path}": within for path, within in ranges.items()}
+
+
+def leaves(hyperparameters: PyTree) -> dict[str, Any]:
     """Every traced leaf by its dotted path."""
     flat, _ = jax.tree_util.tree_flatten_with_path(hyperparameters)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in flat}
@@ -75,7 +94,9 @@ def resolve(hyperparameters: PyTree, name: str, also: Iterable[str] = ()) -> str
     return require_name("hyperparameter", name, {*paths, *shorts, *also})
 
 
-def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int = 0) -> PyTree:
+def replace(
+    hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int = 0, ranges: Mapping[str, Range] | None = None
+) -> PyTree:
     """A copy with the named leaves replaced.
 
     Args:
@@ -83,13 +104,14 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
         values: by name or path; each must have the leaf's shape after `batch_axes` leading axes
             (a scalar leaf `discount` also takes one entry per objective).
         batch_axes: number of leading sweep axes of every value.
+        ranges: what leaves may be, by path, where the hyperparameters' classes do not say it.
 
     Raises:
-        ValueError: for a value of the wrong shape.
+        ValueError: for a value of the wrong shape or out of range.
     """
     named = {resolve(hyperparameters, name): value for name, value in values.items()}
     weights = jnp.shape(getattr(hyperparameters, "weights", ()))
-    check_values(named, sum(weights[-1:]))
+    check_values(named, sum(weights[-1:]), ranges_of(hyperparameters, ranges))
 
     def pick(path: Any, leaf: Array) -> Array:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
@@ -111,24 +133,46 @@ def replace(hyperparameters: PyTree, values: Mapping[str, Any], batch_axes: int 
     return jax.tree_util.tree_map_with_path(pick, hyperparameters)
 
 
-def check_values(values: Mapping[str, Any], num_objectives: int) -> None:
-    """Raises ValueError for a concrete value outside the range of its leaf or not a number."""
-    for path, value in values.items():
-        name = path.removeprefix("training.").removeprefix("algorithm.")
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"hyperparameter {name!r} takes numbers, got {value!r}")
-        if np.any(np.isnan(array)):
-            raise ValueError(f"hyperparameter {name!r} must be a number, got {value}")
-        if name == "weights":
-            validate_weights(array, num_objectives, normalised=False)
-        if name in _RANGES:
-            low, high, closed = _RANGES[name]
-            inside = (array >= low if closed else array > low) & (array <= high)
-            if not np.all(inside):
-                bracket = "[" if closed else "("
-                bad = array[~inside].flat[0] if array.ndim else array
-                raise ValueError(f"hyperparameter {name!r} must lie in {bracket}{low}, {high}], got {bad}")
+def check_values(values: Mapping[str, Any], num_objectives: int, ranges: Mapping[str, Range]) -> None:
+    """Raises ValueError for a concrete value outside the range of its leaf."""
+    for name, value in values.items():
+        ranges.get(name, _OTHER).check(f"hyperparameter {name!r}", _numbers(value))
+        if name.rpartition(".")[2] == "weights":
+            validate_weights(np.asarray(value), num_objectives, normalised=False)
+
+
+def _sequence(name: str, value: Any) -> Any:
+    UNBOUNDED.check(f"hyperparameter {name!r}", value)
+    return np.asarray(value)
+
+
+def _numbers(value: Any) -> Any:
+    """Truth values as the numbers that traced leaves make of them."""
+    truth = isinstance(value, bool) or getattr(value, "dtype", np.dtype(float)).kind == "b"
+    return np.asarray(value, np.float32) if truth else value
+
+
+def checked(hyperparameters: PyTree, given: Iterable[str] = ()) -> PyTree:
+    """Hyperparameters as float32 arrays.
+
+    Args:
+        hyperparameters: NamedTuples of numbers.
+        given: names of fields that must be numbers, and no None.
+
+    Raises:
+        ValueError: for a leaf that is out of its range, or not a number.
+    """
+    for name in given:
+        value = getattr(hyperparameters, name, 0)
+        if value is None:
+            _OTHER.check(f"hyperparameter {name!r}", None)
+        if type(value) in (list, tuple):
+            # Written as a sequence, meant as one leaf.
+            hyperparameters = hyperparameters._replace(**{name: _sequence(name, value)})
+    ranges = ranges_of(hyperparameters)
+    for path, leaf in leaves(hyperparameters).items():
+        ranges[path].check(f"hyperparameter {path!r}", _numbers(leaf))
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 
 
 def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tuple[Any, Any]:
@@ -145,8 +189,8 @@ def split_settings(settings: dict[str, Any], config: type, defaults: Any) -> tup
     static, traced = {field.name for field in fields(config)}, defaults
     for name in settings:
         require_name("setting", name, static | _names(traced))
-    traced = _with_fields(traced, {name: value for name, value in settings.items() if name not in static})
-    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
+    given = {name: value for name, value in settings.items() if name not in static}
+    traced = checked(_with_fields(traced, given), given)
     return config(**{name: hashable(value) for name, value in settings.items() if name in static}), traced
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "INDEX",
     "LARGEST_INTEGER",
     "LARGEST_NUMBER",
+    "NOT_NEGATIVE",
     "NUMBER",
     "NUM_WEIGHTS",
     "POSITIVE",
@@ -21,7 +22,10 @@ __all__ = [
     "SECONDS",
     "SEED",
     "SEEDS",
+    "SOME",
+    "STEPS",
     "TASKS",
+    "UNBOUNDED",
     "WEIGHT",
     "Range",
 ]
@@ -106,8 +110,12 @@ def _text(number: float | int) -> str:
 
 
 NUMBER = Range()
+UNBOUNDED = Range(finite=False)
 POSITIVE = Range(0, low_open=True)
+NOT_NEGATIVE = Range(0)
 COUNT = Range(1, integer=True)
+SOME = Range(0, integer=True)
+STEPS = Range(1, 10**15, integer=True)
 PROBABILITY = Range(0, 1)
 
 # What several commands and functions ask for.

@@ -107,7 +107,13 @@ def test_aggregators_are_found_by_name_and_pass_through():
         aggregation.make_aggregator("tchebyshev")
 
 
-@pytest.mark.parametrize(("name", "leaf", "value"), [("gini", "rank_ratio", 1.5), ("log_barrier", "scale", [1.0, 0.0])])
-def test_leaves_out_of_range_are_named(name, leaf, value):
-    with pytest.raises(ValueError, match=f"aggregator.{leaf}' must lie in"):
+@pytest.mark.parametrize(
+    ("name", "leaf", "value", "message"),
+    [
+        ("gini", "rank_ratio", 1.5, r"must lie in \(0, 1\], got 1.5"),
+        ("log_barrier", "scale", [1.0, 0.0], "must be above 0, got 0"),
+    ],
+)
+def test_leaves_out_of_range_are_named(name, leaf, value, message):
+    with pytest.raises(ValueError, match=f"aggregator.{leaf}' {message}"):
         jaxrl.trainer("ppo", probes.choice([[1.0, 0.0], [0.0, 1.0]]), aggregator=name, **{leaf: value})

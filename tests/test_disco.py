@@ -281,7 +281,7 @@ def test_what_it_cannot_do_is_said():
         learner(network="gru")
     with pytest.raises(ValueError, match="num_predictions must be at least 1, got 0"):
         learner(num_predictions=0)
-    with pytest.raises(ValueError, match="need num_bins >= 2"):
+    with pytest.raises(ValueError, match="num_bins must be at least 2, got 1"):
         learner(num_bins=1)
     with pytest.raises(FileNotFoundError, match=r"gone\.npz"):
         learner(parameters="gone.npz")

@@ -87,7 +87,7 @@ def test_group_relative_agents_learn_which_action_the_weights_prefer(agent):
     ("settings", "message"),
     [
         ({"group_size": 1}, "at least 2"),
-        ({"group_size": 5}, "divide num_envs=64"),
+        ({"group_size": 5, "num_envs": 64}, "divide num_envs=64"),
         ({"num_steps": 500, "condition_on_weights": True}, "under one preference"),
         ({"num_steps": 32}, "must cover the time limit 500"),
     ],

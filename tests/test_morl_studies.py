@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.morl import archive as archives
 from jaxrl.morl.algorithms import c_morl, decomposition
 from jaxrl.morl.population import _follow
 from jaxrl.morl.population_state import Assignment, Checkpoint
+from jaxrl.numerics import archive as archives
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -303,7 +303,7 @@ def test_members_share_the_best_return_as_their_utopia_point():
         ({"evaluation_discount": 1.2}, "must lie in"),
         ({"horizon": 1000}, "horizon must lie between"),
         ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),
-        ({"total_steps": 1000}, "total_steps=1000"),
+        ({"total_steps": 1000, "num_envs": 8, "num_steps": 512}, "total_steps=1000"),
         ({"algorithm": "pgmorl", "environment": "mo/fruit-tree"}, "pgmorl takes 2 or 3 objectives"),
         ({"algorithm": "morl_d", "num_members": 1}, "less than one for each"),
         ({"algorithm": "conditioned", "num_policies": 1}, "num_policies=1"),

@@ -292,12 +292,12 @@ def test_evaluations_are_equally_spaced_and_end_with_the_run():
         ({"weights": [0.5, 0.5]}, "weights need 1 entries"),
         ({"weights": [-1.0]}, "negative"),
         ({"discount": 1.5}, "'discount' must lie in"),
-        ({"learning_rate": float("nan")}, "must be a number"),
+        ({"learning_rate": float("nan")}, "'learning_rate' takes a number, got nan"),
         ({"total_steps": 10}, "less than one iteration"),
         ({"num_evaluations": 100}, "must lie between 1 and the number of iterations"),
         ({"num_envs": 0}, "num_envs must be at least 1"),
         ({"auto_reset": "sometimes"}, "unknown auto-reset mode"),
-        ({"hidden_sizes": (0,)}, "layer widths must be at least 1"),
+        ({"hidden_sizes": (0,)}, "hidden_sizes must be at least 1, got 0"),
     ],
 )
 def test_bad_settings_raise_at_build_time(settings, message):

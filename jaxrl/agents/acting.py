@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.agents.base import Rollout
+from jaxrl.agents.base import Progress, Rollout
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, actor_critic, total_parameters
 from jaxrl.numerics.distributions import Distribution
@@ -83,6 +83,7 @@ def explore(
     weights: Float[Array, "env objective"],
     noise: Array,
     hp: PyTree,
+    progress: Progress,
 ) -> tuple[Array, PyTree]:
     """A raw sample from the policy, with noise that was drawn before."""
     parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
-from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.base import Agent, Collection, Progress, Rollout
 from jaxrl.agents.disco_settings import DiscoConfig, DiscoHyperparameters
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
@@ -30,8 +31,9 @@ from jaxrl.objectives.disco import (
 )
 from jaxrl.objectives.disco_values import scalar_values
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose, constant_unless
 
-__all__ = ["CONFIG", "DEFAULTS", "DiscoConfig", "DiscoHyperparameters", "DiscoState", "disco", "load_disco"]
+__all__ = ["CONFIG", "DEFAULTS", "DISCO", "DiscoConfig", "DiscoHyperparameters", "DiscoState", "disco", "load_disco"]
 
 
 class DiscoState(NamedTuple):
@@ -68,11 +70,6 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
     """
     if not isinstance(spec.action, Discrete):
         raise ValueError(f"disco needs Discrete actions, {spec.name} has {spec.action}; allowed agents: ppo, a2c, ...")
-    for name in ("num_envs", "num_steps"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-    if config.num_bins < 2 or config.max_value <= 0.0:
-        raise ValueError(f"need num_bins >= 2 and max_value > 0, got {config.num_bins} and {config.max_value}")
     sizes = DiscoSizes(config.num_predictions, config.trajectory_size, config.lifetime_size)
     init_objective = partial(init_disco, sizes=sizes)
     if config.parameters:
@@ -84,13 +81,14 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
     hyperparameters = DiscoHyperparameters(weights=default_weights(spec), objective=init_objective(jax.random.key(0)))
     return Agent(
         init=partial(init, parts),
+        collects=Collection(num_envs=config.num_envs, num_steps=config.num_steps),
         memory=parts.acting.network.memory,
         noise=distribution.noise,
         explore=partial(explore, parts.acting),
         action=distribution.action,
         act=partial(act, parts.acting),
+        actor=lambda state: state._replace(optimiser=(), target=(), rule=()),
         value=partial(value, parts.acting),
-        inherit=lambda fresh, parent: parent,
         update=partial(update, parts),
         hyperparameters=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters),
         config=config,
@@ -146,7 +144,10 @@ def update(
     hp: DiscoHyperparameters,
     progress: Progress,
 ) -> tuple[DiscoState, dict[str, Array]]:
-    """The rule's targets of the rollout, then one step of Adam; the target network follows the old parameters."""
+    """The rule's targets of the rollout, then one step of Adam; the target network follows the old parameters.
+
+    An update that is not finite changes nothing.
+    """
     max_value = parts.config.max_value
     experience = _experience(parts, state, rollout, hp)
     coefficients = DiscoCoefficients(*(getattr(hp, f"{name}_coefficient") for name in DiscoCoefficients._fields))
@@ -155,7 +156,7 @@ def update(
     )
 
     def loss(params: PyTree) -> tuple[Array, dict[str, Array]]:
-        predictions = parts.network.predictions(params, rollout.observation)
+        predictions = constant_unless(rollout.valid, parts.network.predictions(params, rollout.observation))
         total, metrics = disco_loss(predictions, targets, returns, experience, coefficients, max_value)
         entropy = parts.acting.distribution.entropy(predictions.policy).mean()
         non_finite = (~jnp.isfinite(total)).astype(jnp.float32)
@@ -168,7 +169,9 @@ def update(
     target = jax.tree.map(
         lambda old, new: hp.target_decay * old + (1.0 - hp.target_decay) * new, state.target, state.params
     )
-    return DiscoState(params, optimiser, target, rule), metrics
+    taken = all_finite(gradient) & (metrics["non_finite"] == 0.0)
+    lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
+    return choose(taken, DiscoState(params, optimiser, target, rule), state), metrics | lost
 
 
 def adam(
@@ -205,4 +208,8 @@ def _experience(parts: Parts, state: DiscoState, rollout: Rollout, hp: DiscoHype
         reward=rollout.reward @ hp.weights,
         terminated=rollout.terminated,
         truncated=rollout.truncated,
+        valid=rollout.valid,
     )
+
+
+DISCO = AgentEntry(disco, CONFIG, DEFAULTS, DiscoHyperparameters)

@@ -1,11 +1,12 @@
 """Discovered policy optimisation (Lu et al., 2022, arXiv 2210.05639)."""
 
 from jaxrl.agents.base import Agent
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
 from jaxrl.environments.base import EnvironmentSpec
 
-__all__ = ["CONFIG", "DEFAULTS", "dpo"]
+__all__ = ["CONFIG", "DEFAULTS", "DPO", "dpo"]
 
 CONFIG = OnPolicyConfig(surrogate="drift")
 DEFAULTS: dict[str, float] = {}
@@ -14,3 +15,6 @@ DEFAULTS: dict[str, float] = {}
 def dpo(spec: EnvironmentSpec, config: OnPolicyConfig = CONFIG) -> Agent:
     """DPO: PPO whose clip is replaced by the closed-form drift that meta-learning found."""
     return on_policy(spec, config, DEFAULTS)
+
+
+DPO = AgentEntry(dpo, CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)

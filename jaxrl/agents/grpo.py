@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from jaxrl.agents.base import Agent
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
 from jaxrl.environments.base import EnvironmentSpec
 
-__all__ = ["CONFIG", "DEFAULTS", "GDPO_CONFIG", "gdpo", "grpo"]
+__all__ = ["CONFIG", "DEFAULTS", "GDPO", "GDPO_CONFIG", "GRPO", "gdpo", "grpo"]
 
 CONFIG = OnPolicyConfig(
     num_envs=64,
@@ -36,3 +37,7 @@ def gdpo(spec: EnvironmentSpec, config: OnPolicyConfig = GDPO_CONFIG) -> Agent:
     A = Σᵢ wᵢ (Rᵢ − mean_g Rᵢ)/(std_g Rᵢ + ε), standardised over the batch.
     """
     return on_policy(spec, config, DEFAULTS)
+
+
+GRPO = AgentEntry(grpo, CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)
+GDPO = AgentEntry(gdpo, GDPO_CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from jaxrl.agents.base import Agent
-from jaxrl.agents.trajectory import TrajectoryConfig, trajectory_agent
+from jaxrl.agents.entries import AgentEntry
+from jaxrl.agents.trajectory import TrajectoryConfig, TrajectoryHyperparameters, trajectory_agent
 from jaxrl.environments.base import EnvironmentSpec
 
-__all__ = ["CONFIG", "DEFAULTS", "TIME_AWARE_CONFIG", "lpg"]
+__all__ = ["CONFIG", "DEFAULTS", "LPG", "TA_LPG", "TIME_AWARE_CONFIG", "lpg"]
 
 CONFIG = TrajectoryConfig()
 TIME_AWARE_CONFIG = replace(CONFIG, trajectory_objective="time_aware_lpg")
@@ -19,3 +20,7 @@ def lpg(spec: EnvironmentSpec, config: TrajectoryConfig = CONFIG) -> Agent:
     Untrained, the rule is random; `jaxrl.meta` learns it.
     """
     return trajectory_agent(spec, config, DEFAULTS)
+
+
+LPG = AgentEntry(lpg, CONFIG, DEFAULTS, TrajectoryHyperparameters)
+TA_LPG = AgentEntry(lpg, TIME_AWARE_CONFIG, DEFAULTS, TrajectoryHyperparameters)

@@ -11,12 +11,16 @@ from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.networks.activity import layer_places
 from jaxrl.numerics.linear_solve import solve
+from jaxrl.ranges import NOT_NEGATIVE, Range
 from jaxrl.types import Array, Float, PyTree
+from jaxrl.validity import constant_unless
 
-__all__ = ["NATURAL", "fisher_product", "natural_step", "split_optimiser"]
+__all__ = ["NATURAL", "NATURAL_RANGES", "fisher_product", "natural_step", "split_optimiser"]
 
 # Defaults of the traced leaf `hyperparameters.optimiser`.
 NATURAL: dict[str, float] = {"trust_region": 0.01, "step_size": float("inf"), "damping": 0.1}
+_LARGE = Range(0, low_open=True, finite=False)
+NATURAL_RANGES = {"trust_region": _LARGE, "step_size": _LARGE, "damping": NOT_NEGATIVE}
 
 Product = Callable[[PyTree], PyTree]
 
@@ -30,7 +34,8 @@ def fisher_product(parts: Parts, params: PyTree, batch: Batch, memory: PyTree) -
     """
 
     def parameters_of(params: PyTree) -> Array:
-        return parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        parameters = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        return constant_unless(batch.valid, parameters)
 
     at, pullback = jax.vjp(parameters_of, params)
     slope = jax.grad(lambda other: jnp.mean(parts.distribution.kl(at, other)))

@@ -1,11 +1,12 @@
 """Natural policy gradient actor-critic (Kakade, 2001), with bounds on returns."""
 
 from jaxrl.agents.base import Agent
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
 from jaxrl.environments.base import EnvironmentSpec
 
-__all__ = ["CONFIG", "DEFAULTS", "npg"]
+__all__ = ["CONFIG", "DEFAULTS", "NPG", "npg"]
 
 CONFIG = OnPolicyConfig(
     surrogate="policy_gradient",
@@ -26,3 +27,6 @@ def npg(spec: EnvironmentSpec, config: OnPolicyConfig = CONFIG) -> Agent:
     paper's step is `trust_region=inf` with a finite `step_size`; the default is a step of given divergence.
     """
     return on_policy(spec, config, DEFAULTS)
+
+
+NPG = AgentEntry(npg, CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)

@@ -4,14 +4,15 @@ Here it is built and acts; `on_policy_update` is how it learns.
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
-from jaxrl.agents.base import Agent
-from jaxrl.agents.natural_gradient import NATURAL
+from jaxrl.agents.base import Agent, Collection
+from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
@@ -19,6 +20,7 @@ from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, defau
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_shape
 from jaxrl.numerics.normalisation import RewardScale, init_statistics
+from jaxrl.ranges import Range
 from jaxrl.types import PRNGKeyArray, PyTree
 
 __all__ = ["OnPolicyState", "on_policy"]
@@ -46,11 +48,13 @@ def on_policy(
     acting = Acting(spec, parts.distribution, parts.network)
     return Agent(
         init=partial(init, parts),
+        collects=collection(config),
         memory=parts.network.memory,
         noise=parts.distribution.noise,
         explore=partial(explore, acting),
         action=parts.distribution.action,
         act=partial(act, acting),
+        actor=actor,
         value=partial(value, acting),
         inherit=inherit,
         update=partial(update, parts),
@@ -59,7 +63,13 @@ def on_policy(
         spec=spec,
         score=partial(score, acting),
         initialisers=initialisers(parts),
+        ranges=ranges(parts),
     )
+
+
+def collection(config: OnPolicyConfig) -> Collection:
+    """What those settings say of acting."""
+    return Collection(**{field.name: getattr(config, field.name) for field in fields(Collection)})
 
 
 def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
@@ -68,6 +78,14 @@ def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
     if parts.optimiser is not None:
         found["optimiser"] = parts.optimiser.init
     return {name: init for name, init in found.items() if init is not None}
+
+
+def ranges(parts: Parts) -> dict[str, Range]:
+    """Of the leaves that the agent's parts bring, by path."""
+    optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
+    found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
+    found["combination"] = parts.combination.ranges
+    return {f"{leaf}.{name}": within for leaf, own in found.items() for name, within in own.items()}
 
 
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
@@ -101,6 +119,11 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
         surrogate=parts.surrogate.init_state(hp.objective),
     )
+
+
+def actor(state: OnPolicyState) -> OnPolicyState:
+    """Networks and statistics of observations."""
+    return state._replace(optimiser=(), rewards=None, aggregator=(), surrogate=())
 
 
 def inherit(fresh: OnPolicyState, parent: OnPolicyState) -> OnPolicyState:

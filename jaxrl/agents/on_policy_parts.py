@@ -78,7 +78,7 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
         unseen=0 if config.observe_task else spec.num_tasks,
     )
     aggregator, surrogate = make_aggregator(config.aggregator), make_surrogate(config.surrogate)
-    optimiser = OPTIMISERS[config.optimiser]() if config.optimiser in OPTIMISERS else None
+    optimiser = OPTIMISERS.make(config.optimiser) if config.optimiser in OPTIMISERS else None
     if (optimiser is not None or config.optimiser == "natural") and acting.network.activity is None:
         conditioning = f" and conditioning={config.conditioning!r}" if config.condition_on_weights else ""
         raise ValueError(

@@ -1,11 +1,12 @@
 """REINFORCE with a learned baseline (Williams, 1992; Sutton and Barto, 2018, section 13.4)."""
 
 from jaxrl.agents.base import Agent
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
 from jaxrl.environments.base import EnvironmentSpec
 
-__all__ = ["CONFIG", "DEFAULTS", "reinforce"]
+__all__ = ["CONFIG", "DEFAULTS", "REINFORCE", "reinforce"]
 
 CONFIG = OnPolicyConfig(
     surrogate="policy_gradient",
@@ -25,3 +26,6 @@ def reinforce(spec: EnvironmentSpec, config: OnPolicyConfig = CONFIG) -> Agent:
     a multiple of the time limit no episode is cut.
     """
     return on_policy(spec, config, DEFAULTS)
+
+
+REINFORCE = AgentEntry(reinforce, CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)

@@ -1,33 +1,36 @@
 """Static settings and traced hyperparameters of on-policy agents."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 
+from jaxrl.agents.fitting import nearest_divisor, nearest_multiple
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
+from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PyTree
 
-__all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "validate"]
+__all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "fit", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig:
     """What is static: shapes and the structure of the program."""
 
-    num_envs: int = 8
+    num_envs: Annotated[int, COUNT] = 8
     """Copies of the environment that act side by side."""
-    num_steps: int = 128
+    num_steps: Annotated[int, COUNT] = 128
     """Steps of each copy per iteration."""
-    num_epochs: int = 4
+    num_epochs: Annotated[int, COUNT] = 4
     """Passes over the experience of one iteration."""
-    num_minibatches: int = 4
+    num_minibatches: Annotated[int, COUNT] = 4
     """Minibatches per pass; must divide num_envs * num_steps (num_envs if recurrent)."""
     surrogate: str | Surrogate = "clip"
     """Policy loss: clip, policy_gradient, kl_penalty, adaptive_kl_penalty, mirror_descent, drift, or a learned drift:
@@ -35,22 +38,22 @@ class OnPolicyConfig:
     aggregator: str | Aggregator = "linear"
     """From one advantage per objective to one: linear, chebyshev, smooth_chebyshev, utility_gradient, max_min, gini,
     owa, lorenz, lagrangian, log_barrier, lexicographic, hypervolume_guided or decoupled_normalisation."""
-    group_size: int = 0
+    group_size: Annotated[int, SOME] = 0
     """Copies that begin every iteration from the same start and whose returns are compared with each other, instead of
     with estimated values; 0 estimates values."""
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str = "auto"
     """auto (CNN for images, else MLP), mlp, cnn, gru or table (one row per Discrete or MultiDiscrete observation)."""
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
     """tanh, relu, swish, elu or gelu."""
     shared_torso: bool = False
     """Whether actor and critic share all but their heads."""
-    recurrent_size: int = 64
+    recurrent_size: Annotated[int, COUNT] = 64
     """Width of the GRU."""
-    channels: int = 16
+    channels: Annotated[int, COUNT] = 16
     """Filters of the convolution."""
     condition_on_weights: bool = False
     """One network for all preference weights, which are drawn anew, uniformly from the simplex, for every copy and
@@ -58,11 +61,11 @@ class OnPolicyConfig:
     conditioning: str = "input"
     """How that network depends on the weights: input (they join the features) or hypernetwork (all dense layers are
     generated from them)."""
-    hyper_features: int = 16
+    hyper_features: Annotated[int, COUNT] = 16
     """Features of the weights that generated layers mix."""
-    hyper_hidden: tuple[int, ...] = (128, 128)
+    hyper_hidden: Annotated[tuple[int, ...], COUNT] = (128, 128)
     """Widths of the layers between weights and those features."""
-    num_preferences: int = 0
+    num_preferences: Annotated[int, SOME] = 0
     """Different weights per iteration of a conditioned network, the corners of the simplex among them; 0 draws one
     for every copy."""
     scalarise: str = "after_estimation"
@@ -92,17 +95,19 @@ class OnPolicyConfig:
     """adam, rmsprop or sgd, after clipping by global norm; natural, which moves the actor along the natural gradient
     and the critic by Adam; or a learned one, open or open_large, which clips actor and critic apart. Natural and
     learned ones need actor and critic to share no layers."""
-    conjugate_gradient_steps: int = 10
+    conjugate_gradient_steps: Annotated[int, COUNT] = 10
     """Iterations of the solver of optimiser="natural"."""
+
+    __post_init__ = check_config
 
 
 class OnPolicyHyperparameters(NamedTuple):
     """What is traced: every leaf can be swept, evolved or differentiated.
 
     Attributes:
-        learning_rate: step size of the optimiser, > 0.
-        discount: γ in [0, 1], a scalar or one entry per objective.
-        gae_lambda: λ of generalised advantage estimation, in [0, 1].
+        learning_rate: step size of the optimiser.
+        discount: γ, a scalar or one entry per objective.
+        gae_lambda: λ of generalised advantage estimation.
         entropy_coefficient: weight of the entropy bonus, in nats.
         value_coefficient: weight of the value loss.
         value_clip: largest change of a value per iteration, where `clip_values` is set.
@@ -115,13 +120,13 @@ class OnPolicyHyperparameters(NamedTuple):
         environment: parameters of the environment.
     """
 
-    learning_rate: Float[Array, ""] | float = 2.5e-4
-    discount: Float[Array, "..."] | float = 0.99
-    gae_lambda: Float[Array, ""] | float = 0.95
-    entropy_coefficient: Float[Array, ""] | float = 0.01
-    value_coefficient: Float[Array, ""] | float = 0.5
-    value_clip: Float[Array, ""] | float = 0.2
-    max_gradient_norm: Float[Array, ""] | float = 0.5
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 2.5e-4
+    discount: Annotated[Float[Array, "..."] | float, PROBABILITY] = 0.99
+    gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
+    entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.01
+    value_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
+    value_clip: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.2
+    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: dict[str, Array] = {}  # noqa: RUF012
     optimiser: PyTree = ()
@@ -130,24 +135,46 @@ class OnPolicyHyperparameters(NamedTuple):
     environment: PyTree = ()
 
 
+def num_samples(config: OnPolicyConfig) -> int:
+    """What minibatches are made of: steps, or whole sequences of a recurrent network."""
+    return config.num_envs if config.network == "gru" else config.num_envs * config.num_steps
+
+
+def fit(config: OnPolicyConfig, given: frozenset[str], spec: EnvironmentSpec) -> OnPolicyConfig:
+    """Defaults that give way: to what was `given`, and to the environment.
+
+    Groups that compare whole episodes get as many steps as these have, and a size that divides the copies; the number
+    of copies becomes a multiple of what shares them out; minibatches become as many as divide the samples.
+    """
+    changed: dict[str, int] = {}
+    copies, size = config.num_envs, config.group_size
+    if size:
+        changed["num_steps"] = max(config.num_steps, spec.time_limit or 0)
+        shared = "group_size" in given
+        changed |= {"num_envs": nearest_multiple(copies, size)} if shared else {}
+        changed |= {} if shared else {"group_size": nearest_divisor(copies, size, least=2)}
+    elif config.num_preferences:
+        changed["num_envs"] = nearest_multiple(copies, config.num_preferences)
+    config = replace(config, **{name: value for name, value in changed.items() if name not in given})
+    if "num_minibatches" not in given:
+        config = replace(config, num_minibatches=nearest_divisor(num_samples(config), config.num_minibatches))
+    return config
+
+
 def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     """Checks settings against each other and the environment.
 
     Raises:
         ValueError: naming the setting, its value and what is allowed.
     """
-    for name in ("num_envs", "num_steps", "num_epochs", "num_minibatches", "conjugate_gradient_steps"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
     recurrent = config.network == "gru"
-    samples, what = config.num_envs * config.num_steps, "num_envs * num_steps"
+    samples, what = num_samples(config), "num_envs * num_steps"
     if recurrent:
-        samples, what = config.num_envs, "num_envs (sequences of a recurrent network stay whole)"
+        what = "num_envs (sequences of a recurrent network stay whole)"
     if samples % config.num_minibatches:
-        divisors = [n for n in range(1, samples + 1) if samples % n == 0]
-        nearest = min(divisors, key=lambda n: abs(n - config.num_minibatches))
+        nearest = nearest_divisor(samples, config.num_minibatches)
         raise ValueError(
             f"num_minibatches={config.num_minibatches} does not divide {what} = {samples}; nearest that does: {nearest}"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,20 +13,25 @@ from jaxrl.agents.a2c import CONFIG as A2C_CONFIG
 from jaxrl.agents.a2c import DEFAULTS as A2C_DEFAULTS
 from jaxrl.agents.auxiliary_heads import HeadSettings, auxiliary_loss
 from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy import OnPolicyState, on_policy
 from jaxrl.agents.on_policy_loss import loss
 from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.agents.on_policy_update import prepare, scalarise
-from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
+from jaxrl.ranges import NOT_NEGATIVE, NUMBER, SOME
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose
 
 __all__ = [
     "CONFIG",
     "DEFAULTS",
+    "STAC",
+    "STACX",
     "TUNABLE",
     "X_CONFIG",
     "StacConfig",
@@ -50,7 +55,7 @@ class StacConfig(OnPolicyConfig):
 
     tuned: tuple[str, ...] = TUNABLE
     """Hyperparameters that learn: any of discount, gae_lambda, entropy_coefficient, value_coefficient."""
-    auxiliary_heads: int = 0
+    auxiliary_heads: Annotated[int, SOME] = 0
     """Policies and values that learn beside those that act, on the same layers (STACX); their settings learn, too."""
 
 
@@ -61,6 +66,11 @@ DEFAULTS = {**A2C_DEFAULTS, "gae_lambda": 0.99}
 _META = {"meta_learning_rate": 1e-3, "meta_kl_coefficient": 1.0}
 # With auxiliary heads: the weight of their losses beside the first one's, at which they start.
 _AUXILIARY = {"auxiliary_coefficient": 1.0}
+_META_RANGES = {
+    "meta_learning_rate": NOT_NEGATIVE,
+    "meta_kl_coefficient": NUMBER,
+    "auxiliary_coefficient": NOT_NEGATIVE,
+}
 # Share of clipped importance weights that auxiliary heads start with.
 _CLIPPING = 0.99
 
@@ -101,12 +111,14 @@ def stac(spec: EnvironmentSpec, config: StacConfig = CONFIG) -> Agent:
         init=partial(_init, base, config),
         explore=inner(base.explore),
         act=lambda key, state, *rest, **named: base.act(key, state.agent, *rest, **named),
+        actor=lambda state: StacState(base.actor(state.agent), {}, ()),
         value=inner(base.value),
         inherit=lambda fresh, parent: parent._replace(agent=base.inherit(fresh.agent, parent.agent)),
         update=partial(_update, base),
         score=inner(base.score),
         hyperparameters=hyperparameters,
         initialisers={},
+        ranges={**base.ranges, **{f"objective.{name}": _META_RANGES[name] for name in named}},
     )
 
 
@@ -128,8 +140,6 @@ def stacx(spec: EnvironmentSpec, config: StacConfig = X_CONFIG) -> Agent:
 def _validate(config: StacConfig) -> None:
     for name in config.tuned:
         require_name("tuned hyperparameter", name, TUNABLE)
-    if config.auxiliary_heads < 0:
-        raise ValueError(f"auxiliary_heads must be at least 0, got {config.auxiliary_heads}")
     if not config.auxiliary_heads:
         return
     if config.network == "table" or not config.hidden_sizes:
@@ -201,6 +211,9 @@ def _update(
     changes, optimiser = optax.scale_by_adam().update(gradient, state.optimiser)
     rate = hp.objective["meta_learning_rate"]
     logits = jax.tree.map(lambda logit, change: logit - rate * change, state.logits, changes)
+    taken = all_finite(gradient)
+    logits, optimiser = choose(taken, (logits, optimiser), (state.logits, state.optimiser))
+    metrics |= {"skipped_updates": metrics["skipped_updates"] + (1.0 - taken)}
     return StacState(agent, logits, optimiser), {**metrics, **_reported(logits, hp)}
 
 
@@ -242,3 +255,7 @@ def outer_loss(
     """The loss of the fixed hyperparameters at the updated parameters."""
     total, metrics = loss(parts, params, batch, memory, before, hp, progress)
     return total + hp.objective["meta_kl_coefficient"] * metrics["kl"]
+
+
+STAC = AgentEntry(stac, CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)
+STACX = AgentEntry(stacx, X_CONFIG, DEFAULTS, OnPolicyHyperparameters, fit)

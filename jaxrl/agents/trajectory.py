@@ -1,25 +1,26 @@
 """The agent of a trajectory objective: one descent step per rollout, towards targets that the objective makes of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxrl.agents.acting import Acting, act, explore, make_acting, score, value
-from jaxrl.agents.base import Agent, Progress, Rollout
+from jaxrl.agents.base import Agent, Collection, Progress, Rollout
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
+from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.numerics import distributions
-from jaxrl.objectives.lpg import learned_policy_gradient
-from jaxrl.objectives.trajectory import Heads, Trajectory, TrajectoryObjective, advantage_actor_critic
+from jaxrl.objectives.trajectory import OBJECTIVES, Heads, Trajectory, TrajectoryObjective
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, Range
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose, constant_unless
 
 __all__ = ["OBJECTIVES", "TrajectoryConfig", "TrajectoryHyperparameters", "TrajectoryState", "trajectory_agent"]
 
@@ -28,40 +29,40 @@ __all__ = ["OBJECTIVES", "TrajectoryConfig", "TrajectoryHyperparameters", "Traje
 class TrajectoryConfig:
     """What is static: shapes and the structure of the program."""
 
-    num_envs: int = 64
+    num_envs: Annotated[int, COUNT] = 64
     """Copies of the environment that act side by side."""
-    num_steps: int = 20
+    num_steps: Annotated[int, COUNT] = 20
     """Steps of each copy per iteration: the stretch that the objective sees."""
     trajectory_objective: str | TrajectoryObjective = "lpg"
     """lpg, time_aware_lpg or a2c."""
-    num_outputs: int = 30
+    num_outputs: Annotated[int, COUNT] = 30
     """Categories of the predictions of a learned objective."""
-    objective_size: int = 256
+    objective_size: Annotated[int, COUNT] = 256
     """Recurrent width of a learned objective."""
     network: str = "auto"
     """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete or MultiDiscrete observation)."""
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
     """tanh, relu, swish, elu or gelu."""
     shared_torso: bool = False
     """Whether both heads share all but their last layer."""
-    channels: int = 16
+    channels: Annotated[int, COUNT] = 16
     """Filters of the convolution."""
     anneal_learning_rate: bool = False
     """Anneal the learning rate linearly to zero over the run."""
     optimiser: str = "adam"
     """adam, rmsprop or sgd, after clipping by global norm."""
-    group_size: int = field(default=0, init=False)
-    condition_on_weights: bool = field(default=False, init=False)
+
+    __post_init__ = check_config
 
 
 class TrajectoryHyperparameters(NamedTuple):
     """What is traced.
 
     Attributes:
-        learning_rate: step size of the optimiser, > 0.
-        discount: γ in [0, 1].
+        learning_rate: step size of the optimiser.
+        discount: γ.
         target_coefficient: α_y, weight of the second head's loss.
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives; rewards are summed under them.
@@ -69,10 +70,10 @@ class TrajectoryHyperparameters(NamedTuple):
         environment: parameters of the environment.
     """
 
-    learning_rate: Float[Array, ""] | float = 5e-4
-    discount: Float[Array, ""] | float = 0.99
-    target_coefficient: Float[Array, ""] | float = 0.5
-    max_gradient_norm: Float[Array, ""] | float = 0.5
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 5e-4
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
+    target_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
+    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: PyTree = ()
     environment: PyTree = ()
@@ -94,13 +95,6 @@ class Parts(NamedTuple):
     objective: TrajectoryObjective
 
 
-OBJECTIVES: dict[str, Callable[[int, int], TrajectoryObjective]] = {
-    "lpg": learned_policy_gradient,
-    "time_aware_lpg": partial(learned_policy_gradient, time_aware=True),
-    "a2c": lambda num_outputs, size: advantage_actor_critic(),
-}
-
-
 def trajectory_agent(
     spec: EnvironmentSpec, config: TrajectoryConfig, defaults: dict[str, float] | None = None
 ) -> Agent:
@@ -116,10 +110,7 @@ def trajectory_agent(
         ValueError: for sizes below 1, or a recurrent network.
     """
     _validate(config)
-    objective = config.trajectory_objective
-    if not isinstance(objective, TrajectoryObjective):
-        build = OBJECTIVES[require_name("trajectory objective", objective, OBJECTIVES)]
-        objective = build(config.num_outputs, config.objective_size)
+    objective = OBJECTIVES.make(config.trajectory_objective, config.num_outputs, config.objective_size)
     distribution = distributions.for_space(spec.action)
     acting = make_acting(spec, config, distribution, objective.num_outputs)
     parts = Parts(acting, config, objective)
@@ -128,26 +119,25 @@ def trajectory_agent(
     )
     return Agent(
         init=partial(init, parts),
+        collects=Collection(num_envs=config.num_envs, num_steps=config.num_steps),
         memory=acting.network.memory,
         noise=distribution.noise,
         explore=partial(explore, acting),
         action=distribution.action,
         act=partial(act, acting),
+        actor=lambda state: state._replace(optimiser=()),
         value=partial(value, acting),
-        inherit=lambda fresh, parent: parent,
         update=partial(update, parts),
         hyperparameters=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters),
         config=config,
         spec=spec,
         score=partial(score, acting),
         initialisers={"objective": objective.init},
+        ranges={f"objective.{name}": within for name, within in objective.ranges.items()},
     )
 
 
 def _validate(config: TrajectoryConfig) -> None:
-    for name in ("num_envs", "num_steps"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd"))
     require_name("network", config.network, ("auto", "mlp", "cnn", "table"))
 
@@ -167,11 +157,11 @@ def update(
     hp: TrajectoryHyperparameters,
     progress: Progress,
 ) -> tuple[TrajectoryState, dict[str, Array]]:
-    """Targets of the rollout, then one descent step; nothing is cut from meta-gradients."""
+    """Targets of the rollout, then one descent step, unless it is not finite; nothing is cut from meta-gradients."""
     targets = parts.objective.targets(_trajectory(parts, state.params, rollout, hp, progress), hp.objective)
 
     def loss(params: PyTree) -> tuple[Array, dict[str, Array]]:
-        heads = _heads(parts, params, rollout)
+        heads = constant_unless(rollout.valid, _heads(parts, params, rollout))
         total, metrics = parts.objective.loss(heads, targets, hp.objective, hp.target_coefficient)
         non_finite = (~jnp.isfinite(total)).astype(jnp.float32)
         return total, {**metrics, "entropy": heads.entropy.mean(), "non_finite": non_finite}
@@ -179,7 +169,10 @@ def update(
     gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
     optimiser = make_optimiser(parts.config, hp, progress.fraction)
     changes, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
-    return TrajectoryState(optax.apply_updates(state.params, changes), optimiser_state), metrics
+    following = TrajectoryState(optax.apply_updates(state.params, changes), optimiser_state)
+    taken = all_finite(gradient) & (metrics["non_finite"] == 0.0)
+    lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
+    return choose(taken, following, state), metrics | lost
 
 
 def _heads(parts: Parts, params: PyTree, rollout: Rollout) -> Heads:
@@ -204,4 +197,5 @@ def _trajectory(
         truncated=rollout.truncated,
         discount=hp.discount,
         progress=progress,
+        valid=rollout.valid,
     )

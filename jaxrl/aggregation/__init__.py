@@ -5,8 +5,6 @@ of the expected return vector. A non-linear utility u(J) is ascended with c = âˆ
 function of advantages would not be its gradient.
 """
 
-from collections.abc import Callable
-
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, aggregate, standardise
 from jaxrl.aggregation.constraints import lagrangian, log_barrier
 from jaxrl.aggregation.distances import chebyshev, smooth_chebyshev
@@ -15,7 +13,7 @@ from jaxrl.aggregation.fixed import decoupled_normalisation, linear
 from jaxrl.aggregation.learned import learned
 from jaxrl.aggregation.priorities import lexicographic
 from jaxrl.aggregation.utilities import gini, lorenz, max_min, owa, utility_gradient
-from jaxrl.errors import require_name
+from jaxrl.registry import Registry
 
 __all__ = [
     "AGGREGATORS",
@@ -41,27 +39,25 @@ __all__ = [
     "utility_gradient",
 ]
 
-AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
-    "linear": linear,
-    "chebyshev": chebyshev,
-    "smooth_chebyshev": smooth_chebyshev,
-    "utility_gradient": utility_gradient,
-    "max_min": max_min,
-    "gini": gini,
-    "owa": owa,
-    "lorenz": lorenz,
-    "lagrangian": lagrangian,
-    "log_barrier": log_barrier,
-    "lexicographic": lexicographic,
-    "hypervolume_guided": hypervolume_guided,
-    "gradient_guided": gradient_guided,
-    "decoupled_normalisation": decoupled_normalisation,
-    "learned": learned,
-}
-
-
-def make_aggregator(name: str | Aggregator) -> Aggregator:
-    """The aggregator called `name`; an `Aggregator` passes through."""
-    if isinstance(name, Aggregator):
-        return name
-    return AGGREGATORS[require_name("aggregator", name, AGGREGATORS)]()
+AGGREGATORS = Registry(
+    "aggregator",
+    {
+        "linear": linear,
+        "chebyshev": chebyshev,
+        "smooth_chebyshev": smooth_chebyshev,
+        "utility_gradient": utility_gradient,
+        "max_min": max_min,
+        "gini": gini,
+        "owa": owa,
+        "lorenz": lorenz,
+        "lagrangian": lagrangian,
+        "log_barrier": log_barrier,
+        "lexicographic": lexicographic,
+        "hypervolume_guided": hypervolume_guided,
+        "gradient_guided": gradient_guided,
+        "decoupled_normalisation": decoupled_normalisation,
+        "learned": learned,
+    },
+    Aggregator,
+)
+make_aggregator = AGGREGATORS.make

@@ -14,19 +14,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.base import RETURNS, SCALE, Aggregator, ReturnSummary, make_parameters
 from jaxrl.aggregation.estimates import (
+    ESTIMATE_RANGES,
     ESTIMATE_SCALARS,
     ReturnEstimate,
     chosen_returns,
     init_estimate,
     update_estimate,
 )
+from jaxrl.ranges import NOT_NEGATIVE, POSITIVE, PROBABILITY
 from jaxrl.types import Array, Float
 
 __all__ = ["Multipliers", "lagrangian", "log_barrier"]
 
 _VECTORS = {"thresholds": -jnp.inf, "scale": 1.0}
+_RANGES = {"thresholds": RETURNS, "scale": SCALE}
 
 
 class Multipliers(NamedTuple):
@@ -58,7 +61,11 @@ def lagrangian() -> Aggregator:
     """
     scalars = {"multiplier_rate": 0.01, "proportional_gain": 0.0, "initial_multiplier": 0.0, "discounted": 0.0}
     parameters = partial(make_parameters, scalars, {**_VECTORS, "upper": jnp.inf})
-    return Aggregator(parameters, _init_multipliers, _dual_coefficients, _dual_ascent, needs_estimate=True)
+    own = dict.fromkeys(("multiplier_rate", "proportional_gain", "initial_multiplier"), NOT_NEGATIVE)
+    ranges = {**_RANGES, **own, "upper": RETURNS, "discounted": PROBABILITY}
+    return Aggregator(
+        parameters, _init_multipliers, _dual_coefficients, _dual_ascent, needs_estimate=True, ranges=ranges
+    )
 
 
 def _init_multipliers(num_objectives: int, parameters: Mapping[str, Array]) -> Multipliers:
@@ -108,7 +115,10 @@ def log_barrier() -> Aggregator:
     """
     scalars = {**ESTIMATE_SCALARS, "estimate_rate": 1.0, "sharpness": 20.0, "max_coefficient": 100.0}
     parameters = partial(make_parameters, scalars, _VECTORS)
-    return Aggregator(parameters, init_estimate, _barrier_coefficients, update_estimate, needs_estimate=True)
+    ranges = {**ESTIMATE_RANGES, **_RANGES, "sharpness": POSITIVE, "max_coefficient": POSITIVE}
+    return Aggregator(
+        parameters, init_estimate, _barrier_coefficients, update_estimate, needs_estimate=True, ranges=ranges
+    )
 
 
 def _barrier_coefficients(state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:

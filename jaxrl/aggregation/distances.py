@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxrl.aggregation.base import Aggregator
+from jaxrl.aggregation.base import RETURNS, SCALE, Aggregator
 from jaxrl.aggregation.estimates import ReturnEstimate, estimating
 from jaxrl.types import Array
 
@@ -27,7 +27,7 @@ def chebyshev() -> Aggregator:
     def utility(returns: Array, state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
         return -jnp.max(_regrets(returns, state, weights, parameters))
 
-    return estimating(utility, {"margin": 0.1}, {"utopia": -jnp.inf})
+    return estimating(utility, {"margin": 0.1}, {"utopia": -jnp.inf}, {"utopia": RETURNS})
 
 
 def smooth_chebyshev() -> Aggregator:
@@ -40,4 +40,5 @@ def smooth_chebyshev() -> Aggregator:
         smoothing = parameters["smoothing"]
         return -smoothing * jax.nn.logsumexp(_regrets(returns, state, weights, parameters) / smoothing)
 
-    return estimating(utility, {"margin": 0.1, "smoothing": 0.1}, {"utopia": -jnp.inf})
+    ranges = {"utopia": RETURNS, "smoothing": SCALE}
+    return estimating(utility, {"margin": 0.1, "smoothing": 0.1}, {"utopia": -jnp.inf}, ranges)

@@ -7,11 +7,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
-from jaxrl.aggregation.estimates import ESTIMATE_SCALARS, ReturnEstimate, init_estimate, update_estimate
-from jaxrl.morl import archive
-from jaxrl.morl.archive import Archive
-from jaxrl.morl.hypervolume import hypervolume
+from jaxrl.aggregation.base import SCALE, Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.estimates import (
+    ESTIMATE_RANGES,
+    ESTIMATE_SCALARS,
+    ReturnEstimate,
+    init_estimate,
+    update_estimate,
+)
+from jaxrl.numerics import archive
+from jaxrl.numerics.archive import Archive
+from jaxrl.numerics.hypervolume import hypervolume
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float
 
 __all__ = ["FrontState", "gradient_guided", "hypervolume_guided"]
@@ -58,7 +65,8 @@ def hypervolume_guided(capacity: int = 32) -> Aggregator:
             raise ValueError(f"hypervolume_guided serves up to 3 objectives, got {num_objectives}")
         return make_parameters(scalars, {"scale": 1.0}, num_objectives)
 
-    return Aggregator(parameters, partial(_init, capacity), _coefficients, _update, needs_estimate=True)
+    ranges = {**ESTIMATE_RANGES, "scale": SCALE}
+    return Aggregator(parameters, partial(_init, capacity), _coefficients, _update, needs_estimate=True, ranges=ranges)
 
 
 def _init(capacity: int, num_objectives: int, parameters: Mapping[str, Array]) -> FrontState:
@@ -87,7 +95,9 @@ def _extend(
     """The front with a point that adds hypervolume, and how much it adds."""
     points, mask = jnp.concatenate([front.points, point[None]]), jnp.append(front.mask, True)
     before = hypervolume(front.points, reference, front.mask)
-    gain = jnp.maximum(0.0, hypervolume(points, reference, mask) - before)
+    gain = hypervolume(points, reference, mask) - before
+    # NaN, of returns that are no numbers or infinite, is no gain.
+    gain = jnp.where(gain > 0.0, gain, 0.0)
     return archive.insert(front, point[None], mask=(gain > 0.0)[None]), gain
 
 
@@ -116,4 +126,5 @@ def gradient_guided() -> Aggregator:
         standardise_each=True,
         needs_estimate=True,
         update_from_gradients=follow,
+        ranges={"rate": NOT_NEGATIVE},
     )

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
+from jaxrl.ranges import PROBABILITY, Range
 from jaxrl.types import Array, Bool, Float
 
 __all__ = [
+    "ESTIMATE_RANGES",
     "ESTIMATE_SCALARS",
     "ReturnEstimate",
     "chosen_returns",
@@ -22,6 +24,7 @@ __all__ = [
 # Leaves that every aggregator with an estimate has: the rate of its average, and whether it averages
 # discounted returns (1, the quantity whose gradient the advantages estimate) or plain ones (0).
 ESTIMATE_SCALARS = {"estimate_rate": 0.1, "discounted": 1.0}
+ESTIMATE_RANGES = {"estimate_rate": PROBABILITY, "discounted": PROBABILITY}
 
 Utility = Callable[[Array, "ReturnEstimate", Array, Mapping[str, Array]], Array]
 
@@ -62,7 +65,10 @@ def update_estimate(
 
 
 def estimating(
-    utility: Utility, scalars: Mapping[str, float] | None = None, vectors: Mapping[str, float] | None = None
+    utility: Utility,
+    scalars: Mapping[str, float] | None = None,
+    vectors: Mapping[str, float] | None = None,
+    ranges: Mapping[str, Range] | None = None,
 ) -> Aggregator:
     """c = ∂u/∂J at the running estimate J; before the first episode ends, c = w.
 
@@ -70,6 +76,7 @@ def estimating(
         utility: `(returns, estimate, weights, parameters) -> scalar`.
         scalars: defaults of the utility's own scalar leaves.
         vectors: defaults of its leaves with one entry per objective.
+        ranges: of both.
     """
 
     def coefficients(state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
@@ -78,4 +85,5 @@ def estimating(
         return jnp.where(jnp.all(state.seen), gradient(weights), weights)
 
     parameters = partial(make_parameters, {**ESTIMATE_SCALARS, **(scalars or {})}, vectors or {})
-    return Aggregator(parameters, init_estimate, coefficients, update_estimate, needs_estimate=True)
+    ranges = {**ESTIMATE_RANGES, **(ranges or {})}
+    return Aggregator(parameters, init_estimate, coefficients, update_estimate, needs_estimate=True, ranges=ranges)

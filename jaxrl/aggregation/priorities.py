@@ -7,8 +7,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
-from jaxrl.aggregation.estimates import ESTIMATE_SCALARS, ReturnEstimate, init_estimate, update_estimate
+from jaxrl.aggregation.base import RETURNS, SCALE, Aggregator, ReturnSummary, make_parameters
+from jaxrl.aggregation.estimates import (
+    ESTIMATE_RANGES,
+    ESTIMATE_SCALARS,
+    ReturnEstimate,
+    init_estimate,
+    update_estimate,
+)
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["PriorityState", "lexicographic"]
@@ -69,7 +76,9 @@ def lexicographic() -> Aggregator:
     def parameters(num_objectives: int) -> dict[str, Array]:
         return {**vectors(num_objectives), "priorities": jnp.arange(num_objectives, dtype=jnp.float32)}
 
-    return Aggregator(parameters, _init, _coefficients, _update, needs_estimate=True)
+    own = {"thresholds": RETURNS, "scale": SCALE, "tolerance": NOT_NEGATIVE, "patience": NOT_NEGATIVE}
+    ranges = {**ESTIMATE_RANGES, **own, "multiplier_rate": NOT_NEGATIVE}
+    return Aggregator(parameters, _init, _coefficients, _update, needs_estimate=True, ranges=ranges)
 
 
 def _init(num_objectives: int, parameters: Mapping[str, Array]) -> PriorityState:

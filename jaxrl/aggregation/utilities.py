@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from jaxrl.aggregation import welfare
-from jaxrl.aggregation.base import Aggregator
+from jaxrl.aggregation.base import SCALE, Aggregator
 from jaxrl.aggregation.estimates import ReturnEstimate, estimating
+from jaxrl.ranges import NOT_NEGATIVE, POSITIVE, Range
 from jaxrl.types import Array
 
 __all__ = ["gini", "lorenz", "max_min", "owa", "utility_gradient"]
@@ -14,6 +15,7 @@ def utility_gradient(
     utility: Callable[..., Array] | None = None,
     scalars: Mapping[str, float] | None = None,
     vectors: Mapping[str, float] | None = None,
+    ranges: Mapping[str, Range] | None = None,
 ) -> Aggregator:
     """c = ∇u(J) for a concave utility of the expected return vector (Agarwal et al., 2022, section 4).
 
@@ -26,16 +28,19 @@ def utility_gradient(
             (0 linear, 1 Nash welfare, large max-min) and `floor`.
         scalars: names and defaults of the utility's scalar parameters, traced leaves.
         vectors: names and defaults of those with one entry per objective.
+        ranges: of both, by name.
     """
     if utility is None:
         utility, scalars = welfare.alpha_fair, {"fairness": 1.0, "floor": 0.01}
+        ranges = {"fairness": NOT_NEGATIVE, "floor": POSITIVE}
     own = (*(scalars or {}), *(vectors or {}))
 
     def scaled(returns: Array, state: ReturnEstimate, weights: Array, parameters: Mapping[str, Array]) -> Array:
         comparable = (returns - parameters["offset"]) / parameters["scale"]
         return utility(comparable, weights, **{name: parameters[name] for name in own})
 
-    return estimating(scaled, scalars, {"offset": 0.0, "scale": 1.0, **(vectors or {})})
+    ranges = {"scale": SCALE, **(ranges or {})}
+    return estimating(scaled, scalars, {"offset": 0.0, "scale": 1.0, **(vectors or {})}, ranges)
 
 
 def max_min() -> Aggregator:
@@ -44,7 +49,7 @@ def max_min() -> Aggregator:
     τ → 0 puts everything on the objective that is worst off (Rawls, 1971); τ → ∞ gives `linear`.
     Leaves `offset` and `scale` put returns in common units: see `utility_gradient`.
     """
-    return utility_gradient(welfare.soft_minimum, {"temperature": 0.1})
+    return utility_gradient(welfare.soft_minimum, {"temperature": 0.1}, ranges={"temperature": POSITIVE})
 
 
 def gini() -> Aggregator:
@@ -54,7 +59,9 @@ def gini() -> Aggregator:
     each objective the weight of its rank, hence its policy chatters where two returns are level: that
     is the optimum, and a smaller `estimate_rate` or learning rate narrows the band.
     """
-    return utility_gradient(welfare.generalised_gini, {"rank_ratio": 0.5})
+    return utility_gradient(
+        welfare.generalised_gini, {"rank_ratio": 0.5}, ranges={"rank_ratio": Range(0, 1, low_open=True)}
+    )
 
 
 def owa() -> Aggregator:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -12,7 +12,7 @@ from jaxrl.bilevel.hypergradient import HypergradientConfig
 from jaxrl.bilevel.reward import Alignment
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.tabular.model import require_sizes
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.training.loop import Result
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -28,11 +28,11 @@ class BarfiConfig(HypergradientConfig):
     mode: str = "bilevel"
     """bilevel (the blend learns, from the plain sum on), sum (that sum stays), primary (the first reward alone) or
     potential (the others added to it as potentials)."""
-    num_outer_steps: int = 100
+    num_outer_steps: Annotated[int, COUNT] = 100
     """Steps of the outer loop."""
-    num_inner_steps: int = 1
+    num_inner_steps: Annotated[int, COUNT] = 1
     """K: policy-gradient steps under r_φ in each of them, each on fresh episodes."""
-    num_episodes: int = 32
+    num_episodes: Annotated[int, COUNT] = 32
     """Episodes of every estimate: of each inner step, of the implicit system and of the outer objective."""
     jacobian: str = "actions"
     """What ∂g/∂θ holds fixed: actions (states and advantages, as off-policy data do) or trajectories (nothing)."""
@@ -40,15 +40,13 @@ class BarfiConfig(HypergradientConfig):
     """Of the policy: auto, mlp, cnn or table."""
     residual_network: str = "auto"
     """Of f(s, ·), the part of φ that depends on states and actions: auto, mlp, cnn or table."""
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of their dense layers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_name("mode", self.mode, MODES)
         require_name("jacobian", self.jacobian, JACOBIANS)
-        names = ("num_outer_steps", "num_inner_steps", "num_episodes")
-        require_sizes(**{name: getattr(self, name) for name in names})
 
 
 class BarfiHyperparameters(NamedTuple):
@@ -74,15 +72,15 @@ class BarfiHyperparameters(NamedTuple):
     environment: PyTree
     coefficients: Float[Array, " term"]
     potential: Float[Array, " objective"]
-    discount: Float[Array, ""] | float = 0.99
-    inner_discount: Float[Array, ""] | float = 0.95
-    inner_learning_rate: Float[Array, ""] | float = 0.1
-    entropy_coefficient: Float[Array, ""] | float = 0.03
-    damping: Float[Array, ""] | float = 0.1
-    coefficient_learning_rate: Float[Array, ""] | float = 0.3
-    residual_learning_rate: Float[Array, ""] | float = 0.01
-    discount_learning_rate: Float[Array, ""] | float = 0.01
-    discount_penalty: Float[Array, ""] | float = 0.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
+    inner_discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
+    inner_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
+    entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.03
+    damping: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
+    coefficient_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.3
+    residual_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.01
+    discount_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.01
+    discount_penalty: Annotated[Float[Array, ""] | float, NUMBER] = 0.0
 
 
 class BarfiState(NamedTuple):

@@ -7,14 +7,16 @@ it need not be a gradient. The outer objective F(θ, φ, data) is maximised. Sig
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.numerics.linear_solve import SOLVERS, solve
+from jaxrl.ranges import COUNT
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["Hypergradient", "HypergradientConfig", "ascend", "hypergradient", "implicit", "unrolled"]
@@ -33,16 +35,15 @@ class HypergradientConfig:
     """implicit (implicit function theorem after the inner steps) or unrolled (differentiate through them)."""
     solver: str = "neumann"
     """Of the implicit system: neumann, conjugate_gradient (symmetric), normal_equations or gmres."""
-    solver_iterations: int = 10
+    solver_iterations: Annotated[int, COUNT] = 10
     """Its iterations at most; terms of the Neumann series."""
     recompute: bool = False
     """Whether unrolled steps are evaluated again in the backward pass: less memory, more time."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("hypergradient", self.hypergradient, _KINDS)
         require_name("linear solver", self.solver, SOLVERS)
-        if self.solver_iterations < 1:
-            raise ValueError(f"solver_iterations must be at least 1, got {self.solver_iterations}")
 
 
 class Hypergradient(NamedTuple):

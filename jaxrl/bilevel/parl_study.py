@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
 from jaxrl.bilevel.episodes import Episodes
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.tabular.model import Model, require_sizes
+from jaxrl.morl.tabular.model import Model
 from jaxrl.numerics.linear_solve import SOLVERS
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
 from jaxrl.training.loop import Result
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -23,13 +25,13 @@ _UPPER = ("likelihood", "preference")
 class ParlConfig:
     """Static settings."""
 
-    num_rounds: int = 40
+    num_rounds: Annotated[int, COUNT] = 40
     """Rounds of labelling."""
-    num_pairs: int = 8
+    num_pairs: Annotated[int, COUNT] = 8
     """Pairs of trajectories labelled in each, both of the current policy."""
-    num_fits: int = 20
+    num_fits: Annotated[int, COUNT] = 20
     """Steps of Adam on the reward in each round."""
-    lower_iterations: int = 100
+    lower_iterations: Annotated[int, COUNT] = 100
     """Soft value iterations by which the policy follows the reward, from where it was."""
     upper: str = "likelihood"
     """What θ is to raise: likelihood (of the labels, the paper's) or preference (the chance of being preferred)."""
@@ -37,12 +39,13 @@ class ParlConfig:
     """Whose zero the policy is for the implicit function theorem: bellman or policy_gradient (the paper's Hessian)."""
     solver: str = "neumann"
     """Of the implicit system: neumann (bellman), conjugate_gradient (policy_gradient), gmres, normal_equations."""
-    solver_iterations: int = 60
+    solver_iterations: Annotated[int, COUNT] = 60
     """Its iterations at most; n terms of Neumann's series leave an error of order γⁿ."""
-    evaluation_episodes: int = 64
+    evaluation_episodes: Annotated[int, COUNT] = 64
     """Episodes of the measured return in each round."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("upper objective", self.upper, _UPPER)
         require_name("lower field", self.lower_field, LOWER_FIELDS)
         require_name("linear solver", self.solver, SOLVERS)
@@ -50,8 +53,6 @@ class ParlConfig:
             raise ValueError("the bellman field's Jacobian is not symmetric: conjugate_gradient cannot solve it")
         if self.solver == "neumann" and self.lower_field == "policy_gradient":
             raise ValueError("neumann's steps of size 1 suit the bellman field; take another solver")
-        names = ("num_rounds", "num_pairs", "num_fits", "lower_iterations", "solver_iterations", "evaluation_episodes")
-        require_sizes(**{name: getattr(self, name) for name in names})
 
 
 class ParlHyperparameters(NamedTuple):
@@ -72,13 +73,13 @@ class ParlHyperparameters(NamedTuple):
 
     weights: Float[Array, " objective"]
     environment: PyTree
-    precision: Float[Array, ""] | float = 1.0
-    discount: Float[Array, ""] | float = 0.9
-    temperature: Float[Array, ""] | float = 0.2
-    learning_rate: Float[Array, ""] | float = 0.05
-    penalty: Float[Array, ""] | float = 0.01
-    distribution_coefficient: Float[Array, ""] | float = 1.0
-    damping: Float[Array, ""] | float = 0.0
+    precision: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.9
+    temperature: Annotated[Float[Array, ""] | float, POSITIVE] = 0.2
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.05
+    penalty: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.01
+    distribution_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 1.0
+    damping: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.0
 
 
 class Pairs(NamedTuple):

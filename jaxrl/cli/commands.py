@@ -3,29 +3,50 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxrl.cli import align, meta, multitask
+from jaxrl.cli import meta, multitask
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
-from jaxrl.cli.main import COMMANDS
-from jaxrl.cli.options import parse_settings, seed_option, sweep_members, sweep_options, tune_options
+from jaxrl.cli.kinds import run_kind, shell_that_runs
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
 from jaxrl.runs.configuration import Configuration, check_writable
-from jaxrl.runs.kinds import kind_that_runs
+from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
 
 __all__ = ["run"]
 
 
+# Commands that are not called like the kind that they run.
+_KIND_OF = {"meta-train": "meta"}
+
+
 def run(command: str, arguments: list[str]) -> None:
-    """Runs one command of `jaxrl --help`."""
-    globals()[f"_{command.replace('-', '_')}"](arguments)
+    """Runs one command of `jaxrl --help`: one of those below, or that of a kind of runs."""
+    own = {
+        "compare": _compare,
+        "tune": _tune,
+        "examine": meta.examine,
+        "meta-test": meta.meta_test,
+        "multitask": partial(multitask.multitask, run=_run),
+        "policy": _policy,
+        "evaluate": _evaluate,
+        "resume": _resume,
+        "plot": _plot,
+    }
+    if command in own:
+        own[command](arguments)
+    else:
+        run_kind(_KIND_OF.get(command, command), arguments, _run)
 
 
-def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+    """Runs what a command of a kind has read."""
     from jaxrl.runs import experiment, report
     from jaxrl.runs.configuration import configure
     from jaxrl.sweeps.devices import use_cpu_cores
@@ -33,20 +54,25 @@ def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> An
 
     use_cpu_cores()
     configuration = configure(
-        kind=command,
+        kind=kind,
         agent=parsed.agent,
         environment=parsed.environment,
         environment_options=pairs(parsed.environment_option),
         settings=settings,
         **rest,
     )
-    directory = parsed.out or Path("runs") / f"{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    directory = parsed.out or Path("runs") / _place(parsed)
     options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
     with _resumable(directory):
         outcome = experiment.run(configuration, directory, options)
     print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome
+
+
+def _place(parsed: Any) -> str:
+    """AGENT-TASK, or AGENT where there is no environment."""
+    return "-".join(filter(None, (parsed.agent, parsed.environment.rsplit("/", 1)[-1])))
 
 
 @contextmanager
@@ -60,50 +86,13 @@ def _resumable(directory: Path) -> Iterator[None]:
         raise
 
 
-def _train(arguments: list[str]) -> None:
-    parsed, settings = parse_settings("train", arguments, lambda _: [seed_option("Seed of the run.", 0)])
-    _run("train", parsed, settings, seeds=(parsed.seed,))
-
-
-def _sweep(arguments: list[str], command: str = "sweep") -> None:
-    parsed, settings = parse_settings(command, arguments, lambda name: sweep_options(command, name))
-    rest = {"weights": getattr(parsed, "num_weights", None), **sweep_members(parsed)}
-    if command == "pareto":
-        rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
-    _run(command, parsed, settings, **rest)
-
-
-def _meta_train(arguments: list[str]) -> None:
-    meta.meta_train(arguments, _run)
-
-
-def _meta_test(arguments: list[str]) -> None:
-    meta.meta_test(arguments)
-
-
-def _examine(arguments: list[str]) -> None:
-    meta.examine(arguments)
-
-
-def _align(arguments: list[str]) -> None:
-    align.align(arguments, _run)
-
-
-def _multitask(arguments: list[str]) -> None:
-    multitask.multitask(arguments, _train, _run)
-
-
-def _pareto(arguments: list[str]) -> None:
-    _sweep(arguments, "pareto")
-
-
 def _compare_options() -> list[Option]:
     what = "NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one."
     out = "Where runs, tables and figures go; a stopped comparison goes on there."
     steps = "Environment steps of each seed, all members of a population counted."
     return [
-        positional("algorithms", str, "Names of `jaxrl list algorithms`, separated by commas."),
-        positional("environments", str, "Environments with at least two objectives, separated by commas."),
+        positional("algorithms", str, "Agents, or algorithms that find fronts, separated by commas."),
+        positional("environments", str, "Environments, for fronts of two objectives or more, separated by commas.", ""),
         repeated("set", "NAME=VALUE", what),
         option_of("seeds", int, "Seeds of each pair (0, 1, ...).", 4, SEEDS),
         option_of("total_steps", int, steps, 500_000, COUNT),
@@ -121,15 +110,15 @@ def _compare(arguments: list[str]) -> None:
     parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
     check_writable(parsed.out)
+    names, settings = parsed.algorithms.split(","), settings_of(parsed.set)
+    if kind_that_runs(*names).takes_environment and not parsed.environments:
+        raise ValueError("ENVIRONMENTS is missing: jaxrl compare ALGORITHMS ENVIRONMENTS")
+    if all("total_steps" in shell_that_runs(name).settings(name) for name in names) or "total_steps" in parsed.written:
+        settings = {"total_steps": parsed.total_steps, **settings}
     summary = compare(
-        parsed.algorithms.split(","),
-        parsed.environments.split(","),
-        parsed.out,
-        parsed.seeds,
-        {"total_steps": parsed.total_steps, **settings_of(parsed.set)},
-        parsed.front_episodes,
+        names, parsed.environments.split(","), parsed.out, parsed.seeds, settings, parsed.front_episodes,
         RunOptions(progress=parsed.progress),
-    )
+    )  # fmt: skip
     print(as_text(summary))
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 
@@ -140,13 +129,18 @@ def _tune(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.tuning import tune
 
-    parsed, settings = parse_settings("tune", arguments, lambda _: tune_options())
+    names = dict.fromkeys(name for kind in map(KINDS.get, KINDS) if not kind.drive for name in names_of(kind))
+    place = positional("environment", str, "A name of `jaxrl list environments`.", "")
+    extra = lambda _: [place, *tune_options()]  # noqa: E731
+    parsed, settings = parse_settings("tune", arguments, extra, names, shell_that_runs, "agent or algorithm")
     use_cpu_cores()
-    kind = kind_that_runs(parsed.agent).name
+    kind = kind_that_runs(parsed.agent)
+    if kind.takes_environment and not parsed.environment:
+        raise ValueError("ENVIRONMENT is missing: jaxrl tune AGENT ENVIRONMENT")
     options = pairs(parsed.environment_option)
-    runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
+    runnable = build(Configuration(kind.name, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
-    directory = parsed.out or Path("runs") / f"tune-{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    directory = parsed.out or Path("runs") / f"tune-{_place(parsed)}"
     check_writable(directory)
     tuned = tune(
         runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,

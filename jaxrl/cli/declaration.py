@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import numpy as np
 
-from jaxrl.ranges import Range
+from jaxrl.configs import annotated_ranges
+from jaxrl.ranges import NUMBER, Range
 
 __all__ = [
     "ACTING",
@@ -35,7 +36,6 @@ __all__ = [
     "hyperparameter_docs",
     "option_of",
     "positional",
-    "range_of",
     "repeated",
     "sentence",
     "static_options",
@@ -198,20 +198,11 @@ def traced_options(values: tuple, group: str = TRACED) -> list[Option]:
     """The numbers among hyperparameters, described by their docstring."""
     docs = hyperparameter_docs(type(values))
     numbers = {name: float(value) for name, value in values._asdict().items() if np.isscalar(value)}
+    within = annotated_ranges(type(values))
     return [
-        option_of(name, float, sentence(docs.get(name, "")), value, range_of(name), group=group)
+        option_of(name, float, sentence(docs.get(name, "")), value, within.get(name, NUMBER), group=group)
         for name, value in numbers.items()
     ]
-
-
-def range_of(path: str) -> Range | None:
-    """The range of a traced leaf."""
-    from jaxrl.hyperparameters import _RANGES
-
-    if path not in _RANGES:
-        return None
-    low, high, closed = _RANGES[path]
-    return Range(low, high, low_open=not closed, finite=False)
 
 
 def sentence(text: str) -> str:

@@ -1,59 +1,52 @@
-"""Kinds of runs in the shell: `jaxrl KIND ...`, by the kind's own command or by one made from its settings."""
+"""Kinds of runs in the shell: `jaxrl KIND ...`, as the kind says, or as follows from its settings."""
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from jaxrl.cli.declaration import METHOD, Option, given, static_options, traced_options
-from jaxrl.cli.options import base_options, sweep_members, sweep_options
-from jaxrl.cli.parsing import first_word, parse
-from jaxrl.cli.values import pairs
-from jaxrl.errors import require_name
-from jaxrl.runs.kinds import KINDS, Kind, names_of
+from jaxrl.cli.declaration import METHOD, Option, static_options, traced_options
+from jaxrl.cli.options import Shell, member_options, parse_settings, sweep_members
+from jaxrl.runs.kinds import KINDS, Kind, kind_that_runs, names_of
 
-__all__ = ["run_kind", "user_kinds"]
+__all__ = ["run_kind", "shell_of", "shell_that_runs"]
 
 
-def user_kinds() -> dict[str, str]:
-    """Kinds that are known besides those of jaxrl, with their descriptions."""
-    found = [KINDS[name] for name in KINDS if KINDS.path(name) is None]
-    return {kind.name: kind.description for kind in found if kind.command is None and kind.drive is None}
+def run_kind(name: str, arguments: list[str], run: Callable[..., Any]) -> None:
+    """Runs the command of a kind; `run` is what all commands that train share."""
+    shell_of(KINDS[name]).command(arguments, run)
 
 
-def run_kind(kind: Kind, arguments: list[str], run: Callable[..., Any]) -> None:
-    """Runs the command of a kind; `run` is what all training commands share."""
-    command = kind.command or _command
-    if isinstance(command, str):
-        module, function = command.split(":")
-        command = getattr(importlib.import_module(module), function)
-    if command is _command:
-        _command(kind, arguments, run)
-    else:
-        command(arguments, run)
+def shell_of(kind: Kind) -> Shell:
+    """How a kind is run in the shell."""
+    if isinstance(kind.command, str):
+        module, attribute = kind.command.split(":")
+        return getattr(importlib.import_module(module), attribute)
+    return Shell(kind.command or partial(_command, kind), partial(_options, kind))
+
+
+def shell_that_runs(name: str) -> Shell:
+    """How that is run which is called `name`."""
+    return shell_of(kind_that_runs(name))
+
+
+def _options(kind: Kind, name: str) -> dict[str, Option]:
+    """What the kind's settings say, by name."""
+    found: list[Option] = []
+    for part in kind.settings(name) if kind.settings else ():
+        found += traced_options(part) if isinstance(part, tuple) else static_options(part, METHOD)
+    return {option.name: option for option in found}
 
 
 def _command(kind: Kind, arguments: list[str], run: Callable[..., Any]) -> None:
-    """Options of a sweep over whatever the kind's settings say, for the thing that is named first."""
-    names = names_of(kind)
-    absent = {"num_weights"}
-    absent |= set() if kind.takes_environment else {"environment", "environment_option"}
-    absent |= set() if len(names) > 1 else {"agent"}
-
-    def own_options(name: str) -> list[Option]:
-        return [option for part in kind.settings(name) for option in _options(part)] if kind.settings else []
-
-    def options_of(name: str) -> list[Option]:
-        shared = [*base_options(kind.name, names), *sweep_options("sweep", name)]
-        return [*(option for option in shared if option.name not in absent), *own_options(name)]
-
-    name = (first_word(arguments, names, options_of) if len(names) > 1 else None) or names[0]
-    own = own_options(require_name(f"agent of {kind.name}", name, names))
-    parsed = parse(kind.name, kind.description, arguments, options_of(name))
-    for missing, value in (("agent", name), ("environment", ""), ("environment_option", ())):
-        if missing in absent:
-            setattr(parsed, missing, value)
-    run(kind.name, parsed, {**given(parsed, own), **pairs(parsed.set)}, **sweep_members(parsed))
-
-
-def _options(settings: Any) -> list[Option]:
-    return traced_options(settings) if isinstance(settings, tuple) else static_options(settings, METHOD)
+    """Options of a sweep over those settings."""
+    names, absent = names_of(kind), set()
+    if len(names) == 1:
+        absent.add("agent")
+    if not kind.takes_environment:
+        absent |= {"environment", "environment_option"}
+    parsed, settings = parse_settings(
+        kind.name, arguments, lambda _: member_options(), names, lambda _: shell_of(kind), f"name of {kind.name}",
+        absent, kind.description,
+    )  # fmt: skip
+    run(kind.name, parsed, settings, **sweep_members(parsed))

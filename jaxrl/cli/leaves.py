@@ -7,10 +7,11 @@ import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import agent_entry
-from jaxrl.cli.declaration import LEAVES, Option, option_of, range_of
+from jaxrl.cli.declaration import LEAVES, Option, option_of
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Box, Discrete
+from jaxrl.ranges import Range
 
 __all__ = ["leaf_options"]
 
@@ -39,7 +40,9 @@ def leaf_options(
     entry = agent_entry(agent)
     names = {field.name for field in fields(entry.config) if field.init}
     config = replace(entry.config, **{name: value for name, value in settings.items() if name in names})
-    hyperparameters = entry.build(built.spec if built else _any_spec(), config).hyperparameters
+    learner = entry.build(built.spec if built else _any_spec(), config)
+    hyperparameters = learner.hyperparameters
+    within = named.ranges_of(hyperparameters._replace(environment=built.params if built else ()), learner.ranges)
     found = {name: named.leaves(getattr(hyperparameters, name, ())) for name in LEAVES}
     found["environment"] = named.leaves(built.params) if built else {}
     paths = {
@@ -47,7 +50,9 @@ def leaf_options(
     }
     shorts = [path.rsplit(".", 1)[-1] for path in paths]
     return [
-        _option(path, value, short if shorts.count(short) == 1 and short not in taken else path, config, built)
+        _option(
+            path, value, short if shorts.count(short) == 1 and short not in taken else path, config, built, within[path]
+        )
         for (path, value), short in zip(paths.items(), shorts, strict=True)
     ]
 
@@ -61,7 +66,7 @@ def _small(leaves: dict[str, Any]) -> bool:
     return all(np.ndim(value) < 2 and np.size(value) <= _LARGEST for value in leaves.values())
 
 
-def _option(path: str, value: Any, name: str, config: Any, environment: Environment | None) -> Option:
+def _option(path: str, value: Any, name: str, config: Any, environment: Environment | None, within: Range) -> Option:
     field = path.partition(".")[0]
     array = np.asarray(value)
     element = {"f": float, "i": int, "u": int, "b": bool}[array.dtype.kind]
@@ -69,4 +74,4 @@ def _option(path: str, value: Any, name: str, config: Any, environment: Environm
     text = f"{path}, of {owner}." if isinstance(owner, str) else f"{path}."
     shown = [float(f"{entry:.6g}") if element is float else entry for entry in array.ravel().tolist()]
     default, kind = (shown[0], element) if array.ndim == 0 else (tuple(shown), tuple[element, ...])
-    return option_of(name, kind, text, default, range_of(path), group=LEAVES[field], path=path)
+    return option_of(name, kind, text, default, within, group=LEAVES[field], path=path)

@@ -4,27 +4,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from jaxrl.cli.names import COMMANDS
 from jaxrl.errors import require_name
+from jaxrl.runs.kinds import own_kinds
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["main"]
 
-COMMANDS = {
-    "train": "train one agent",
-    "sweep": "train seeds x settings x weights as one program",
-    "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
-    "compare": "several algorithms on several environments under one protocol: table and figures",
-    "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
-    "meta-train": "meta-learn what an agent learns by, over whole lives",
-    "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",
-    "meta-test": "try what was meta-learned on other environments, beside hand-written agents",
-    "align": "learn a reward for what is wanted: from auxiliary rewards (barfi) or from preferences (parl)",
-    "multitask": "train on many tasks, find which belong together, train the groups",
-    "policy": "choose one policy of a front, roll it out, and save it alone",
-    "evaluate": "evaluate a trained run on fresh episodes",
-    "resume": "finish a run that was interrupted",
-    "plot": "draw a run's figures again",
-    "list": "list environments, agents, objectives, aggregators, algorithms, methods and the rest",
-}
 # Exit statuses: of a command that was used wrongly, of a fault in jaxrl, and those of the signals that stop a program.
 _USE, _FAULT, _INTERRUPTED, _BROKEN_PIPE = 2, 1, 130, 141
 # What is raised about use; anything else is a fault in jaxrl or in what it was given to run.
@@ -62,13 +47,14 @@ def _command(arguments: list[str]) -> int:
 
         print(f"jaxrl {__version__}")
         return 0
+    known = {**own_kinds(), **COMMANDS}
     if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
+        width = max(map(len, known))
         print("usage: jaxrl COMMAND ...\n")
-        print("\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+        print("\n".join(f"  {name:<{width}}  {text}" for name, text in known.items()))
         print("\njaxrl COMMAND --help explains every option; jaxrl --version says which jaxrl this is.")
         return 0
-    command = require_name("command", arguments[0], COMMANDS)
+    command = require_name("command", arguments[0], known)
     if command == "list":
         from jaxrl.cli.listing import list_names
 

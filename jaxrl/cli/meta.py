@@ -19,18 +19,19 @@ from jaxrl.cli.declaration import (
     static_options,
     traced_options,
 )
-from jaxrl.cli.main import COMMANDS
-from jaxrl.cli.options import parse_settings
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import Shell, parse_settings
 from jaxrl.cli.parsing import parse
+from jaxrl.cli.training import agent_options
 from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.fitness import FITNESS
-from jaxrl.meta.methods import METHODS, OUTER
+from jaxrl.meta.methods import METHODS, OUTER, schedule_names
 from jaxrl.ranges import COUNT, POSITIVE, SEEDS, TASKS
 from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["examine", "meta_test", "meta_train"]
+__all__ = ["META", "examine", "meta_test"]
 
 
 def meta_options(method: str, outer: str) -> list[Option]:
@@ -67,10 +68,11 @@ def outer_to_run(arguments: list[str], method: str) -> str:
     return METHODS[method].outer
 
 
-def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
-    """Parses `jaxrl meta-train` and hands it to `run`, which every training command shares."""
+def _meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
     options_of = lambda method: meta_options(method, outer_to_run(arguments, method))  # noqa: E731
-    parsed, settings = parse_settings("meta-train", arguments, options_of)
+    parsed, settings = parse_settings(
+        "meta-train", arguments, options_of, METHODS, lambda _: META, "method", absent=("environment",)
+    )
     parsed.environment, options = parsed.tasks, options_of(parsed.agent)
     outer_settings = {name[6:]: value for name, value in given(parsed, options).items() if name.startswith("outer_")}
     if "fitness" in outer_settings:
@@ -86,6 +88,20 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
         outer=parsed.outer,
         outer_settings=outer_settings,
     )
+
+
+def _settings(method: str) -> dict[str, Option]:
+    """Options of a method's agent, with the method's own defaults; lives have no use for a schedule."""
+    options, preset = agent_options(METHODS[method].agent), METHODS[method].settings
+    own = {name: option for name, option in options.items() if name not in schedule_names()}
+    return {name: option._replace(default=preset.get(name, option.default)) for name, option in own.items()}
+
+
+def _agent(method: str, chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return METHODS[method].agent, {**METHODS[method].settings, **chosen}
+
+
+META = Shell(_meta_train, _settings, _agent)
 
 
 def _horizon(parsed: Any) -> int | tuple[int, ...] | None:

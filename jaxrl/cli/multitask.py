@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.cli.declaration import METHOD, Option, given, option_of, positional, static_options, traced_options
-from jaxrl.cli.options import base_options, parse_settings, seed_option, sweep_members, sweep_options
+from jaxrl.cli.options import Shell, member_options, parse_settings, seed_option, sweep_members
 from jaxrl.cli.parsing import parse
+from jaxrl.cli.training import TRAIN, parse_agent
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
@@ -21,7 +22,7 @@ from jaxrl.ranges import COUNT, SEEDS
 from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["multitask"]
+__all__ = ["MAML", "multitask"]
 
 STAGES = {
     "train": "train one agent on all tasks of a family",
@@ -40,8 +41,8 @@ _ESTIMATE = [
 _CLUSTERING = static_options(ClusteringConfig(), METHOD)
 
 
-def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Callable[..., Any]) -> None:
-    """Runs one stage; `train` is the command `jaxrl train`, `run` what all training commands share."""
+def multitask(arguments: list[str], run: Callable[..., Any]) -> None:
+    """Runs one stage; `run` is what all training commands share."""
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, STAGES))
         print("usage: jaxrl multitask STAGE ...\n")
@@ -50,8 +51,8 @@ def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Cal
         return
     stage, rest = require_name("stage of multitask", arguments[0], STAGES), arguments[1:]
     stages = {
-        "train": train,
-        "maml": partial(_maml, run=run),
+        "train": partial(TRAIN.command, run=run),
+        "maml": partial(MAML.command, run=run),
         "affinity": _affinity,
         "group": _group,
         "finetune": _finetune,
@@ -69,12 +70,19 @@ def _run_option() -> Option:
 
 
 def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
-    own = [*static_options(MamlConfig(), METHOD), *traced_options(MamlHyperparameters())]
-    shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
-    shared = [option for option in shared if option.name not in ("agent", "set", "num_weights")]
-    parsed = _parse("maml", arguments, [*shared, *own])
-    parsed.agent = "maml"
-    run("maml", parsed, given(parsed, own), **sweep_members(parsed))
+    parsed, settings = parse_settings(
+        "multitask maml", arguments, lambda _: member_options(), ["maml"], lambda _: MAML, absent=("agent", "set"),
+        description=STAGES["maml"],
+    )  # fmt: skip
+    run("maml", parsed, settings, **sweep_members(parsed))
+
+
+def _maml_options(_: str) -> dict[str, Option]:
+    options = [*static_options(MamlConfig(), METHOD), *traced_options(MamlHyperparameters())]
+    return {option.name: option for option in options}
+
+
+MAML = Shell(_maml, _maml_options)
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:
@@ -130,7 +138,7 @@ def _study(arguments: list[str]) -> None:
         *_ESTIMATE,
         *_CLUSTERING,
     ]
-    parsed, settings = parse_settings("multitask study", arguments, lambda _: own)
+    parsed, settings = parse_agent("multitask study", arguments, own)
     use_cpu_cores()
     environment = make(parsed.environment, **pairs(parsed.environment_option))
     directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"

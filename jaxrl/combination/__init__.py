@@ -4,12 +4,10 @@ An aggregator weighs advantages before a gradient is taken; a combination sees t
 them where they conflict.
 """
 
-from collections.abc import Callable
-
 from jaxrl.combination.base import Combination
 from jaxrl.combination.conflict import cagrad, min_norm, pcgrad
 from jaxrl.combination.mean import average, normalised_average
-from jaxrl.errors import require_name
+from jaxrl.registry import Registry
 
 __all__ = [
     "COMBINATIONS",
@@ -22,17 +20,15 @@ __all__ = [
     "pcgrad",
 ]
 
-COMBINATIONS: dict[str, Callable[..., Combination]] = {
-    "average": average,
-    "normalised_average": normalised_average,
-    "pcgrad": pcgrad,
-    "cagrad": cagrad,
-    "min_norm": min_norm,
-}
-
-
-def make_combination(name: str | Combination) -> Combination:
-    """The combination called `name`; a `Combination` passes through."""
-    if isinstance(name, Combination):
-        return name
-    return COMBINATIONS[require_name("combination", name, COMBINATIONS)]()
+COMBINATIONS = Registry(
+    "combination",
+    {
+        "average": average,
+        "normalised_average": normalised_average,
+        "pcgrad": pcgrad,
+        "cagrad": cagrad,
+        "min_norm": min_norm,
+    },
+    Combination,
+)
+make_combination = COMBINATIONS.make

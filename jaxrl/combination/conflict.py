@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.combination.base import Combination, no_parameters
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["cagrad", "min_norm", "pcgrad"]
@@ -56,7 +57,7 @@ def cagrad() -> Combination:
 
     Traced leaf: `radius` c in [0, 1), 0.4; 0 is the sum.
     """
-    return Combination(_cagrad, lambda: {"radius": jnp.asarray(0.4)})
+    return Combination(_cagrad, lambda: {"radius": jnp.asarray(0.4)}, {"radius": NOT_NEGATIVE})
 
 
 def _cagrad(

@@ -9,11 +9,12 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from jaxrl import plugins
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
 
-__all__ = ["call_builder", "list_environments", "make", "register"]
+__all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
@@ -42,6 +43,7 @@ def register(name: str, builder: Callable[..., Environment]) -> None:
     if name in _REGISTERED or suite in _SUITES:
         raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
     _REGISTERED[name] = builder
+    plugins.note(name, getattr(builder, "__module__", "__main__"))
 
 
 def list_environments(suite: str | None = None) -> list[str]:
@@ -49,6 +51,11 @@ def list_environments(suite: str | None = None) -> list[str]:
     names: list[str] = [f"{prefix}/{name}" for prefix, module in _SUITES.items() for name in _names(module)]
     names += _REGISTERED
     return sorted(name for name in names if suite is None or name.startswith(suite + "/"))
+
+
+def suite_description(suite: str) -> str:
+    """The docstring of a suite's module; empty for suites that were registered."""
+    return (import_module(_SUITES[suite]).__doc__ or "") if suite in _SUITES else ""
 
 
 def make(name: str, **options) -> Environment:
@@ -66,35 +73,39 @@ def make(name: str, **options) -> Environment:
     if name in _REGISTERED:
         return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
-    known = list_environments()
-    if name not in known:
-        require_name("environment", name, _shortlist(name, suite, known))
+    if suite not in _SUITES or task not in _names(_SUITES[suite]):
+        plugins.load_installed()
+        if name in _REGISTERED:
+            return _built(_REGISTERED[name], name, options)
+        require_name("environment", name, _shortlist(name, suite, list_environments()))
     return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 
 
 def _built(builder: Callable[..., Environment], name: str, options: dict[str, Any]) -> Environment:
     """The environment, with a record of how it was made, so that a run directory can make it again."""
-    environment = call_builder(partial(_checked, builder), name, options)
+    environment = call_builder(builder, name, options, check_structure)
     return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
 
 
-def _checked(builder: Callable[..., Environment], **options: Any) -> Environment:
-    environment = builder(**options)
-    if options:
-        # What a builder takes without complaint may be of no use to `reset` or `step`.
-        check_structure(environment)
-    return environment
-
-
-def call_builder(builder: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
+def call_builder(
+    builder: Callable[..., Any],
+    name: str,
+    options: dict[str, Any],
+    check: Callable[[Any], None] = lambda _: None,
+) -> Any:
     """`builder(**options)`, where what goes wrong with an option is one sentence that names it.
+
+    What a builder takes without complaint may be of no use later: with options, `check` is asked, too.
 
     Raises:
         UnknownNameError: for an option that it does not have, with the nearest that it has.
         ValueError: for a value that an option cannot have.
     """
     try:
-        return builder(**options)
+        built = builder(**options)
+        if options:
+            check(built)
+        return built
     except (ValueError, ImportError):
         raise
     except Exception as error:

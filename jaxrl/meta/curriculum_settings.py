@@ -1,8 +1,10 @@
 """Settings of curricula, which those of every outer loop extend."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from jaxrl.configs import check_config
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY, Range
 from jaxrl.types import Array, Float
 
 __all__ = ["CurriculumConfig", "CurriculumHyperparameters"]
@@ -15,12 +17,14 @@ class CurriculumConfig:
     curriculum: str = "uniform"
     """uniform (every life a fresh task), or replay of levels that scored high: algorithmic_regret, and, where the outer
     loop has critics, positive_value_loss, l1_value_loss or learnability."""
-    buffer_size: int = 256
+    buffer_size: Annotated[int, COUNT] = 256
     """Levels that are kept to be drawn again."""
     prioritisation: str = "rank"
     """How scores become probabilities: rank or proportional."""
     antagonist: str = "a2c"
     """Agent whose return algorithmic regret compares with: it learns the same tasks for as long."""
+
+    __post_init__ = check_config
 
 
 class CurriculumHyperparameters(NamedTuple):
@@ -35,7 +39,7 @@ class CurriculumHyperparameters(NamedTuple):
         antagonist_learning_rate: of the antagonists.
     """
 
-    replay_probability: Float[Array, ""] | float = 0.5
-    replay_temperature: Float[Array, ""] | float = 1.0
-    replay_staleness: Float[Array, ""] | float = 0.1
-    antagonist_learning_rate: Float[Array, ""] | float = 0.1
+    replay_probability: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.5
+    replay_temperature: Annotated[Float[Array, ""] | float, Range(0, finite=False)] = 1.0
+    replay_staleness: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.1
+    antagonist_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1

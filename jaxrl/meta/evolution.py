@@ -6,7 +6,7 @@ Fitness is maximised.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxrl.errors import require_name
 from jaxrl.meta.shaping import make_shaping
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["STRATEGIES", "EvolutionHyperparameters", "SearchState", "Strategy", "make_strategy", "search_gradient"]
@@ -31,11 +32,11 @@ class EvolutionHyperparameters(NamedTuple):
         deviation_decay: factor of a fixed σ per generation.
     """
 
-    learning_rate: Float[Array, ""] | float = 1e-2
-    deviation: Float[Array, ""] | float = 0.1
-    deviation_learning_rate: Float[Array, ""] | float = 0.1
-    learning_rate_decay: Float[Array, ""] | float = 1.0
-    deviation_decay: Float[Array, ""] | float = 1.0
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-2
+    deviation: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
+    deviation_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
+    learning_rate_decay: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    deviation_decay: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
 
 
 class SearchState(NamedTuple):

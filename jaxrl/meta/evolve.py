@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,9 @@ from jaxrl.meta.fitness import FITNESS, SELECTIONS, fitness_components, fitness_
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, PROBABILITY
+from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -30,26 +32,26 @@ class EvolutionConfig(CurriculumConfig):
 
     strategy: str | Callable[[PyTree, int], Strategy] = "open_es"
     """open_es, snes or pgpe; from Python also one of evosax (jaxrl.meta.evosax)."""
-    population_size: int = 64
+    population_size: Annotated[int, COUNT] = 64
     """Candidates per generation; pairs have opposite noise and see the same tasks, starts and random numbers."""
     selection: str = "weighted"
     """What a candidate with several fitness components is worth: weighted (their sum) or pareto (minus the number of
     candidates that dominate it in those with a weight; Fonseca and Fleming, 1993)."""
     shaping: str = "pairwise_rank"
     """pairwise_rank (the better of each pair), centred_rank, z_score or raw."""
-    momentum: float = 0.9
+    momentum: Annotated[float, PROBABILITY] = 0.9
     """β₁ of Adam on the mean, in [0, 1); SNES takes plain steps."""
-    num_generations: int = 100
+    num_generations: Annotated[int, COUNT] = 100
     """Generations."""
-    tasks_per_candidate: int = 1
+    tasks_per_candidate: Annotated[int, COUNT] = 1
     """Tasks that each candidate learns in a generation, each by an agent of its own."""
-    num_evaluations: int = 10
+    num_evaluations: Annotated[int, COUNT] = 10
     """Evaluations of the mean candidate on held-out tasks, at equal intervals, the last one at the end."""
-    evaluation_tasks: int = 64
+    evaluation_tasks: Annotated[int, COUNT] = 64
     """Held-out tasks, the same in every evaluation and for every seed."""
     spread_weights: bool = False
     """Give the tasks of a candidate evenly spaced preference weights, corners among them, instead of the agent's."""
-    unroll: int = 1
+    unroll: Annotated[int, COUNT] = 1
     """Iterations between two looks at whether a life has ended; horizons are rounded up to multiples of it. Where all
     horizons are equal there is one look, at the end."""
 
@@ -122,9 +124,9 @@ def evolve(
     """
     outer = {name: value for name, value in settings.items() if name != "fitness"}
     config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters())
+    config = fit_evaluations(config, outer, config.num_generations)
     hp = hp._replace(fitness_weights=fitness_weights(settings.get("fitness", "final"), trainer.environment.spec))
-    sizes = ("num_generations", "tasks_per_candidate", "evaluation_tasks", "unroll")
-    validate_meta(trainer, tasks, leaf, config, sizes, config.num_generations)
+    validate_meta(trainer, tasks, leaf, config, config.num_generations)
     require_name("selection", config.selection, SELECTIONS)
     _refuse_ignored(config, settings)
     default = getattr(trainer.hyperparameters, leaf)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,11 @@ from jaxrl.meta.replay import Replay, make_replay
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import actor_critic
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
+from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import choose, constant_unless, pooled
 
 __all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differentiate", "outer_loss"]
 
@@ -30,24 +33,24 @@ __all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differ
 class GradientConfig(CurriculumConfig):
     """Static settings."""
 
-    num_agents: int = 64
+    num_agents: Annotated[int, COUNT] = 64
     """Agents in progress, each with its own task, age and horizon."""
-    unroll: int = 5
+    unroll: Annotated[int, COUNT] = 5
     """K: updates that the outer loss is differentiated through; horizons are rounded up to multiples of it."""
-    num_meta_steps: int = 500
+    num_meta_steps: Annotated[int, COUNT] = 500
     """Steps of the outer loop; each is `unroll` updates of every agent."""
     recompute: bool = True
     """Make every update again in the backward pass, so that memory grows with K states and not with K rollouts; a fifth
     quicker without, where memory suffices."""
-    critic_epochs: int = 4
+    critic_epochs: Annotated[int, COUNT] = 4
     """Gradient steps of the outer critics per meta-step, on the rollout of the outer loss."""
     critic_network: str = "auto"
     """Network of the outer critics: auto, mlp, cnn or table."""
-    critic_hidden_sizes: tuple[int, ...] = (64, 64)
+    critic_hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of their dense layers."""
-    num_evaluations: int = 10
+    num_evaluations: Annotated[int, COUNT] = 10
     """Evaluations on held-out tasks, at equal intervals, the last one at the end."""
-    evaluation_tasks: int = 64
+    evaluation_tasks: Annotated[int, COUNT] = 64
     """Held-out tasks, the same in every evaluation and for every seed."""
 
 
@@ -66,13 +69,13 @@ class GradientHyperparameters(NamedTuple):
         curriculum: of the curriculum.
     """
 
-    learning_rate: Float[Array, ""] | float = 1e-4
-    learning_rate_decay: Float[Array, ""] | float = 1.0
-    max_gradient_norm: Float[Array, ""] | float = 1.0
-    discount: Float[Array, ""] | float = 0.99
-    gae_lambda: Float[Array, ""] | float = 0.95
-    entropy_coefficient: Float[Array, ""] | float = 0.0
-    critic_learning_rate: Float[Array, ""] | float = 1e-2
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-4
+    learning_rate_decay: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    max_gradient_norm: Annotated[Float[Array, ""] | float, POSITIVE] = 1.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
+    gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
+    entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.0
+    critic_learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-2
     regularisers: Mapping[str, Float[Array, ""] | float] = {}
     curriculum: CurriculumHyperparameters = CurriculumHyperparameters()
 
@@ -137,7 +140,8 @@ def differentiate(
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
     config, traced = split_settings(settings, GradientConfig, GradientHyperparameters())
-    validate_meta(trainer, tasks, leaf, config, ("num_agents", "unroll", "critic_epochs"), config.num_meta_steps)
+    config = fit_evaluations(config, settings, config.num_meta_steps)
+    validate_meta(trainer, tasks, leaf, config, config.num_meta_steps)
     spec = trainer.environment.spec
     network = actor_critic(
         spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
@@ -202,11 +206,14 @@ def _meta_step(
 
     gradient, (lives, rollouts, advantages, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
     changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
+    norm = optax.global_norm(gradient)
+    taken = jnp.isfinite(norm)
     value = optax.apply_updates(state.value, changes)
+    value, optimiser = choose(taken, (value, optimiser), (state.value, state.optimiser))
     fit = jax.vmap(parts.critic.fit, in_axes=(0, 0, None, None))
     critics = fit(state.critics, rollouts, _target(hyperparameters), hp.critic_learning_rate)
     replay = parts.replay.observe(state.replay, rollouts.reward @ hyperparameters.weights, advantages, hyperparameters)
-    finished = lives.age >= lives.task.horizon
+    finished, metrics = lives.age >= lives.task.horizon, pooled(metrics)
     inner = _inner(parts, hyperparameters, value)
     lives, replay, replay_metrics = parts.replay.restart(keys[-1], replay, lives, inner, hyperparameters)
     critics = jax.vmap(
@@ -215,10 +222,11 @@ def _meta_step(
         )
     )(finished, keys[count:-1], critics)
     metrics = {
-        **{name: leaf.mean() for name, leaf in metrics.items()},
-        "meta_gradient_norm": optax.global_norm(gradient),
+        **metrics,
+        "meta_gradient_norm": norm,
         "finished_lives": finished.sum().astype(jnp.float32),
-        "non_finite": (~jnp.isfinite(optax.global_norm(gradient))).astype(jnp.float32),
+        "non_finite": 1.0 - taken,
+        "skipped_updates": metrics.get("skipped_updates", 0.0) + (1.0 - taken),
         "episode_return": state.lives.latest.mean(axis=0),
         **replay_metrics,
     }
@@ -243,10 +251,11 @@ def outer_loss(
     life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, parts.config.recompute)
     run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
-    acting = parts.trainer.agent.score(run.agent, rollout)
+    acting = constant_unless(rollout.valid, parts.trainer.agent.score(run.agent, rollout))
     advantage = jax.lax.stop_gradient(parts.critic.advantage(critic, rollout, _target(hyperparameters)))
-    policy_loss = -jnp.mean(standardise(advantage, (0, 1)) * acting.log_prob)
-    metrics = jax.tree.map(jnp.mean, metrics)
+    policy_loss = -jnp.mean(standardise(advantage, (0, 1), valid=rollout.valid) * acting.log_prob)
+    metrics = pooled(metrics)
+    metrics["faulty_steps"] += jnp.sum(~rollout.valid)
     penalty = sum((coefficient * metrics[name] for name, coefficient in hp.regularisers.items()), jnp.zeros(()))
     total = policy_loss - hp.entropy_coefficient * acting.entropy.mean() + penalty
     return total, (life, rollout, advantage, {**metrics, "outer_loss": total, "outer_entropy": acting.entropy.mean()})

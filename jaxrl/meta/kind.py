@@ -58,5 +58,5 @@ META = Kind(
     _names,
     options=_OPTIONS,
     draw=draw_no_settings,
-    command="jaxrl.cli.meta:meta_train",
+    command="jaxrl.cli.meta:META",
 )

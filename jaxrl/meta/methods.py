@@ -13,7 +13,8 @@ from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differe
 from jaxrl.meta.persistent import PersistentConfig, evolve_persistently
 from jaxrl.meta.study import MetaStudy
 from jaxrl.meta.tasks import check_horizon, make_tasks
-from jaxrl.training.trainer import Trainer, TrainerConfig, trainer
+from jaxrl.training.schedule import Default, TrainerConfig
+from jaxrl.training.trainer import Trainer, trainer
 
 __all__ = ["METHODS", "OUTER", "Method", "Outer", "learner", "meta_learner"]
 
@@ -138,7 +139,7 @@ def learner(
         if name in settings:
             raise ValueError(f"{name} is decided by the horizon of the tasks and cannot be set")
     environment = make(environment) if isinstance(environment, str) else environment
-    settings = {**found.settings, **settings}
+    settings = {**{name: Default(value) for name, value in found.settings.items()}, **settings}
     longest = check_horizon(horizon)[1]
     # One iteration first: it tells how many environment steps an iteration has.
     short = trainer(found.agent, environment, total_steps=2**31 - 1, num_evaluations=1, **settings)

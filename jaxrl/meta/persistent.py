@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
 from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, shorten
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
+from jaxrl.ranges import COUNT
+from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -24,18 +27,20 @@ __all__ = ["PersistentConfig", "PersistentState", "evolve_persistently"]
 class PersistentConfig:
     """Static settings."""
 
-    population_size: int = 64
+    population_size: Annotated[int, COUNT] = 64
     """Agents in progress; pairs have opposite noise and share task, start and random numbers for the whole life."""
-    unroll: int = 5
+    unroll: Annotated[int, COUNT] = 5
     """Iterations of every agent between two steps of the outer loop; horizons are rounded up to multiples of it."""
-    num_meta_steps: int = 500
+    num_meta_steps: Annotated[int, COUNT] = 500
     """Steps of the outer loop."""
     shaping: str = "z_score"
     """z_score or raw; ranks would bring back the bias."""
-    num_evaluations: int = 10
+    num_evaluations: Annotated[int, COUNT] = 10
     """Evaluations of the mean candidate on held-out tasks, at equal intervals, the last one at the end."""
-    evaluation_tasks: int = 64
+    evaluation_tasks: Annotated[int, COUNT] = 64
     """Held-out tasks, the same in every evaluation and for every seed."""
+
+    __post_init__ = check_config
 
 
 class PersistentState(NamedTuple):
@@ -93,7 +98,8 @@ def evolve_persistently(
         ValueError: for sizes that do not fit, or a trainer of another environment.
     """
     config, hp = split_settings(settings, PersistentConfig, EvolutionHyperparameters())
-    validate_meta(trainer, tasks, leaf, config, ("num_meta_steps", "evaluation_tasks", "unroll"), config.num_meta_steps)
+    config = fit_evaluations(config, settings, config.num_meta_steps)
+    validate_meta(trainer, tasks, leaf, config, config.num_meta_steps)
     require_name("shaping of persistent evolution", config.shaping, ("z_score", "raw"))
     initial = initial or default_initial(trainer, leaf)
     default = getattr(trainer.hyperparameters, leaf)
@@ -137,12 +143,13 @@ def _step(
     candidates, noise = parts.strategy.ask(jax.random.fold_in(state.key, index), state.search, outer)
     accumulated = state.accumulated + noise
 
-    def one(life: Life, candidate: PyTree) -> tuple[Life, Life]:
+    def one(life: Life, candidate: PyTree) -> tuple[Life, Life, Array]:
         inner = hyperparameters.training._replace(**{parts.leaf: candidate})
-        grown, _ = grow(parts.trainer, life, inner, unroll)
-        return grown, restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+        grown, metrics = grow(parts.trainer, life, inner, unroll)
+        following = restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+        return grown, following, metrics["faulty_steps"].sum()
 
-    grown, following = jax.vmap(one)(state.lives, candidates)
+    grown, following, faulty = jax.vmap(one)(state.lives, candidates)
     fitness = (grown.total - state.lives.total) @ hyperparameters.weights / unroll
     search = parts.strategy.tell(state.search, accumulated, fitness, outer)
     over = grown.age >= grown.task.horizon
@@ -153,6 +160,7 @@ def _step(
         "mean_norm": jnp.linalg.norm(search.mean),
         "finished_lives": over.sum().astype(jnp.float32),
         "episode_return": grown.latest.mean(axis=0),
+        "faulty_steps": faulty.sum(),
         "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
     }
     return PersistentState(search, following, jnp.where(over[:, None], 0.0, accumulated), state.key), metrics

@@ -13,9 +13,11 @@ import jax.numpy as jnp
 from jaxrl.agents import Agent
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.hyperparameters import prefixed
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
+from jaxrl.ranges import Range
 from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
@@ -130,6 +132,11 @@ class MetaStudy(NamedTuple):
         """Bytes of a rollout of every agent that learns."""
         return self.num_members * self.trainer.experience_bytes()
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What leaves of the hyperparameters may be, where their classes do not say it."""
+        return prefixed("training", self.trainer.ranges)
+
 
 def meta_study(
     init: Callable,
@@ -185,18 +192,13 @@ def meta_study(
     )
 
 
-def validate_meta(
-    trainer: Trainer, tasks: Tasks, leaf: str, config: Any, sizes: tuple[str, ...], num_iterations: int
-) -> None:
+def validate_meta(trainer: Trainer, tasks: Tasks, leaf: str, config: Any, num_iterations: int) -> None:
     """Raises UnknownNameError or ValueError for what no outer loop can do."""
     require_name("leaf", leaf, trainer.hyperparameters._fields)
     if leaf == "environment":
         raise ValueError("the environment leaf is what tasks are; learn another leaf")
     if not jax.tree.leaves(getattr(trainer.hyperparameters, leaf)):
         raise ValueError(f"this agent's {leaf!r} has no parameters to learn; build the trainer with a learned one")
-    for name in sizes:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     if not 1 <= config.num_evaluations <= num_iterations:
         raise ValueError(
             f"num_evaluations={config.num_evaluations} must lie between 1 and the {num_iterations} outer steps"

@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
-from jaxrl.morl.weights import validate
+from jaxrl.numerics import archive
+from jaxrl.numerics.weights import validate
 from jaxrl.ranges import BOUND, COUNT, EPISODES
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
@@ -136,7 +136,8 @@ def choose(
         utility = (points / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
     else:
         utility = points @ np.asarray(validate(weights, len(names)))
-    return int(found.members[np.argmax(np.where(allowed, utility, -np.inf))])
+    # An infinite return may leave a utility that is no number, which argmax would choose.
+    return int(found.members[np.argmax(np.where(allowed & ~np.isnan(utility), utility, -np.inf))])
 
 
 def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:

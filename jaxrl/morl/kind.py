@@ -212,7 +212,7 @@ PARETO = Kind(
     policies=_policies,
     measures=_measures,
     compare=_compare,
-    command="jaxrl.cli.commands:pareto",
+    command="jaxrl.cli.pareto:PARETO",
 )
 POLICY = Kind(
     "policy",

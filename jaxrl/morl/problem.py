@@ -11,7 +11,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import EPISODES, NUMBER, PROBABILITY, Range
 from jaxrl.types import Array, Bool, Float
 
@@ -67,8 +67,8 @@ def make_problem(
     Without a reference point where none is needed, that is NaN, and so is the hypervolume.
 
     Raises:
-        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length or none at
-            all, or a horizon beyond the environment's own limit.
+        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length, with an
+            entry that is not finite or none at all, or a horizon beyond the environment's own limit.
     """
     spec = environment.spec
     if spec.num_objectives < 2:

@@ -1,12 +1,14 @@
 """How a study's environment steps are shared between phases of different size, counted truly."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from jaxrl.agents import agent_entry
+from jaxrl.agents import AgentEntry, agent_entry
+from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment
 from jaxrl.morl.population import Phase
+from jaxrl.training.schedule import Default, TrainerConfig, fit_config
 from jaxrl.training.trainer import Trainer, trainer
 
 __all__ = ["CONTROL_SETTINGS", "member_trainer"]
@@ -45,26 +47,56 @@ def member_trainer(
     Raises:
         ValueError: if the steps do not suffice for one iteration per evaluation.
     """
-    settings = {"total_steps": 500_000, **settings}
-    entry = agent_entry(agent)
-    known = {field.name for field in fields(entry.config)}
-    config = replace(entry.config, **{name: value for name, value in settings.items() if name in known})
-    per_iteration = config.num_envs * config.num_steps
+    settings = {"total_steps": Default(500_000), **settings}
+    given = frozenset(name for name, value in settings.items() if not isinstance(value, Default))
+    plain = {name: value.value if isinstance(value, Default) else value for name, value in settings.items()}
+    chosen = plain.get("num_evaluations")
+    total_steps = TrainerConfig(total_steps=plain["total_steps"], num_evaluations=chosen or 1).total_steps
     lengths = [share / members for members, share in phases]
     lengths = [length / sum(lengths) for length in lengths]
-    iterations = _iterations(settings["total_steps"], per_iteration, phases, lengths)
-    evaluations = settings.get("num_evaluations") or max(2 * len(phases), int(iterations) // _UPDATES_PER_EVALUATION)
+    entry, least = agent_entry(agent), chosen or 2 * len(phases)
+    fitted = _fitted(environment, entry, plain, given)
+    rounded = [count / least for count in _whole(lengths, least)]
+    if _iterations(total_steps, _product(fitted), phases, rounded) < least:
+        most = int(_iterations(total_steps, least, phases, rounded))
+        fitted = _fitted(environment, entry, plain, given, most)
+    per_iteration = _product(fitted)
+    iterations = _iterations(total_steps, per_iteration, phases, lengths)
+    evaluations = chosen or max(least, int(iterations) // _UPDATES_PER_EVALUATION)
     counts = _whole(lengths, evaluations)
     lengths = [count / evaluations for count in counts]
-    iterations = int(_iterations(settings["total_steps"], per_iteration, phases, lengths))
+    iterations = int(_iterations(total_steps, per_iteration, phases, lengths))
     if iterations < evaluations:
         raise ValueError(
-            f"total_steps={settings['total_steps']} gives {iterations} iterations of {per_iteration} steps for each of "
+            f"total_steps={total_steps} gives {iterations} iterations of {per_iteration} steps for each of "
             f"{' then '.join(str(members) for members, _ in phases)} members: fewer than num_evaluations={evaluations}"
         )
-    member = {**settings, "total_steps": iterations * per_iteration, "num_evaluations": evaluations}
+    member = {**settings, **fitted, "total_steps": iterations * per_iteration, "num_evaluations": evaluations}
     built = trainer(agent, environment, **member)
     return built, tuple(Phase(members, count) for (members, _), count in zip(phases, counts, strict=True))
+
+
+def _fitted(
+    environment: Environment,
+    entry: AgentEntry,
+    plain: dict[str, Any],
+    given: frozenset[str],
+    most: int | None = None,
+) -> dict[str, int]:
+    """Copies and steps of a member's iteration; those that were not given fit into `most` steps, where they can."""
+    known = field_names(entry.config)
+    config = replace(entry.config, **{name: value for name, value in plain.items() if name in known})
+    if not {"num_envs", "num_steps"} <= known:
+        collects = entry.build(environment.spec, config).collects
+        return {"num_envs": collects.num_envs, "num_steps": collects.num_steps}
+    schedule = TrainerConfig(total_steps=max(1, most or 1))
+    given = (given | {"total_steps"}) if most is not None else given - {"total_steps"}
+    config = fit_config(config, entry, given, environment, schedule)
+    return {"num_envs": config.num_envs, "num_steps": config.num_steps}
+
+
+def _product(fitted: dict[str, int]) -> int:
+    return fitted["num_envs"] * fitted["num_steps"]
 
 
 def _iterations(

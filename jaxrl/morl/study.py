@@ -12,8 +12,10 @@ import numpy as np
 
 from jaxrl.agents import Actor, Agent
 from jaxrl.environments.base import Environment
+from jaxrl.hyperparameters import prefixed
 from jaxrl.morl.problem import Problem, measure
 from jaxrl.morl.tabular.base import Tabular
+from jaxrl.ranges import Range
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import Result
 from jaxrl.training.program import complete_program
@@ -113,6 +115,11 @@ class Study(NamedTuple):
     def evaluator(self, num_episodes: int, explore: bool | None = None) -> Callable[..., Evaluation]:
         """As `Trainer.evaluator`, of the policies that `policy` returns."""
         return self.trainer.evaluator(num_episodes, explore)
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What leaves of the hyperparameters may be, where their classes do not say it."""
+        return {} if isinstance(self.trainer, Tabular) else prefixed("training", self.trainer.ranges)
 
     @property
     def num_iterations(self) -> int:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.on_policy_parts import OnPolicyState
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.multitask.experience import gather, parts_of, policy_parameters, policy_samples, with_policy
 from jaxrl.multitask.grouping import adaptation
@@ -18,6 +19,7 @@ from jaxrl.multitask.grouping.projection import Projection, ProjectionConfig, ra
 from jaxrl.multitask.grouping.samples import TaskSamples
 from jaxrl.multitask.grouping.similarity import Evidence, make_affinity
 from jaxrl.multitask.grouping.subsets import random_subsets, subsets_for_coverage
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, SOME
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -37,20 +39,21 @@ class AffinityConfig:
     performance: str = "surrogate"
     """What adapting to a subset is judged by: surrogate (first order, on the transitions at hand) or rollouts (fresh
     episodes of the adapted policies)."""
-    subset_size: int = 3
+    subset_size: Annotated[int, COUNT] = 3
     """Tasks of a subset."""
-    num_subsets: int = 0
+    num_subsets: Annotated[int, SOME] = 0
     """Random subsets; 0 draws three times as many as hold every pair with probability 0.99."""
-    relative_distance: float = 0.01
+    relative_distance: Annotated[float, NOT_NEGATIVE] = 0.01
     """Length of an adaptation relative to the policy's parameters: how far the first order is trusted."""
-    l2_weight: float = 0.1
+    l2_weight: Annotated[float, NOT_NEGATIVE] = 0.1
     """Of the regression that adapts, relative to advantages of unit deviation."""
     per_task: bool = True
     """Affinity of i to j is how i fares with j, not how the whole subset does."""
-    gradient_chunk: int = 256
+    gradient_chunk: Annotated[int, COUNT] = 256
     """Transitions whose gradients exist at a time."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("affinity", self.affinity, AFFINITIES)
         require_name("performance", self.performance, PERFORMANCES)
 

@@ -4,8 +4,10 @@ With r = π(a|o)/π_old(a|o) and A the aggregated advantage; every loss is minim
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from jaxrl.ranges import Range
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["Surrogate", "SurrogateInputs"]
@@ -42,6 +44,7 @@ class Surrogate(NamedTuple):
         update: `(state, mean KL(π_old ‖ π) of the last update, parameters) -> state`.
         uses_divergence: whether `apply` or `update` reads a KL divergence; if not, the divergences
             of the inputs are zero and the old distributions are not kept.
+        ranges: of parameters, by name; others are any finite numbers.
     """
 
     init: Callable[[Array | None], dict[str, Array]]
@@ -49,3 +52,4 @@ class Surrogate(NamedTuple):
     init_state: Callable[[Mapping[str, Array]], PyTree] = lambda parameters: ()
     update: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] = lambda state, kl, parameters: state
     uses_divergence: bool = False
+    ranges: Mapping[str, Range] = MappingProxyType({})

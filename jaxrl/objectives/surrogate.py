@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxrl.errors import require_name
 from jaxrl.objectives.base import Surrogate, SurrogateInputs
 from jaxrl.objectives.learned_drift import LEARNED
+from jaxrl.ranges import NOT_NEGATIVE, POSITIVE
+from jaxrl.registry import Registry
 from jaxrl.types import Array, PyTree
 
 __all__ = ["SURROGATES", "Surrogate", "SurrogateInputs", "make_surrogate"]
@@ -25,7 +26,7 @@ def clip() -> Surrogate:
         clipped = jnp.clip(ratio, 1.0 - epsilon, 1.0 + epsilon)
         return -jnp.minimum(ratio * inputs.advantage, clipped * inputs.advantage)
 
-    return Surrogate(_defaults(clip_epsilon=0.2), apply)
+    return Surrogate(_defaults(clip_epsilon=0.2), apply, ranges={"clip_epsilon": POSITIVE})
 
 
 def policy_gradient() -> Surrogate:
@@ -43,7 +44,8 @@ def kl_penalty() -> Surrogate:
     def apply(inputs: SurrogateInputs, parameters: Mapping[str, Array], state: PyTree) -> Array:
         return parameters["kl_coefficient"] * inputs.kl_from_old - jnp.exp(inputs.log_ratio) * inputs.advantage
 
-    return Surrogate(_defaults(kl_coefficient=1.0), apply, uses_divergence=True)
+    ranges = {"kl_coefficient": NOT_NEGATIVE}
+    return Surrogate(_defaults(kl_coefficient=1.0), apply, uses_divergence=True, ranges=ranges)
 
 
 def adaptive_kl_penalty() -> Surrogate:
@@ -63,6 +65,7 @@ def adaptive_kl_penalty() -> Surrogate:
         lambda parameters: jnp.asarray(parameters["kl_coefficient"], jnp.float32),
         update,
         uses_divergence=True,
+        ranges={"kl_coefficient": NOT_NEGATIVE, "kl_target": POSITIVE},
     )
 
 
@@ -73,7 +76,8 @@ def mirror_descent() -> Surrogate:
         step_size = parameters["step_size"] * jnp.maximum(1.0 - inputs.progress, 1e-3)
         return inputs.kl_to_old / step_size - jnp.exp(inputs.log_ratio) * inputs.advantage
 
-    return Surrogate(_defaults(step_size=1.0), apply, uses_divergence=True)
+    ranges = {"step_size": POSITIVE}
+    return Surrogate(_defaults(step_size=1.0), apply, uses_divergence=True, ranges=ranges)
 
 
 def drift() -> Surrogate:
@@ -95,22 +99,20 @@ def drift() -> Surrogate:
         )
         return penalty - ratio * advantage
 
-    return Surrogate(_defaults(alpha=2.0, beta=0.6), apply)
+    return Surrogate(_defaults(alpha=2.0, beta=0.6), apply, ranges={"alpha": POSITIVE, "beta": POSITIVE})
 
 
-SURROGATES: dict[str, Callable[[], Surrogate]] = {
-    "clip": clip,
-    "policy_gradient": policy_gradient,
-    "kl_penalty": kl_penalty,
-    "adaptive_kl_penalty": adaptive_kl_penalty,
-    "mirror_descent": mirror_descent,
-    "drift": drift,
-    **LEARNED,
-}
-
-
-def make_surrogate(name: str | Surrogate) -> Surrogate:
-    """The surrogate called `name`; a `Surrogate` passes through."""
-    if isinstance(name, Surrogate):
-        return name
-    return SURROGATES[require_name("surrogate", name, SURROGATES)]()
+SURROGATES = Registry(
+    "surrogate",
+    {
+        "clip": clip,
+        "policy_gradient": policy_gradient,
+        "kl_penalty": kl_penalty,
+        "adaptive_kl_penalty": adaptive_kl_penalty,
+        "mirror_descent": mirror_descent,
+        "drift": drift,
+        **LEARNED,
+    },
+    Surrogate,
+)
+make_surrogate = SURROGATES.make

@@ -6,16 +6,18 @@ are interchangeable.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.agents.base import Progress
 from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.ranges import PROBABILITY, Range
+from jaxrl.registry import Registry
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, Progress, PyTree
 
-__all__ = ["Heads", "Trajectory", "TrajectoryObjective", "advantage_actor_critic"]
+__all__ = ["OBJECTIVES", "Heads", "Trajectory", "TrajectoryObjective", "advantage_actor_critic"]
 
 
 class Trajectory(NamedTuple):
@@ -30,6 +32,7 @@ class Trajectory(NamedTuple):
         truncated: a time limit cut the episode here.
         discount: γ.
         progress: where in its life the agent is.
+        valid: False where a step tells nothing (see `Rollout.valid`); its loss has no gradient whatever its targets.
     """
 
     reward: Float[Array, "time env"]
@@ -40,6 +43,7 @@ class Trajectory(NamedTuple):
     truncated: Bool[Array, "time env"]
     discount: Float[Array, ""]
     progress: Progress
+    valid: Bool[Array, "time env"] | None = None
 
 
 class Heads(NamedTuple):
@@ -64,12 +68,14 @@ class TrajectoryObjective(NamedTuple):
         init: `key -> parameters`, the traced leaf `hyperparameters.objective`.
         targets: `(Trajectory, parameters) -> targets`, once per rollout.
         loss: `(Heads, targets, parameters, target_coefficient) -> (loss [], metrics)`, minimised by the agent.
+        ranges: of parameters, by name; others are any finite numbers.
     """
 
     num_outputs: int
     init: Callable[[PRNGKeyArray | None], PyTree]
     targets: Callable[[Trajectory, PyTree], PyTree]
     loss: Callable[[Heads, PyTree, PyTree, Array], tuple[Array, dict[str, Array]]]
+    ranges: Mapping[str, Range] = MappingProxyType({})
 
 
 def advantage_actor_critic() -> TrajectoryObjective:
@@ -87,6 +93,7 @@ def advantage_actor_critic() -> TrajectoryObjective:
             trajectory.truncated,
             trajectory.discount,
             parameters["gae_lambda"],
+            trajectory.valid,
         )
         return advantage[..., 0], advantage + trajectory.output
 
@@ -98,4 +105,16 @@ def advantage_actor_critic() -> TrajectoryObjective:
         total = policy_loss + coefficient * value_loss - parameters["entropy_coefficient"] * entropy
         return total, {"policy_loss": policy_loss, "output_loss": value_loss}
 
-    return TrajectoryObjective(1, init, targets, loss)
+    return TrajectoryObjective(1, init, targets, loss, {"gae_lambda": PROBABILITY})
+
+
+# Builders `(num_outputs, objective_size) -> TrajectoryObjective`.
+OBJECTIVES = Registry(
+    "trajectory objective",
+    {
+        "lpg": "jaxrl.objectives.lpg:learned_policy_gradient",
+        "time_aware_lpg": "jaxrl.objectives.lpg:time_aware_policy_gradient",
+        "a2c": lambda num_outputs, objective_size: advantage_actor_critic(),
+    },
+    TrajectoryObjective,
+)

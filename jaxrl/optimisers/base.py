@@ -1,8 +1,10 @@
 """The contract of learned optimisers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from jaxrl.ranges import Range
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["LearnedOptimiser", "Signals"]
@@ -32,8 +34,10 @@ class LearnedOptimiser(NamedTuple):
         transformation: `(parameters, places, learning_rate) -> optax transformation`, with a `Place` for every tensor
             of the agent's network; its `update` takes `signals=Signals` besides.
         learning_rate: the step size for which it is meant.
+        ranges: of parameters, by name; others are any finite numbers.
     """
 
     init: Callable[[PRNGKeyArray | None], dict[str, Array]]
     transformation: Callable[..., Any]
     learning_rate: float
+    ranges: Mapping[str, Range] = MappingProxyType({})

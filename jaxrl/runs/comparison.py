@@ -155,12 +155,13 @@ def _final(outcome: experiment.Outcome, num_episodes: int) -> "pandas.DataFrame"
     import pandas
 
     program, swept = outcome.trainer, outcome.sweep
+    names = dict.fromkeys((*program.summary, program.score))
     if program.actor(*swept.groups[0].member(0)) is None:
         last = swept.table.groupby("member").tail(1)
-        found = {name: last[name].to_numpy() for name in program.summary}
+        found = {name: last[name].to_numpy() for name in names}
     else:
         columns = by_rows(program, swept.evaluate(num_episodes, seed=1))
-        found = {name: columns[name] for name in program.summary}
+        found = {name: columns[name] for name in names}
     return pandas.DataFrame({"seed": swept.groups[0].seeds, **found})
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxrl.training.policy import Policy
     from jaxrl.training.program import Program
 
-__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "register_kind"]
+__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "own_kinds", "register_kind"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ class Kind(NamedTuple):
             Default: the program's `summary`, of fresh episodes where there are policies.
         compare: `(Outcome by name, environment, folder)`: draws figures of a comparison instead of performance profiles
             and probabilities of improvement.
-        command: the shell's command as a function of its arguments, or the path `module:function` of one. Default: made
-            from `names` and `settings`.
+        command: the shell's command, `(arguments, run)`, which calls `run(kind's name, parsed, settings, **fields of
+            Configuration)`; or the path `module:attribute` of a `jaxrl.cli.options.Shell`. Default: made from `names`
+            and `settings`.
     """
 
     name: str
@@ -96,18 +97,16 @@ class Kind(NamedTuple):
     command: str | Callable[..., Any] | None = None
 
 
-KINDS = Registry(
-    "kind of run",
-    {
-        "train": "jaxrl.runs.trained:TRAIN",
-        "sweep": "jaxrl.runs.trained:SWEEP",
-        "pareto": "jaxrl.morl.kind:PARETO",
-        "policy": "jaxrl.morl.kind:POLICY",
-        "meta": "jaxrl.meta.kind:META",
-        "maml": "jaxrl.multitask.maml.kind:MAML",
-        "align": "jaxrl.bilevel.kind:ALIGN",
-    },
-)
+_JAXRL = {
+    "train": "jaxrl.runs.trained:TRAIN",
+    "sweep": "jaxrl.runs.trained:SWEEP",
+    "pareto": "jaxrl.morl.kind:PARETO",
+    "policy": "jaxrl.morl.kind:POLICY",
+    "meta": "jaxrl.meta.kind:META",
+    "maml": "jaxrl.multitask.maml.kind:MAML",
+    "align": "jaxrl.bilevel.kind:ALIGN",
+}
+KINDS = Registry("kind of run", _JAXRL)
 
 
 def register_kind(kind: Kind) -> Kind:
@@ -118,6 +117,11 @@ def register_kind(kind: Kind) -> Kind:
     """
     KINDS.register(kind.name, kind)
     return kind
+
+
+def own_kinds() -> dict[str, str]:
+    """Descriptions of the kinds that were registered besides jaxrl's own, by name; nothing is imported."""
+    return {name: KINDS[name].description for name in KINDS if name not in _JAXRL}
 
 
 def names_of(kind: Kind) -> tuple[str, ...]:

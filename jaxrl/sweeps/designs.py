@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from jaxrl.ranges import NUMBER, SAMPLES, Range
 
@@ -88,6 +87,8 @@ def random_design(ranges: Mapping[str, Any], count: int, seed: int = 0) -> list[
 
 def sobol_design(ranges: Mapping[str, Any], count: int, seed: int = 0) -> list[dict[str, Any]]:
     """The first `count` points of a scrambled Sobol sequence, spread evenly over `ranges`."""
+    from scipy.stats import qmc
+
     SAMPLES.check("samples", count)
     if not ranges:
         raise ValueError("a design needs at least one range")

@@ -1,6 +1,6 @@
 """The host loop: a long run as chunks of one compiled program.
 
-Between chunks there is a progress bar, a checkpoint and a check for non-finite losses. The numbers
+Between chunks there is a progress bar, a checkpoint and a check of what is not finite. The numbers
 are those of `trainer.run`, bit for bit, and a run that was killed continues from its checkpoint to
 the same end.
 """
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.ranges import COUNT, SECONDS
+from jaxrl.ranges import COUNT, PROBABILITY, SECONDS
 from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
@@ -30,6 +30,10 @@ __all__ = ["RunOptions", "execute"]
 
 def _say(text: str) -> None:
     print(f"jaxrl: {text}", file=sys.stderr)
+
+
+# Fewest iterations that a share of losses is taken of.
+_WINDOW = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,9 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
+    max_lost: float = 0.1
+    """Largest share of environment steps, and of updates, that may be lost because they are not finite, over a chunk or
+    ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
     on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
     the last, and whether a checkpoint held them already."""
@@ -55,6 +62,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         COUNT.check("num_chunks", self.num_chunks)
         SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
+        PROBABILITY.check("max_lost", self.max_lost)
 
 
 def execute(
@@ -79,7 +87,7 @@ def execute(
         The `Result` on the host; with members, their axis leads everywhere.
 
     Raises:
-        NonFiniteError: when a loss of a single run, or of every member, is not finite.
+        NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
         CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
     """
     batches = Batches(compiled, keys, hyperparameters, axes)
@@ -100,8 +108,8 @@ def execute(
             rows = batches.advance(start, count)
             compiling = compiled.timing.compile_seconds - compiling
             compiled.timing.run_seconds += time.perf_counter() - began - compiling
-            _stop_if_not_finite(rows[0], start, checkpoints)
             history.append(rows)
+            _stop_if_lost(trainer, history, start + count, count, options.max_lost, checkpoints)
             if options.on_rows:
                 span = start, start + count
                 options.on_rows(_result(trainer, batches, None, rows, span), span, False)
@@ -171,13 +179,44 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
             )
 
 
-def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
-    bad = np.asarray(metrics.get("non_finite", 0.0)).sum(axis=-1) > 0
-    if np.all(bad):
+def _stop_if_lost(
+    trainer: Program, history: list[PyTree], end: int, count: int, limit: float, checkpoints: Checkpoints | None
+) -> None:
+    """Raises if every member has lost more of its latest iterations than `limit`; `count` of them are new."""
+    length = max(count, _WINDOW)
+    lost = _latest(history, ("non_finite", "faulty_steps"), length)
+    if not lost:
+        return
+    first = max(0, end - length)
+    # A program that skips no updates has lost everything with the first one that is not finite.
+    limit_of_updates = limit if "skipped_updates" in history[-1][0] else 0.0
+    updates = lost.get("non_finite", np.zeros(1)).sum(axis=-1) / length
+    each = np.asarray(getattr(trainer, "iteration_steps", np.full(end, trainer.steps_per_iteration)))[first:end]
+    faulty = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / each.sum()
+    steps = faulty * each.size / length
+    if not np.all((updates > limit_of_updates) | (steps > limit)):
+        return
+    iterations = f"iterations {first} to {end - 1}{_kept(checkpoints)}"
+    if np.all(steps > limit):
         raise NonFiniteError(
-            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}"
-            f"{_kept(checkpoints)}. Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+            f"{faulty.min():.0%} of the environment's steps are not finite, max_lost={limit:g}, in {iterations}. "
+            "Mend its physics (jaxrl.environments.check), shorten its time step or bound its actions"
         )
+    raise NonFiniteError(
+        f"the loss is not finite in {iterations}. "
+        "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+    )
+
+
+def _latest(history: list[PyTree], names: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
+    """The last iterations of metrics, as far as there are any of that name."""
+    parts, found = [], 0
+    for metrics, _ in reversed(history):
+        parts.insert(0, {name: np.asarray(metrics[name]) for name in names if name in metrics})
+        found += next((rows.shape[-1] for rows in parts[0].values()), length)
+        if found >= length:
+            break
+    return {name: np.concatenate([part[name] for part in parts], axis=-1)[..., -length:] for name in parts[0]}
 
 
 def _kept(checkpoints: Checkpoints | None) -> str:

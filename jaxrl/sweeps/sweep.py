@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import equally_spaced, validate
+from jaxrl.numerics.weights import equally_spaced, validate
 from jaxrl.ranges import NUM_WEIGHTS, SEED, SEEDS
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.checkpoint import Checkpoints
@@ -263,7 +263,7 @@ def _run_group(
 
 def batch_hyperparameters(trainer: Program, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Axes (0 where swept) and the hyperparameters with a member axis at those leaves."""
-    batched = named.replace(trainer.hyperparameters, swept, batch_axes=1)
+    batched = named.replace(trainer.hyperparameters, swept, batch_axes=1, ranges=trainer.ranges)
     paths = {named.resolve(trainer.hyperparameters, name) for name in swept}
 
     def axis(path: Any, leaf: Array) -> int | None:

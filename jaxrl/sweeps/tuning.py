@@ -67,8 +67,8 @@ def tune(
         rungs: equal parts of the run, the evaluations before whose ends are scored.
         keep: share of settings that goes on after each rung, in (0, 1).
         held_out_seeds: fresh seeds of the final comparison.
-        measure: what is maximised, a column of the program's `summary`; default its `score`: the hypervolume of a
-            study, the (first objective's) return of a trainer.
+        measure: what is maximised: a column of the program's `summary` or, by default, its `score`, the hypervolume of
+            a study, the (first objective's) return of a trainer.
         design: sobol or random.
         design_seed: of the design.
         say: told of every rung.
@@ -135,7 +135,7 @@ def _score_of(trainer: Program, measure: str | None) -> Callable[[PyTree], np.nd
             raise NonFiniteError("no setting has a score that is a number")
         return values[:, np.flatnonzero(done)[-1]]
 
-    name, allowed = measure or trainer.score, trainer.summary
+    name, allowed = measure or trainer.score, tuple(dict.fromkeys((trainer.score, *trainer.summary)))
     if name not in allowed:
         # Of several objectives, the first.
         name = next((column for column in allowed if column.startswith(f"{name}_")), None)

@@ -21,6 +21,7 @@ __all__ = ["Evaluation", "evaluation_columns", "evaluator", "return_columns"]
 class Evaluation(NamedTuple):
     """Means over the episodes of one evaluation; a whole run stacks them on a leading axis.
 
+    An episode that comes to a step that is not finite is cut there and counts with what it gathered.
     Where objectives are tasks, each one's mean is over its own episodes; NaN if it had none.
 
     Attributes:
@@ -108,6 +109,7 @@ class _Parts(NamedTuple):
 def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree) -> Evaluation:
     """One episode of every copy."""
     copies, agent, spec = parts.copies, parts.agent, parts.copies.spec
+    agent_state = agent.actor(agent_state)
     reset_key, steps_key = jax.random.split(key)
     discount = jnp.asarray(spec.discount)
 
@@ -123,7 +125,7 @@ def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters
         state, timestep = copies.step(draws, state, action, hyperparameters.environment)
         episode = select_batch(done, episode, accumulate(episode, timestep.reward, discount))
         reached = jnp.asarray(timestep.info.get("success", jnp.nan), jnp.float32)
-        success = jnp.where(done, success, jnp.maximum(success, reached))
+        success = jnp.where(done | timestep.info["faulty"], success, jnp.maximum(success, reached))
         done = done | timestep.terminated | timestep.truncated
         return state, timestep.observation, memory, episode, success, done, step + 1
 

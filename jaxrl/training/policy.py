@@ -14,18 +14,18 @@ __all__ = ["Policy"]
 
 
 class Policy:
-    """An agent's state and hyperparameters, frozen, normalisation statistics included.
+    """What acts, frozen: networks, normalisation statistics and hyperparameters, nothing that only learning needs.
 
     Attributes:
         agent: the agent.
-        state: its state.
+        state: what its `actor` keeps of its state.
         hyperparameters: what it was trained with; `weights` matter to a conditioned policy.
         explore: whether actions are sampled; else the most likely is taken.
     """
 
     def __init__(self, agent: Agent | Actor, state: PyTree, hyperparameters: Any, explore: bool = False) -> None:
         self.agent = agent
-        self.state = jax.tree.map(jnp.asarray, state)
+        self.state = jax.tree.map(jnp.asarray, agent.actor(state))
         self.hyperparameters = jax.tree.map(jnp.asarray, hyperparameters)
         self.explore = explore
         self._act = jax.jit(agent.act, static_argnames="explore")
@@ -56,7 +56,7 @@ class Policy:
 
     def with_weights(self, weights: Array | Sequence[float]) -> "Policy":
         """The same policy under other preference weights (for policies conditioned on them)."""
-        if isinstance(self.agent, Actor) or not self.agent.config.condition_on_weights:
+        if isinstance(self.agent, Actor) or not self.agent.collects.condition_on_weights:
             raise ValueError("this policy is not conditioned on weights (train with condition_on_weights=True)")
         changed = self.hyperparameters._replace(weights=jnp.asarray(weights, jnp.float32))
         return Policy(self.agent, self.state, changed, self.explore)

@@ -4,14 +4,16 @@ A program is a pure function of a key and hyperparameters. It needs an environme
 the host does: what it learns and how that is shown, it says itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
 from jaxrl.agents.base import Actor, Agent
+from jaxrl.ranges import Range
 from jaxrl.training.loop import Result, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
@@ -32,8 +34,15 @@ class Player(NamedTuple):
     hyperparameters: Any
 
 
+class _ByClass(type(Protocol)):
+    """Asks a class for the members of a program: an instance would have to work its properties out."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return all(hasattr(type(instance), name) for name in (*_NEEDED, *_DEFAULTS))
+
+
 @runtime_checkable
-class Program(Protocol):
+class Program(Protocol, metaclass=_ByClass):
     """A training program, of whatever kind.
 
     The first four are needed; `complete_program` adds the others, where a class lacks them.
@@ -59,6 +68,7 @@ class Program(Protocol):
         curves: columns that are drawn. Default: all.
         summary: columns of final tables. Default: `curves`.
         score: the column, to be maximised, by which searches and comparisons judge. Default: the first of `summary`.
+        ranges: what leaves of the hyperparameters may be, by path, where their classes do not say it. Default: nothing.
         diagnostics: metrics, by name, that are reported beside evaluations. Default: none.
         without_actor: why a member has no policy and what to use instead; a sentence.
     """
@@ -79,6 +89,7 @@ class Program(Protocol):
     curves: tuple[str, ...]
     summary: tuple[str, ...]
     score: str
+    ranges: Mapping[str, Range]
     diagnostics: tuple[str, ...]
     without_actor: str
 
@@ -115,10 +126,10 @@ def check_program(program: Any) -> None:
     Raises:
         ValueError: naming what it lacks.
     """
-    lacking = [name for name in ("init", "step", "hyperparameters", "num_iterations") if not hasattr(program, name)]
+    lacking = [name for name in _NEEDED if not hasattr(type(program), name)]
     if lacking:
-        raise ValueError(f"a program needs init, step, hyperparameters and num_iterations; this one lacks {lacking}")
-    if any(not hasattr(type(program), name) for name in _DEFAULTS):
+        raise ValueError(f"a program needs {', '.join(_NEEDED)}; {type(program).__name__} lacks {', '.join(lacking)}")
+    if not isinstance(program, Program):
         raise ValueError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
 
 
@@ -171,6 +182,7 @@ def _spec(self: Any) -> Any:
     return getattr(environment, "spec", None)
 
 
+_NEEDED = ("init", "step", "hyperparameters", "num_iterations")
 _DEFAULTS: dict[str, Any] = {
     "run": _run,
     "steps_per_iteration": 1,
@@ -185,6 +197,7 @@ _DEFAULTS: dict[str, Any] = {
     "curves": property(_curves),
     "summary": property(lambda self: self.curves),
     "score": property(lambda self: self.summary[0]),
+    "ranges": MappingProxyType({}),
     "diagnostics": (),
     "without_actor": "this program's members hold no policy",
     "actor": lambda self, state, hyperparameters: None,

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.base import Agent, Rollout
+from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.batching import BatchedEnvironment
+from jaxrl.environments.batching import BatchedEnvironment, select_batch
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.tasks import paying
-from jaxrl.morl.weights import preferences
+from jaxrl.numerics.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["RunState", "collect", "num_episodes", "start_run"]
@@ -41,11 +41,15 @@ class RunState(NamedTuple):
     key: PRNGKeyArray
 
 
-def start_run(key: PRNGKeyArray, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any) -> RunState:
-    """The state before the first iteration."""
+def start_run(
+    key: PRNGKeyArray, agent: Agent, environment: BatchedEnvironment | None, hyperparameters: Any
+) -> RunState:
+    """The state before the first iteration; of an agent that collects nothing there is no environment."""
     agent_key, reset_key, run_key = jax.random.split(key, 3)
-    state, observation = environment.reset(reset_key, hyperparameters.environment)
-    num_envs, num_objectives = environment.num_envs, environment.spec.num_objectives
+    state, observation, num_envs, num_objectives = (), (), 0, agent.spec.num_objectives
+    if environment is not None:
+        state, observation = environment.reset(reset_key, hyperparameters.environment)
+        num_envs = environment.num_envs
     return RunState(
         agent=agent.init(agent_key, hyperparameters),
         environment=state,
@@ -59,43 +63,58 @@ def start_run(key: PRNGKeyArray, agent: Agent, environment: BatchedEnvironment, 
 
 
 def collect(
-    key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
-) -> tuple[RunState, Rollout, ReturnSummary]:
-    """Acts for one iteration; all random numbers are drawn before the loop."""
-    num_steps, num_objectives = agent.config.num_steps, environment.spec.num_objectives
-    if agent.config.group_size:
+    key: PRNGKeyArray,
+    state: RunState,
+    agent: Agent,
+    environment: BatchedEnvironment | None,
+    hyperparameters: Any,
+    progress: Progress | None = None,
+) -> tuple[RunState, Rollout | None, ReturnSummary]:
+    """Acts for one iteration, at the end of training by default; all random numbers are drawn before the loop."""
+    collects, num_objectives = agent.collects, agent.spec.num_objectives
+    progress = progress or Progress(jnp.ones(()), jnp.ones(()))
+    discount = getattr(hyperparameters, "discount", 1.0)
+    zeros = jnp.zeros(num_objectives)
+    nothing = ReturnSummary(zeros, zeros, jnp.zeros(()), zeros)
+    if environment is None:
+        return state, None, nothing
+    num_steps = collects.num_steps
+    if collects.group_size:
         state = _restart_groups(jax.random.fold_in(key, 0), state, agent, environment, hyperparameters)
     draw_key, noise_key, weights_key = jax.random.split(key, 3)
     draws = environment.draw(draw_key, num_steps, hyperparameters.environment)
     noise = agent.noise(noise_key, (num_steps, environment.num_envs))
     weights = state.weights
-    if agent.config.condition_on_weights:
-        weights = preferences(weights_key, environment.num_envs, num_objectives, agent.config.num_preferences)
+    if collects.condition_on_weights:
+        weights = preferences(weights_key, environment.num_envs, num_objectives, collects.num_preferences)
 
-    def body(carry: tuple, inputs: tuple) -> tuple[tuple, tuple]:
+    def body(carry: tuple, inputs: tuple) -> tuple[tuple, dict]:
         env_state, observation, start, memory, episode, finished = carry
-        raw, memory = agent.explore(state.agent, observation, memory, start, weights, inputs[1], hyperparameters)
-        env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
-        episode = accumulate(episode, timestep.reward, hyperparameters.discount)
-        done = timestep.terminated | timestep.truncated
-        finished = _add_finished(finished, episode, done, paying(environment.spec, observation))
-        seen = (
-            observation,
-            raw,
-            timestep.reward,
-            timestep.terminated,
-            timestep.truncated,
-            timestep.info["final_observation"],
-            start,
+        raw, memory, *extras = agent.explore(
+            state.agent, observation, memory, start, weights, inputs[1], hyperparameters, progress
         )
+        env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
+        episode = accumulate(episode, timestep.reward, discount)
+        done, faulty = timestep.terminated | timestep.truncated, timestep.info["faulty"]
+        # What a fault cuts off has not come to its end.
+        finished = _add_finished(finished, episode, done & ~faulty, paying(environment.spec, observation))
+        seen = {
+            "observation": observation,
+            "raw_action": raw,
+            "reward": timestep.reward,
+            "terminated": timestep.terminated,
+            "truncated": timestep.truncated,
+            "final_observation": select_batch(faulty, observation, timestep.info["final_observation"]),
+            "start": start,
+            "info": timestep.info,
+        }
+        seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras)) | {"valid": ~faulty}
         return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
 
-    zeros = jnp.zeros(num_objectives)
-    nothing = ReturnSummary(zeros, zeros, jnp.zeros(()), zeros)
     carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
     carry, seen = jax.lax.scan(body, carry, (draws, noise))
     env_state, observation, start, memory, episode, finished = carry
-    rollout = Rollout(*seen, memory=state.memory, weights=weights)
+    rollout = Rollout(**seen, memory=state.memory, weights=weights)
     count = jnp.maximum(finished.count, 1.0)
     length = finished.length / jnp.maximum(num_episodes(environment.spec, finished), 1.0)
     summary = ReturnSummary(finished.returns / count, finished.discounted_returns / count, length, finished.count)
@@ -107,7 +126,7 @@ def _restart_groups(
     key: PRNGKeyArray, state: RunState, agent: Agent, environment: BatchedEnvironment, hyperparameters: Any
 ) -> RunState:
     """Fresh episodes, those of a group from the same start."""
-    inner, observation = environment.reset(key, hyperparameters.environment, agent.config.group_size)
+    inner, observation = environment.reset(key, hyperparameters.environment, agent.collects.group_size)
     num_envs = environment.num_envs
     return state._replace(
         environment=inner,

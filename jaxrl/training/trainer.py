@@ -1,7 +1,7 @@
 """The trainer: environment + agent + schedule as three pure functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,46 +10,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import Agent, Progress, Rollout, agent_entry
+from jaxrl.agents import Agent, AgentEntry, Progress, Rollout, agent_entry
+from jaxrl.agents.check import check_agent
+from jaxrl.agents.defaults import complete, lost
+from jaxrl.agents.entries import entry_of
 from jaxrl.aggregation import ReturnSummary
+from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
+from jaxrl.ranges import LARGEST_INTEGER, Range
 from jaxrl.training.evaluation import Evaluation, evaluation_columns, evaluator, return_columns
 from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.training.program import Player, complete_program, num_bytes
 from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
+from jaxrl.training.schedule import Default, TrainerConfig, fit_config, fit_schedule
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
 
 __all__ = [
+    "Default",
     "RunState",
     "Trainer",
     "TrainerConfig",
     "trainer",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """The schedule of a run; static."""
-
-    total_steps: int = 500_000
-    """Environment steps over all copies, rounded down to whole iterations."""
-    num_evaluations: int = 10
-    """Evaluations at equal intervals, the last one at the end."""
-    evaluation_episodes: int = 16
-    """Episodes of each evaluation."""
-    evaluation_steps: int = 1000
-    """Steps after which an episode without a time limit is cut in evaluation."""
-    evaluation_explores: bool = False
-    """Sample actions in evaluation instead of taking the most likely."""
-    auto_reset: str | None = None
-    """fresh (a new start per copy and step), pool (a few starts per step, for costly resets) or
-    None: what suits the environment."""
-    pool_size: int | None = None
-    """Starts per step in mode pool; default num_envs / 16."""
 
 
 @complete_program
@@ -63,7 +49,8 @@ class Trainer(NamedTuple):
             the vmapped state, so that the branch stays a branch.
         learn: `(RunState, hyperparameters, index, horizon) -> (RunState, metrics)`: `step` without evaluation, in a
             run of `horizon` iterations, which may be traced.
-        collect: `(key, RunState, hyperparameters) -> (RunState, Rollout, ReturnSummary)`: one iteration's acting.
+        collect: `(key, RunState, hyperparameters, progress=the end) -> (RunState, Rollout, ReturnSummary)`: one
+            iteration's acting; no rollout where the agent collects nothing.
         run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
         train_on: `(RunState, hyperparameters) -> Result`: another run's worth of iterations from a
             state, under fresh random numbers.
@@ -82,7 +69,7 @@ class Trainer(NamedTuple):
     init: Callable[[PRNGKeyArray, PyTree], RunState]
     step: Callable[[RunState, PyTree, Int[Array, ""]], tuple[RunState, tuple[dict[str, Array], Evaluation]]]
     learn: Callable[[RunState, PyTree, Int[Array, ""], Int[Array, ""]], tuple[RunState, dict[str, Array]]]
-    collect: Callable[[PRNGKeyArray, RunState, PyTree], tuple[RunState, Rollout, ReturnSummary]]
+    collect: Callable[..., tuple[RunState, Rollout | None, ReturnSummary]]
     run: Callable[[PRNGKeyArray, PyTree], Result]
     train_on: Callable[[RunState, PyTree], Result]
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
@@ -102,9 +89,14 @@ class Trainer(NamedTuple):
         return evaluator(self.environment, self.agent, num_episodes, self.config.evaluation_steps, explore)
 
     @property
+    def ranges(self) -> dict[str, Range]:
+        """What leaves of the hyperparameters may be, where their class does not say it."""
+        return dict(self.agent.ranges)
+
+    @property
     def static_names(self) -> set[str]:
         """Names of static settings."""
-        return {f.name for config in (TrainerConfig, type(self.agent.config)) for f in fields(config) if f.init}
+        return field_names(self.config) | field_names(self.agent.config)
 
     @property
     def curves(self) -> tuple[str, ...]:
@@ -130,29 +122,34 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     """Builds a training program.
 
     Args:
-        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent`.
+        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose static
+            settings are the frozen dataclass that is the default of its second argument.
         environment: an environment or its name.
         settings: static settings of the schedule (`TrainerConfig`) and of the agent (such as
-            `OnPolicyConfig`), and defaults of traced hyperparameters, all by name.
+            `OnPolicyConfig`), and defaults of traced hyperparameters, all by name. What is left out gives way to what
+            is given: fewer evaluations and shorter iterations where `total_steps` is small, minibatches that divide.
 
     Raises:
         UnknownNameError: for an unknown agent, environment or setting, with the nearest match.
         ValueError: for values that do not fit each other or the environment.
         EnvironmentContractError: for an environment that breaks the contract.
+        AgentContractError: for an agent of one's own that breaks the contract.
     """
     environment = make(environment) if isinstance(environment, str) else environment
     check_structure(environment)
-    schedule_names = {field.name for field in fields(TrainerConfig)}
-    schedule = TrainerConfig(**{k: v for k, v in settings.items() if k in schedule_names})
-    rest = {k: v for k, v in settings.items() if k not in schedule_names}
-    if isinstance(agent, str):
-        entry, name = agent_entry(agent), agent
-        agent_names = {field.name for field in fields(entry.config) if field.init}
-        config = replace(entry.config, **{k: named.hashable(rest.pop(k)) for k in list(rest) if k in agent_names})
-        built = entry.build(environment.spec, config)
-    else:
-        built, name, agent_names = agent(environment.spec), "custom", set()
+    entry, name = _entry(agent)
+    given = {k: value for k, value in settings.items() if not isinstance(value, Default)}
+    plain = {**{k: value.value for k, value in settings.items() if isinstance(value, Default)}, **given}
+    schedule_names, agent_names = field_names(TrainerConfig()), field_names(entry.config)
+    schedule = TrainerConfig(**{k: v for k, v in plain.items() if k in schedule_names})
+    config = replace(entry.config, **{k: v for k, v in plain.items() if k in agent_names})
+    config = fit_config(config, entry, frozenset(given), environment, schedule)
+    built = entry.build(environment.spec, config)
+    if not entry.build.__module__.startswith("jaxrl."):
+        check_agent(built, environment)
+    built = complete(built if built.config is not None else built._replace(config=config))
     defaults = built.hyperparameters._replace(environment=jax.tree.map(jnp.asarray, environment.params))
+    rest = {k: v for k, v in plain.items() if k not in schedule_names | agent_names}
     paths = named.leaves(defaults)
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
     for setting in rest:
@@ -160,18 +157,29 @@ def trainer(agent: str | Callable[..., Agent], environment: str | Environment, *
     return _assemble(
         environment,
         built,
-        schedule,
-        hyperparameters=named.replace(defaults, rest),
+        fit_schedule(schedule, built.collects, frozenset(given)),
+        hyperparameters=named.replace(defaults, rest, ranges=built.ranges),
         agent_name=name,
-        settings=settings,
+        settings=plain,
         rebuild=lambda **changes: trainer(agent, environment, **{**settings, **changes}),
     )
+
+
+def _entry(agent: Any) -> tuple[AgentEntry, str]:
+    """How an agent is built, and the name that a run directory records."""
+    if isinstance(agent, str):
+        return agent_entry(agent), agent
+    if isinstance(agent, Agent):
+        return AgentEntry(lambda spec, config: agent), "custom"
+    if not callable(agent):
+        raise ValueError(f"agent takes a name or a builder, got {agent!r} of type {type(agent).__name__}")
+    return entry_of(agent), "custom"
 
 
 class Parts(NamedTuple):
     """What a trainer is put together of; static."""
 
-    environment: BatchedEnvironment
+    environment: BatchedEnvironment | None
     agent: Agent
     config: TrainerConfig
     evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
@@ -199,19 +207,24 @@ def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **r
 
 
 def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Parts:
-    per_iteration = agent.config.num_envs * agent.config.num_steps
+    collects = agent.collects
+    per_iteration = collects.steps_per_iteration
     num_iterations = config.total_steps // per_iteration
     if num_iterations < 1:
         raise ValueError(
             f"total_steps={config.total_steps} is less than one iteration of num_envs * num_steps = {per_iteration}"
         )
+    if num_iterations > LARGEST_INTEGER:
+        raise ValueError(f"total_steps={config.total_steps} is more than {LARGEST_INTEGER} iterations")
     if not 1 <= config.num_evaluations <= num_iterations:
         raise ValueError(
             f"num_evaluations={config.num_evaluations} must lie between 1 and the number of iterations {num_iterations}"
         )
-    auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset else "fresh")
+    auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset or config.pool_size else "fresh")
     return Parts(
-        environment=vectorise(environment, agent.config.num_envs, auto_reset, config.pool_size),
+        environment=vectorise(environment, collects.num_envs, auto_reset, config.pool_size)
+        if collects.num_steps
+        else None,
         agent=agent,
         config=config,
         evaluate=evaluator(
@@ -223,7 +236,7 @@ def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Par
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> RunState:
-    _check_shapes(hyperparameters, parts.environment.spec)
+    _check_shapes(hyperparameters, parts.agent.spec)
     return start_run(key, parts.agent, parts.environment, hyperparameters)
 
 
@@ -233,7 +246,7 @@ def _step(
     state, metrics = _learn(parts, state, hyperparameters, index, parts.num_iterations)
     due = evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
     key = _iteration_keys(state, index)[2]
-    evaluation = evaluate_where(due, parts.evaluate, key, state.agent, hyperparameters)
+    evaluation = evaluate_where(due, parts.evaluate, key, parts.agent.actor(state.agent), hyperparameters)
     return state, (metrics, evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration))
 
 
@@ -243,24 +256,27 @@ def _iteration_keys(state: RunState, index: Int[Array, ""]) -> Key[Array, "3"]:
 
 
 def _collect(
-    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any
-) -> tuple[RunState, Rollout, ReturnSummary]:
-    return collect(key, state, parts.agent, parts.environment, hyperparameters)
+    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any, progress: Progress | None = None
+) -> tuple[RunState, Rollout | None, ReturnSummary]:
+    return collect(key, state, parts.agent, parts.environment, hyperparameters, progress)
 
 
 def _learn(
     parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""], horizon: Int[Array, ""] | int
 ) -> tuple[RunState, dict[str, Array]]:
     act_key, update_key, _ = _iteration_keys(state, index)
-    state, rollout, summary = _collect(parts, act_key, state, hyperparameters)
     progress = Progress(index / horizon, jnp.asarray(horizon, jnp.float32))
+    state, rollout, summary = _collect(parts, act_key, state, hyperparameters, progress)
     agent_state, metrics = parts.agent.update(update_key, state.agent, rollout, summary, hyperparameters, progress)
+    if "non_finite" not in metrics:
+        metrics = {**metrics, "non_finite": lost(parts.agent.actor(agent_state))}
     return state._replace(agent=agent_state), {
         **metrics,
         "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
-        "episodes": num_episodes(parts.environment.spec, summary),
+        "episodes": num_episodes(parts.agent.spec, summary),
+        "faulty_steps": jnp.zeros(()) if rollout is None else jnp.sum(~rollout.valid, dtype=jnp.float32),
     }
 
 

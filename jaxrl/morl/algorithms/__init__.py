@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
+from jaxrl import hyperparameters as named
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
@@ -14,6 +12,7 @@ from jaxrl.morl import tabular
 from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, pgmorl, tables
 from jaxrl.morl.problem import apply_problem, make_problem
 from jaxrl.morl.study import Study
+from jaxrl.training.schedule import Default
 
 __all__ = ["ALGORITHMS", "AlgorithmEntry", "study"]
 
@@ -114,9 +113,10 @@ def study(algorithm: str, environment: str | Environment, **settings: Any) -> St
     names = {field.name for field in fields(entry.config)}
     config = entry.config(**{name: given.pop(name) for name in list(given) if name in names})
     names = entry.hyperparameters._fields
-    traced = entry.hyperparameters(**{name: given.pop(name) for name in list(given) if name in names})
-    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), traced)
-    found = entry.build(apply_problem(built, problem), problem, config, traced, {**entry.training, **given})
+    own = {name: given.pop(name) for name in list(given) if name in names}
+    traced = named.checked(entry.hyperparameters(**own), own)
+    training = {name: Default(value) for name, value in entry.training.items()}
+    found = entry.build(apply_problem(built, problem), problem, config, traced, {**training, **given})
     return found._replace(
         algorithm=algorithm,
         settings=settings,

@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.archive import Archive, extent
 from jaxrl.morl.pareto import crowding_distance
 from jaxrl.morl.population import Method, Phase, population
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.archive import Archive, extent
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, NUMBER, Range
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -36,13 +38,13 @@ class CMORLConfig:
 
     member_agent: str = "ppo"
     """Agent of the members."""
-    num_initial: int = 6
+    num_initial: Annotated[int, COUNT] = 6
     """Members of the initialisation, under evenly spaced weights."""
-    num_selected: int = 5
+    num_selected: Annotated[int, COUNT] = 5
     """Policies that each round extends, once towards every objective."""
-    initial_share: float = 2 / 3
+    initial_share: Annotated[float, Range(0, 1, low_open=True)] = 2 / 3
     """Share of all environment steps that the initialisation takes; 1 leaves no extension."""
-    evaluations_per_round: int = 2
+    evaluations_per_round: Annotated[int, COUNT] = 2
     """Evaluations until the extension selects anew."""
     constraint: str = "log_barrier"
     """log_barrier (interior-point), lagrangian, or none: extension by plain single-objective training."""
@@ -50,8 +52,10 @@ class CMORLConfig:
     """What is extended: crowding (the sparsest of the archive) or random (any of it)."""
     keep_all: bool = True
     """Archive the policies of every evaluation; else only those at the end of a phase."""
-    archive_capacity: int = 200
+    archive_capacity: Annotated[int, COUNT] = 200
     """Most policies in the archive."""
+
+    __post_init__ = check_config
 
 
 class CMORLHyperparameters(NamedTuple):
@@ -61,7 +65,7 @@ class CMORLHyperparameters(NamedTuple):
         beta: share of the parent's return in the other objectives that an extension must keep, in [0, 1].
     """
 
-    beta: Float[Array, ""] | float = 0.9
+    beta: Annotated[Float[Array, ""] | float, NUMBER] = 0.9
 
 
 def c_morl(
@@ -104,8 +108,6 @@ def c_morl(
     """
     require_name("constraint", config.constraint, _AGGREGATORS)
     require_name("selection", config.selection, ("crowding", "random"))
-    if not 0.0 < config.initial_share <= 1.0:
-        raise ValueError(f"initial_share must lie in (0, 1], got {config.initial_share}")
     num_objectives = environment.spec.num_objectives
     extended = config.num_selected * num_objectives
     shares = [(config.num_initial, config.initial_share), (extended, 1.0 - config.initial_share)]

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT
 from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer, trainer
@@ -28,10 +30,12 @@ class ConditionedConfig:
 
     member_agent: str = "ppo"
     """The agent."""
-    num_evaluation_weights: int = 32
+    num_evaluation_weights: Annotated[int, COUNT] = 32
     """Evenly spaced preferences at which the front is measured during training."""
-    num_policies: int = 100
+    num_policies: Annotated[int, COUNT] = 100
     """Evenly spaced preferences of the final front."""
+
+    __post_init__ = check_config
 
 
 class ConditionedHyperparameters(NamedTuple):

@@ -5,20 +5,22 @@ MORL/D and the plain population of weights are settings of one method.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.population import Method, population
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.archive import Archive
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, NOT_NEGATIVE
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -39,7 +41,7 @@ class DecompositionConfig:
 
     member_agent: str = "ppo"
     """Agent of the members."""
-    num_members: int = 6
+    num_members: Annotated[int, COUNT] = 6
     """Members, each with a weight; evenly spaced at first."""
     scalarisation: str = "linear"
     """linear (weighted sum), chebyshev or smooth_chebyshev (distance to the best return of any member)."""
@@ -47,19 +49,21 @@ class DecompositionConfig:
     """psa (Pareto simulated annealing: away from the nearest archived point) or none."""
     cooperation: str = "transfer"
     """transfer (go on from a neighbour's policy where it serves the own weight better) or none."""
-    neighbourhood: int = 2
+    neighbourhood: Annotated[int, COUNT] = 2
     """Nearest members by weight that cooperate."""
-    evaluations_per_exchange: int = 1
+    evaluations_per_exchange: Annotated[int, COUNT] = 1
     """Evaluations between two exchanges."""
-    archive_capacity: int = 200
+    archive_capacity: Annotated[int, COUNT] = 200
     """Most policies in the archive."""
+
+    __post_init__ = check_config
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightPopulationConfig(DecompositionConfig):
     """Static settings of the plain population of weights."""
 
-    num_members: int = 16
+    num_members: Annotated[int, COUNT] = 16
     """Members, each with a weight; evenly spaced."""
     weight_adaptation: str = "none"
     """psa (Pareto simulated annealing: away from the nearest archived point) or none."""
@@ -72,7 +76,7 @@ class DecompositionHyperparameters(NamedTuple):
         adaptation_rate: δ of the weight adaptation, where it is on: entries grow or shrink by 1 + δ.
     """
 
-    adaptation_rate: Float[Array, ""] | float = 0.1
+    adaptation_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
 
 
 def morl_d(
@@ -106,9 +110,6 @@ def morl_d(
     require_name("scalarisation", config.scalarisation, _SCALARISATIONS)
     require_name("weight adaptation", config.weight_adaptation, ("psa", "none"))
     require_name("cooperation", config.cooperation, ("transfer", "none"))
-    for name in ("num_members", "neighbourhood", "evaluations_per_exchange"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
     num_objectives = environment.spec.num_objectives
     if config.num_members < num_objectives:
         raise ValueError(f"num_members={config.num_members} is less than one for each of {num_objectives} objectives")

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl import pareto
 from jaxrl.morl.improvement_model import History, empty_history, predict, record
@@ -16,7 +17,8 @@ from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState,
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, Range
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
@@ -31,20 +33,22 @@ class PGMORLConfig:
 
     member_agent: str = "ppo"
     """Agent of the members."""
-    num_members: int = 6
+    num_members: Annotated[int, COUNT] = 6
     """Tasks of every generation."""
-    warm_up_share: float = 0.25
+    warm_up_share: Annotated[float, Range(0, 1, low_open=True, high_open=True)] = 0.25
     """Share of all evaluations before the first selection."""
-    evaluations_per_generation: int = 2
+    evaluations_per_generation: Annotated[int, COUNT] = 2
     """Evaluations of a generation."""
-    num_directions: int = 50
+    num_directions: Annotated[int, COUNT] = 50
     """Bins of the performance buffer, evenly spaced directions of return."""
-    bin_size: int = 2
+    bin_size: Annotated[int, COUNT] = 2
     """Policies in a bin, the furthest out from the reference point."""
-    num_candidate_weights: int = 11
+    num_candidate_weights: Annotated[int, COUNT] = 11
     """Evenly spaced weights that are considered for every policy."""
-    archive_capacity: int = 100
+    archive_capacity: Annotated[int, COUNT] = 100
     """Most policies in the archive."""
+
+    __post_init__ = check_config
 
 
 class PGMORLHyperparameters(NamedTuple):
@@ -56,9 +60,9 @@ class PGMORLHyperparameters(NamedTuple):
         cone: largest angle in degrees between a policy's direction of return and its candidate weights.
     """
 
-    sparsity_coefficient: Float[Array, ""] | float = 1.0
-    neighbourhood: Float[Array, ""] | float = 0.1
-    cone: Float[Array, ""] | float = 45.0
+    sparsity_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 1.0
+    neighbourhood: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.1
+    cone: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 45.0
 
 
 class Memory(NamedTuple):
@@ -102,8 +106,6 @@ def pgmorl(
         raise ValueError(f"pgmorl takes 2 or 3 objectives, {environment.spec.name} has {num_objectives}")
     if config.num_members < num_objectives or config.num_candidate_weights < num_objectives:
         raise ValueError(f"num_members and num_candidate_weights must be at least {num_objectives}, one per objective")
-    if not 0.0 < config.warm_up_share < 1.0:
-        raise ValueError(f"warm_up_share must lie in (0, 1), got {config.warm_up_share}")
     trainer, phases = member_trainer(environment, config.member_agent, [(config.num_members, 1.0)], settings)
     warm_up = max(1, round(config.warm_up_share * trainer.config.num_evaluations))
     method = Method(

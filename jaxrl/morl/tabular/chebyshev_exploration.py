@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl.pareto import non_dominated
 from jaxrl.morl.tabular.acting import by_tables
 from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
 from jaxrl.morl.tabular.experience import Experience, explore, solver
 from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY, Range
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -30,17 +32,19 @@ __all__ = [
 class ChebyshevExplorationConfig:
     """Static settings."""
 
-    total_steps: int = 50_000
+    total_steps: Annotated[int, COUNT] = 50_000
     """Environment steps of exploration at most: whole episodes as long as the time limit fit in; those that end
     earlier take fewer."""
-    num_rounds: int = 200
+    num_rounds: Annotated[int, COUNT] = 200
     """Policies in a mixture: rounds of mirror ascent for each preference."""
-    num_preferences: int = 11
+    num_preferences: Annotated[int, COUNT] = 11
     """Default preferences, evenly spaced on the simplex."""
-    num_evaluations: int = 5
+    num_evaluations: Annotated[int, COUNT] = 5
     """Iterations, each some episodes of exploration and a plan for every preference."""
-    max_states: int = 2_000
+    max_states: Annotated[int, COUNT] = 2_000
     """More observations than this are an error: a transition table has states² · actions entries."""
+
+    __post_init__ = check_config
 
 
 class ChebyshevExplorationHyperparameters(NamedTuple):
@@ -63,12 +67,12 @@ class ChebyshevExplorationHyperparameters(NamedTuple):
     preferences: Float[Array, "preference objective"] | None = None
     reference: Float[Array, " objective"] | None = None
     environment: PyTree = None
-    bonus_scale: Float[Array, ""] | float = 1e-3
-    optimism: Float[Array, ""] | float = 0.0
-    confidence: Float[Array, ""] | float = 0.1
-    step_size: Float[Array, ""] | float = 1.0
-    margin: Float[Array, ""] | float = 0.0
-    discount: Float[Array, ""] | float = 1.0
+    bonus_scale: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-3
+    optimism: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.0
+    confidence: Annotated[Float[Array, ""] | float, Range(0, 1, low_open=True)] = 0.1
+    step_size: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    margin: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
 
 
 class Mixture(NamedTuple):

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl.tabular.acting import Tracked, by_tracking
 from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, at_most_once, reference_point
 from jaxrl.morl.tabular.model import Model, require_objectives, require_sizes, require_steps, tabulate
 from jaxrl.morl.tabular.return_sets import Plan, plan
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["IPROConfig", "IPROHyperparameters", "Search", "achievement", "divide_and_conquer", "ipro_2d"]
@@ -23,14 +25,16 @@ __all__ = ["IPROConfig", "IPROHyperparameters", "Search", "achievement", "divide
 class IPROConfig:
     """Static settings."""
 
-    max_queries: int = 64
+    max_queries: Annotated[int, COUNT] = 64
     """Calls of the oracle, the two for the extremes included."""
-    capacity: int = 32
+    capacity: Annotated[int, COUNT] = 32
     """Return vectors that the oracle keeps in every state."""
-    total_steps: int | None = None
+    total_steps: Annotated[int, COUNT] | None = None
     """Environment steps that filling the tables may take. Default: as many as it needs."""
-    max_states: int = 20_000
+    max_states: Annotated[int, COUNT] = 20_000
     """More observations than this are an error."""
+
+    __post_init__ = check_config
 
 
 class IPROHyperparameters(NamedTuple):
@@ -44,9 +48,9 @@ class IPROHyperparameters(NamedTuple):
     """
 
     reference: Float[Array, " objective"] | None = None
-    scale: Float[Array, " objective"] | None = None
-    tolerance: Float[Array, ""] | float = 0.0
-    discount: Float[Array, ""] | float = 1.0
+    scale: Annotated[Float[Array, " objective"] | None, POSITIVE] = None
+    tolerance: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
 
 
 class Search(NamedTuple):

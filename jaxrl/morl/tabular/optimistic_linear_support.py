@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import non_dominated
@@ -26,6 +27,7 @@ from jaxrl.morl.tabular.model import (
 )
 from jaxrl.morl.tabular.planning import model_expectation, value_iteration
 from jaxrl.morl.tabular.q_learning import QLearningHyperparameters, QTables, learn
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["OLSConfig", "OLSHyperparameters", "optimistic_linear_support"]
@@ -47,13 +49,15 @@ class OLSConfig:
 
     solver: str = "value_iteration"
     """value_iteration (exact, on tables of the environment) or q_learning (from steps)."""
-    max_queries: int = 32
+    max_queries: Annotated[int, COUNT] = 32
     """Weights that are solved at most, the corners of the simplex included."""
-    total_steps: int | None = None
+    total_steps: Annotated[int, COUNT] | None = None
     """Environment steps at most: of filling tables (value_iteration; default as many as it needs), or of all queries
     together (q_learning; default 50000 for each)."""
-    max_states: int = 20_000
+    max_states: Annotated[int, COUNT] = 20_000
     """More observations than this are an error."""
+
+    __post_init__ = check_config
 
 
 class OLSHyperparameters(NamedTuple):
@@ -70,8 +74,8 @@ class OLSHyperparameters(NamedTuple):
     reference: Float[Array, " objective"] | None = None
     environment: PyTree = None
     learner: QLearningHyperparameters | tuple[()] | None = None
-    tolerance: Float[Array, ""] | float = 0.0
-    discount: Float[Array, ""] | float = 1.0
+    tolerance: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
 
 
 class _Search(NamedTuple):

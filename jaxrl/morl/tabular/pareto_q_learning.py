@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import hypervolume, non_dominated
@@ -23,6 +24,7 @@ from jaxrl.morl.tabular.base import (
 )
 from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps, state_index
 from jaxrl.morl.tabular.return_sets import ReturnSets, q_sets, state_set
+from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["ParetoQLearningConfig", "ParetoQLearningHyperparameters", "pareto_q_learning"]
@@ -34,16 +36,18 @@ _SELECTIONS = ("cardinality", "hypervolume", "pareto")
 class ParetoQLearningConfig:
     """Static settings."""
 
-    total_steps: int = 100_000
+    total_steps: Annotated[int, COUNT] = 100_000
     """Environment steps, rounded down to whole iterations."""
-    num_evaluations: int = 25
+    num_evaluations: Annotated[int, COUNT] = 25
     """Iterations: how often the start's front is measured."""
-    capacity: int = 16
+    capacity: Annotated[int, COUNT] = 16
     """Return vectors that a set holds."""
     selection: str = "hypervolume"
     """How actions are scored: hypervolume, cardinality or pareto."""
-    max_states: int = 20_000
+    max_states: Annotated[int, COUNT] = 20_000
     """More observations than this are an error."""
+
+    __post_init__ = check_config
 
 
 class ParetoQLearningHyperparameters(NamedTuple):
@@ -60,10 +64,10 @@ class ParetoQLearningHyperparameters(NamedTuple):
 
     reference: Float[Array, " objective"] | None = None
     environment: PyTree = None
-    discount: Float[Array, ""] | float = 1.0
-    epsilon_start: Float[Array, ""] | float = 1.0
-    epsilon_end: Float[Array, ""] | float = 0.5
-    exploration_fraction: Float[Array, ""] | float = 1.0
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
+    epsilon_start: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
+    epsilon_end: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.5
+    exploration_fraction: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
 
 
 class _Run(NamedTuple):

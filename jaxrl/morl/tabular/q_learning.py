@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.tabular.acting import by_tables, play
 from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, epsilon, interact, reference_point
 from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps, state_index
+from jaxrl.numerics import archive
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["QLearningConfig", "QLearningHyperparameters", "QTables", "learn", "q_learning"]
@@ -25,16 +27,18 @@ _SCALARISATIONS = ("chebyshev", "linear")
 class QLearningConfig:
     """Static settings."""
 
-    total_steps: int = 50_000
+    total_steps: Annotated[int, COUNT] = 50_000
     """Environment steps of learning, rounded down to whole iterations."""
-    num_evaluations: int = 25
+    num_evaluations: Annotated[int, COUNT] = 25
     """Iterations, each ending with one episode of the greedy policy."""
-    capacity: int = 16
+    capacity: Annotated[int, COUNT] = 16
     """Policies that the archive of evaluated ones holds."""
     scalarisation: str = "linear"
     """linear or chebyshev."""
-    max_states: int = 1_000_000
+    max_states: Annotated[int, COUNT] = 1_000_000
     """More observations than this are an error."""
+
+    __post_init__ = check_config
 
 
 class QLearningHyperparameters(NamedTuple):
@@ -55,11 +59,11 @@ class QLearningHyperparameters(NamedTuple):
     weights: Float[Array, " objective"] | None = None
     reference: Float[Array, " objective"] | None = None
     environment: PyTree = None
-    learning_rate: Float[Array, ""] | float = 0.3
-    discount: Float[Array, ""] | float = 1.0
-    epsilon_start: Float[Array, ""] | float = 1.0
-    epsilon_end: Float[Array, ""] | float = 0.1
-    exploration_fraction: Float[Array, ""] | float = 0.8
+    learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.3
+    discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
+    epsilon_start: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
+    epsilon_end: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.1
+    exploration_fraction: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.8
     utopia_margin: Float[Array, ""] | float = 0.1
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.multitask.grouping.partitions import LARGEST, all_partitions, canonical, partition_value
 from jaxrl.multitask.grouping.rounding import improve, nearest_means
 from jaxrl.multitask.grouping.semidefinite import relaxed_partition
+from jaxrl.ranges import COUNT, NUMBER
 from jaxrl.types import Array, Float, Int
 
 __all__ = ["CLUSTERINGS", "Clustering", "ClusteringConfig", "description_length", "make_clustering"]
@@ -23,25 +25,22 @@ class ClusteringConfig:
 
     clustering: str = "sdp"
     """sdp (semidefinite relaxation, rounded), spectral, or exhaustive (all partitions of at most 10 tasks)."""
-    num_groups: int | None = None
+    num_groups: Annotated[int, COUNT] | None = None
     """k; by default the one of least description length, 1 where no grouping pays for itself."""
-    max_groups: int = 8
+    max_groups: Annotated[int, COUNT] = 8
     """Largest k considered by default, at most one less than the number of tasks."""
-    trace_penalty: float | None = None
+    trace_penalty: Annotated[float, NUMBER] | None = None
     """λ of the paper's ⟨U, X⟩ − λ tr X, in units of U, for sdp: k is then the rounded trace of the solution."""
     improve: bool = True
     """Whether sdp and spectral groups are improved by moving single tasks while that raises the objective."""
-    relaxation_iterations: int = 2000
+    relaxation_iterations: Annotated[int, COUNT] = 2000
     """Of the semidefinite programme, at most."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("clustering", self.clustering, ("exhaustive", "sdp", "spectral"))
         if self.trace_penalty is not None and (self.clustering != "sdp" or self.num_groups is not None):
             raise ValueError("trace_penalty chooses k in the clustering 'sdp': leave num_groups out, or leave it out")
-        for name in ("num_groups", "max_groups", "relaxation_iterations"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 class Clustering(NamedTuple):

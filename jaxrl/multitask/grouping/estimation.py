@@ -12,14 +12,16 @@ with A the advantage, or a label of ±1 times a weight.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.multitask.grouping.logistic import solve_logistic
 from jaxrl.multitask.grouping.samples import Quadratic, TaskSamples, logistic_quadratic
+from jaxrl.ranges import COUNT, NOT_NEGATIVE
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["Estimator", "EstimatorConfig", "Solutions", "make_estimator"]
@@ -35,22 +37,18 @@ class EstimatorConfig:
 
     estimator: str = "logistic"
     """logistic (weighted logistic regression) or ridge (its closed second-order form)."""
-    solver_iterations: int = 200
+    solver_iterations: Annotated[int, COUNT] = 200
     """Of the logistic one, at most."""
-    solver_tolerance: float = 1e-3
+    solver_tolerance: Annotated[float, NOT_NEGATIVE] = 1e-3
     """Of the logistic one: it stops where ‖gradient‖ ≤ tolerance × ‖gradient at 0‖."""
-    largest_subset: int | None = None
+    largest_subset: Annotated[int, COUNT] | None = None
     """Tasks in the largest subset, so that logistic reads no other samples; by default all. NaN for larger ones."""
-    subsets_at_once: int = 1
+    subsets_at_once: Annotated[int, COUNT] = 1
     """Subsets that logistic solves side by side: 1 is quickest on CPUs, accelerators want dozens."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("estimator", self.estimator, ESTIMATORS)
-        for name in ("solver_iterations", "subsets_at_once", "largest_subset"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.solver_tolerance >= 0.0:
-            raise ValueError(f"solver_tolerance must not be negative, got {self.solver_tolerance}")
 
 
 class Solutions(NamedTuple):

@@ -4,14 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxrl.configs import check_config
 from jaxrl.errors import require_name
+from jaxrl.ranges import COUNT
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Projection", "ProjectionConfig", "random_projection"]
@@ -21,18 +23,16 @@ __all__ = ["Projection", "ProjectionConfig", "random_projection"]
 class ProjectionConfig:
     """Static settings. With the key they fix P: another chunk size draws another P."""
 
-    projection_dimension: int = 400
+    projection_dimension: Annotated[int, COUNT] = 400
     """d, columns of P."""
     projection_entries: str = "gaussian"
     """gaussian (normal with variance 1/d) or rademacher (a fair choice of ±1/√d; 32 entries per random word)."""
-    projection_rows: int = 2048
+    projection_rows: Annotated[int, COUNT] = 2048
     """Rows of P that exist at a time."""
 
     def __post_init__(self) -> None:
+        check_config(self)
         require_name("entries of a projection", self.projection_entries, ENTRIES)
-        for name in ("projection_dimension", "projection_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Projection(NamedTuple):
