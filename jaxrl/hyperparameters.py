@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import validate as validate_weights
+from jaxrl.numerics.weights import validate as validate_weights
 from jaxrl.types import Array, PyTree
 
 __all__ = ["check_values", "hashable", "leaves", "replace", "resolve", "split_settings"]
@@ -45,7 +45,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 }
 
 
-def leaves(hyperparameters: PyTree) -> dict[str, Array]:
+def leaves(hyperparameters: PyTree) -> dict[str, Array | np.ndarray]:
     """Every traced leaf by its dotted path."""
     flat, _ = jax.tree_util.tree_flatten_with_path(hyperparameters)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in flat}

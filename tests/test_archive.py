@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.morl import archive, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import archive
 from tests.point_sets import SHAPES, brute_non_dominated, shaped
 
 crowding = jax.jit(pareto.crowding_distance)

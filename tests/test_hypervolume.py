@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrl.morl import boxes, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import boxes
 from tests.point_sets import SHAPES, quick, sets_of, shaped
 
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if name.startswith("hypervolume_")}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrl.morl import archive, dominance, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import archive, dominance
 from tests.point_sets import SHAPES, brute_non_dominated, quick, sets_of, shaped
 
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if not name.startswith("hypervolume")}

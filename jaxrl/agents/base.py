@@ -5,21 +5,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, Progress, PyTree
 
 __all__ = ["Actor", "Agent", "Progress", "Rollout"]
-
-
-class Progress(NamedTuple):
-    """Where in its training an agent is.
-
-    Attributes:
-        fraction: t / T in [0, 1) after t of T iterations.
-        horizon: T.
-    """
-
-    fraction: Float[Array, ""]
-    horizon: Float[Array, ""]
 
 
 class Rollout(NamedTuple):

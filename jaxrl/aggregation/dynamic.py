@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxrl.aggregation.base import Aggregator, ReturnSummary, make_parameters
 from jaxrl.aggregation.estimates import ESTIMATE_SCALARS, ReturnEstimate, init_estimate, update_estimate
-from jaxrl.morl import archive
-from jaxrl.morl.archive import Archive
-from jaxrl.morl.hypervolume import hypervolume
+from jaxrl.numerics import archive
+from jaxrl.numerics.archive import Archive
+from jaxrl.numerics.hypervolume import hypervolume
 from jaxrl.types import Array, Float
 
 __all__ = ["FrontState", "gradient_guided", "hypervolume_guided"]

@@ -20,5 +20,5 @@ ALIGN = Kind(
     _build,
     tuple(BILEVEL),
     draw=draw_no_settings,
-    command="jaxrl.cli.align:align",
+    command="jaxrl.cli.align:ALIGN",
 )

@@ -1,12 +1,11 @@
 """`jaxrl list`: every registered name, with the first line of its docstring."""
 
-from dataclasses import dataclass
-
-import tyro
-
 from jaxrl.agents import AGENTS
 from jaxrl.aggregation import AGGREGATORS
 from jaxrl.bilevel import BILEVEL
+from jaxrl.cli.declaration import positional
+from jaxrl.cli.main import COMMANDS
+from jaxrl.cli.parsing import parse
 from jaxrl.combination import COMBINATIONS
 from jaxrl.environments.registry import list_environments
 from jaxrl.errors import require_name
@@ -20,6 +19,7 @@ from jaxrl.multitask.grouping.similarity import AFFINITIES
 from jaxrl.objectives.preference import PREFERENCE_LOSSES
 from jaxrl.objectives.surrogate import SURROGATES
 from jaxrl.optimisers import OPTIMISERS
+from jaxrl.runs.kinds import KINDS
 
 __all__ = ["list_names"]
 
@@ -29,6 +29,7 @@ def _listed() -> dict[str, dict[str, str | None]]:
     doc = lambda builders: {name: build.__doc__ for name, build in builders.items()}  # noqa: E731
     entries = lambda registry: {name: entry.build.__doc__ for name, entry in registry.items()}  # noqa: E731
     return {
+        "kinds": {name: KINDS[name].description for name in KINDS},
         "environments": dict.fromkeys(list_environments()),
         "agents": entries(AGENTS),
         "objectives": doc(SURROGATES),
@@ -48,19 +49,11 @@ def _listed() -> dict[str, dict[str, str | None]]:
     }
 
 
-@dataclass
-class _ListArguments:
-    """List what jaxrl knows."""
-
-    what: tyro.conf.Positional[str] = "all"
-    """Which kind of names to list: all, environments, agents, objectives, preference-losses, aggregators, optimisers,
-    algorithms, methods, outer-loops, curricula, bilevel, combinations, task-families, adaptation, affinities
-    or clusterings."""
-
-
 def list_names(arguments: list[str]) -> None:
     """`jaxrl list`."""
-    what, listed = tyro.cli(_ListArguments, args=arguments, prog="jaxrl list").what, _listed()
+    listed = _listed()
+    text = f"Which kind of names to list: all, {', '.join(listed)}."
+    what = parse("list", COMMANDS["list"], arguments, [positional("what", str, text, "all")]).what
     require_name("kind", what, {"all", *listed})
     for kind, entries in listed.items():
         if what in ("all", kind):

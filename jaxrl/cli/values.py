@@ -21,18 +21,23 @@ def swept(words: Sequence[Any]) -> dict[str, Any]:
 
 
 def _named(words: Sequence[Any], form: str) -> Iterator[tuple[str, str]]:
-    """Names and texts of words, some of which come in groups."""
-    for word in (part for group in words for part in (group if isinstance(group, tuple | list) else [group])):
+    """Names and texts of words."""
+    seen = set()
+    for word in words:
         name, equals, text = word.partition("=")
-        if not equals or not text:
+        if not name or not equals or not text:
             raise ValueError(f"expected {form}, got {word!r}")
+        if name in seen:
+            raise ValueError(f"{name} is given twice, the second time as {word!r}")
+        seen.add(name)
         yield name, text
 
 
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    # The last three: nested too deeply, and numbers as keys of a literal that Python cannot hash.
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 

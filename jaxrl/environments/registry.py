@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
 
 __all__ = ["list_environments", "make", "register"]
@@ -59,6 +60,7 @@ def make(name: str, **options) -> Environment:
 
     Raises:
         UnknownNameError: for an unknown name or option, with the nearest known ones.
+        ValueError: for a value that an option cannot have.
         ImportError: if the suite's extra is not installed, naming the extra.
     """
     if name in _REGISTERED:
@@ -74,9 +76,18 @@ def _built(builder: Callable[..., Environment], name: str, options: dict[str, An
     """The environment, with a record of how it was made, so that a run directory can make it again."""
     try:
         environment = builder(**options)
-    except TypeError as error:
-        _refuse_unknown_option(error, builder, name, options)
+        if options:
+            # What a builder takes without complaint may be of no use to `reset` or `step`.
+            check_structure(environment)
+    except (ValueError, ImportError):
         raise
+    except Exception as error:
+        if isinstance(error, TypeError):
+            _refuse_unknown_option(error, builder, name, options)
+        if not options:
+            raise
+        written = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise ValueError(f"{name} cannot be built with {written}: {str(error).partition(chr(10))[0]}") from error
     return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.dominance import Mask, Points, as_set
-from jaxrl.morl.hypervolume import Reference, gains_above
+from jaxrl.numerics.dominance import Mask, Points, as_set
+from jaxrl.numerics.hypervolume import Reference, gains_above
 from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["HypervolumeEstimate", "hypervolume_estimate"]

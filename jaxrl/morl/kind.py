@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl.ranges import EPISODES
 from jaxrl.runs.configuration import Configuration
 from jaxrl.runs.kinds import Kind, Outcome, Policies
 
@@ -26,6 +27,7 @@ def _build(configuration: Configuration) -> "Program":
     from jaxrl.morl.algorithms import ALGORITHMS, study
     from jaxrl.training.trainer import trainer
 
+    EPISODES.check("the episodes of the final evaluation", configuration.option("evaluation_episodes"))
     environment = make(configuration.environment, **configuration.environment_options)
     if environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
@@ -210,7 +212,7 @@ PARETO = Kind(
     policies=_policies,
     measures=_measures,
     compare=_compare,
-    command="jaxrl.cli.commands:pareto",
+    command="jaxrl.cli.pareto:PARETO",
 )
 POLICY = Kind(
     "policy",

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.morl.coverage import convex_coverage
-from jaxrl.morl.dominance import Mask, Points, as_set, dominates, non_dominated, require_equal_width
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement
+from jaxrl.numerics.dominance import Mask, Points, as_set, dominates, non_dominated, require_equal_width
+from jaxrl.numerics.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement
 from jaxrl.types import Array, Float, Int
 
 __all__ = [

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.morl import archive as archives
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
+from jaxrl.numerics import archive as archives
+from jaxrl.numerics.archive import Archive
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState

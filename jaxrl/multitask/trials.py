@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, encode
-from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Recall", "TrialState", "adaptation_curve", "trials"]

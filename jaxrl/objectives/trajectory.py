@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.agents.base import Progress
 from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, Progress, PyTree
 
 __all__ = ["Heads", "Trajectory", "TrajectoryObjective", "advantage_actor_critic"]
 

@@ -1,6 +1,7 @@
 """What determines the numbers of a run, and how a run directory records it."""
 
 import json
+import os
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -11,10 +12,20 @@ import jax
 import numpy as np
 
 from jaxrl.errors import CheckpointError, require_name
+from jaxrl.ranges import SEED
 from jaxrl.runs.kinds import KINDS
 from jaxrl.sweeps.files import reason, replaced
 
-__all__ = ["Configuration", "check_claim", "claim", "configure", "read_configuration", "write_atomically"]
+__all__ = [
+    "Configuration",
+    "check_claim",
+    "check_free",
+    "check_writable",
+    "claim",
+    "configure",
+    "read_configuration",
+    "write_atomically",
+]
 
 # Written by jaxrl 0.1.0 into every configuration, also of kinds that have no such options.
 _FORMER_OPTIONS = {"evaluation_episodes", "discounted", "horizon", "outer", "outer_settings"}
@@ -49,6 +60,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         require_name("kind of run", self.kind, KINDS)
+        SEED.check("a seed", self.seeds)
         for name in self.options:
             require_name(f"option of {self.kind}", name, KINDS[self.kind].options)
 
@@ -92,8 +104,27 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
             what = f"{directory} holds a run with another {', '.join(changed)}"
             raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
         return
-    if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
+    check_free(directory)
+
+
+def check_writable(directory: Path) -> None:
+    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
+    parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not parent.is_dir():
+        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
+
+
+def check_free(directory: Path) -> None:
+    """Says whether a run can be written to a directory, which need not exist yet.
+
+    Raises:
+        CheckpointError: if it cannot be written to, or holds something that is no run.
+    """
+    check_writable(directory)
+    if (directory / "configuration.json").exists():
+        return
     present = directory.iterdir() if directory.exists() else ()
     held = sorted(path.name for path in present if path.name[0] != "." and path.suffix != ".tmp")
     if held:

@@ -86,10 +86,13 @@ def parse_range(value: Any) -> Any:
     require_name("range", kind, ("log", "uniform", "int"))
     if len(bounds) != 2:
         raise ValueError(f"a range is written {kind}:low:high, got {value!r}")
-    low, high = (float(bound) for bound in bounds)
-    if kind == "int":
-        return designs.Integer(int(low), int(high))
-    return designs.LogUniform(low, high) if kind == "log" else designs.Uniform(low, high)
+    number = int if kind == "int" else float
+    try:
+        low, high = map(number, bounds)
+    except ValueError:
+        what = "integers" if kind == "int" else "numbers"
+        raise ValueError(f"the bounds of a range {kind}:low:high are {what}, got {value!r}") from None
+    return {"int": designs.Integer, "log": designs.LogUniform, "uniform": designs.Uniform}[kind](low, high)
 
 
 def draw(directory: str | Path) -> list[Path]:

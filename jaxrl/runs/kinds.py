@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxrl.training.policy import Policy
     from jaxrl.training.program import Program
 
-__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "register_kind"]
+__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "own_kinds", "register_kind"]
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,11 @@ class Kind(NamedTuple):
         policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
         measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
             Default: the program's `summary`, of fresh episodes where there are policies.
-        compare: `(Outcome by name, environment, folder)`: draws figures of a comparison besides the usual ones.
-        command: the shell's command as a function of its arguments, or the path `module:function` of one. Default: made
-            from `names` and `settings`.
+        compare: `(Outcome by name, environment, folder)`: draws figures of a comparison instead of performance profiles
+            and probabilities of improvement.
+        command: the shell's command, `(arguments, run)`, which calls `run(kind's name, parsed, settings, **fields of
+            Configuration)`; or the path `module:attribute` of a `jaxrl.cli.options.Shell`. Default: made from `names`
+            and `settings`.
     """
 
     name: str
@@ -95,18 +97,16 @@ class Kind(NamedTuple):
     command: str | Callable[..., Any] | None = None
 
 
-KINDS = Registry(
-    "kind of run",
-    {
-        "train": "jaxrl.runs.trained:TRAIN",
-        "sweep": "jaxrl.runs.trained:SWEEP",
-        "pareto": "jaxrl.morl.kind:PARETO",
-        "policy": "jaxrl.morl.kind:POLICY",
-        "meta": "jaxrl.meta.kind:META",
-        "maml": "jaxrl.multitask.maml.kind:MAML",
-        "align": "jaxrl.bilevel.kind:ALIGN",
-    },
-)
+_JAXRL = {
+    "train": "jaxrl.runs.trained:TRAIN",
+    "sweep": "jaxrl.runs.trained:SWEEP",
+    "pareto": "jaxrl.morl.kind:PARETO",
+    "policy": "jaxrl.morl.kind:POLICY",
+    "meta": "jaxrl.meta.kind:META",
+    "maml": "jaxrl.multitask.maml.kind:MAML",
+    "align": "jaxrl.bilevel.kind:ALIGN",
+}
+KINDS = Registry("kind of run", _JAXRL)
 
 
 def register_kind(kind: Kind) -> Kind:
@@ -119,6 +119,11 @@ def register_kind(kind: Kind) -> Kind:
     return kind
 
 
+def own_kinds() -> dict[str, str]:
+    """Descriptions of the kinds that were registered besides jaxrl's own, by name; nothing is imported."""
+    return {name: KINDS[name].description for name in KINDS if name not in _JAXRL}
+
+
 def names_of(kind: Kind) -> tuple[str, ...]:
     """What a kind can run."""
     names = kind.names() if callable(kind.names) else kind.names
@@ -126,17 +131,24 @@ def names_of(kind: Kind) -> tuple[str, ...]:
 
 
 def kind_that_runs(*names: str) -> Kind:
-    """The first kind of which all `names` can be members of one sweep.
+    """The kind by which all `names` are run as members of sweeps: the first that has a name for it.
 
     Raises:
         UnknownNameError: for a name that no kind runs.
-        ValueError: for names that no one kind runs together.
+        ValueError: for names of different kinds.
     """
-    driven = [kind for kind in map(KINDS.__getitem__, KINDS) if kind.drive is None]
-    for kind in driven:
-        if set(names) <= set(names_of(kind)):
-            return kind
-    known = {name for kind in driven for name in names_of(kind)}
-    for name in names:
-        require_name("agent or algorithm", name, known)
-    raise ValueError(f"{', '.join(names)} are runs of different kinds, which have nothing to be compared by")
+    found = {name: _kind_of(name) for name in names}
+    if len({kind.name for kind in found.values()}) > 1:
+        text = ", ".join(f"{name} is run by {kind.name!r}" for name, kind in found.items())
+        raise ValueError(f"runs of different kinds come to different things and cannot be compared: {text}")
+    return next(iter(found.values()))
+
+
+def _kind_of(name: str) -> Kind:
+    known: list[str] = []
+    for kind in map(KINDS.__getitem__, KINDS):
+        if kind.drive is None:
+            known += names_of(kind)
+            if name in known:
+                return kind
+    return KINDS[require_name("agent or algorithm", name, known)]

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from jaxrl import moved
-from jaxrl.runs.configuration import Configuration, read_configuration
+from jaxrl.ranges import BOUND, EPISODES, SEED
+from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
 from jaxrl.runs.kinds import KINDS, Policies
 from jaxrl.runs.trained import save_member, save_run
@@ -30,6 +31,8 @@ def evaluate(
         ValueError: for a run whose kind has no policies.
         IndexError: for a member that does not exist.
     """
+    EPISODES.check("num_episodes", num_episodes)
+    SEED.check("seed", seed)
     configuration = read_configuration(directory)
     if KINDS[configuration.kind].policies is not None:
         found = _policies(directory, configuration)
@@ -149,6 +152,12 @@ def choose_policy(
     kind = KINDS[configuration.kind]
     if (kind.policies is None and point is None) or kind.drive is not None:
         raise ValueError(f"{directory} holds a {kind.name}, not a Pareto study: there is no front to choose from")
+    EPISODES.check("num_episodes", num_episodes)
+    SEED.check("seed", seed)
+    for name, bound in (at_least or {}).items():
+        BOUND.check(f"the least return of {name}", bound)
+    if save:
+        check_free(Path(save))
     found = _policies(directory, configuration)
     index = found.choose(weights, at_least) if point is None else point
     # Exploring or not, as in training.

@@ -105,7 +105,7 @@ TRAIN = Kind(
     drive=_drive,
     policies=_policies,
     draw=_draw_run,
-    command="jaxrl.cli.commands:train",
+    command="jaxrl.cli.training:TRAIN",
 )
 SWEEP = Kind(
     "sweep",
@@ -113,7 +113,7 @@ SWEEP = Kind(
     build,
     _agents,
     draw=_draw_sweep,
-    command="jaxrl.cli.commands:sweep",
+    command="jaxrl.cli.training:SWEEP",
 )
 
 

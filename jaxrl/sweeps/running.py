@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
+from jaxrl.ranges import COUNT, SECONDS
 from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
@@ -50,6 +51,10 @@ class RunOptions:
     the last, and whether a checkpoint held them already."""
     say: Callable[[str], None] = _say
     """Told what a user must know, such as that a damaged checkpoint was left out."""
+
+    def __post_init__(self) -> None:
+        COUNT.check("num_chunks", self.num_chunks)
+        SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
 
 
 def execute(

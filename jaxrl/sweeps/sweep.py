@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import equally_spaced, validate
+from jaxrl.numerics.weights import equally_spaced, validate
+from jaxrl.ranges import NUM_WEIGHTS, SEED, SEEDS
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.devices import member_mesh
@@ -105,9 +106,12 @@ def plan_sweep(
     design_seed: int = 0,
 ) -> Plan:
     """Builds and checks all that a sweep would run, before any of it is trained; arguments and errors as `sweep`."""
+    if isinstance(seeds, int) and seeds:
+        SEEDS.check("seeds", seeds)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("a sweep needs at least one seed")
+    SEED.check("a seed", seeds)
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must differ: equal seeds are equal runs, got {seeds}")
     static, settings = _split(trainer, dict(hyperparameters or {}), design, samples, design_seed)
@@ -168,8 +172,12 @@ def _split(
     """Static lists, and the traced settings of the design."""
     require_name("design", design, ("grid", "random", "sobol"))
     static = {name: values.pop(name) for name in list(values) if name in trainer.static_names}
+    paths: dict[str, str] = {}
     for name in values:
-        named.resolve(trainer.hyperparameters, name, trainer.static_names)
+        path = named.resolve(trainer.hyperparameters, name, trainer.static_names)
+        if path in paths:
+            raise ValueError(f"{paths[path]!r} and {name!r} are the same hyperparameter: sweep one of them")
+        paths[path] = name
     designs.grid(static)
     if design == "grid":
         if samples is not None:
@@ -178,8 +186,8 @@ def _split(
         for name, choices in {**static, **values}.items():
             _require_different(name, choices)
         return static, settings
-    if samples is None or samples < 1:
-        raise ValueError(f"design={design!r} needs samples=, at least 1, got {samples}")
+    if samples is None:
+        raise ValueError(f"design={design!r} needs samples=, at least 1, got None")
     if not values:
         raise ValueError(f"design={design!r} needs at least one traced hyperparameter with a range")
     build = designs.random_design if design == "random" else designs.sobol_design
@@ -212,6 +220,7 @@ def _weights(trainer: Program, weights: Any) -> np.ndarray | None:
     if not num_objectives:
         raise ValueError(f"{trainer.name} has no objectives that weights could weigh")
     if isinstance(weights, int):
+        NUM_WEIGHTS.check("the number of weights", weights)
         return np.asarray(equally_spaced(num_objectives, weights))
     return np.atleast_2d(np.asarray(validate(weights, num_objectives)))
 

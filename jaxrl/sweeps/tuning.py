@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.errors import require_name
+from jaxrl.errors import NonFiniteError, require_name
+from jaxrl.ranges import COUNT, SAMPLES, SEEDS, Range
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.program import program
@@ -66,8 +67,8 @@ def tune(
         rungs: equal parts of the run, the evaluations before whose ends are scored.
         keep: share of settings that goes on after each rung, in (0, 1).
         held_out_seeds: fresh seeds of the final comparison.
-        measure: what is maximised, a column of the program's `summary`; default its `score`: the hypervolume of a
-            study, the (first objective's) return of a trainer.
+        measure: what is maximised: a column of the program's `summary` or, by default, its `score`, the hypervolume of
+            a study, the (first objective's) return of a trainer.
         design: sobol or random.
         design_seed: of the design.
         say: told of every rung.
@@ -78,16 +79,19 @@ def tune(
     import pandas
 
     require_name("design", design, ("sobol", "random"))
-    for name, value in (("samples", samples), ("seeds", seeds), ("rungs", rungs), ("held_out_seeds", held_out_seeds)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not 0.0 < keep < 1.0:
-        raise ValueError(f"keep must lie in (0, 1), got {keep}")
-    score = _score_of(trainer, measure)
+    for name, value, within in (
+        ("samples", samples, SAMPLES), ("seeds", seeds, SEEDS), ("rungs", rungs, COUNT),
+        ("held_out_seeds", held_out_seeds, SEEDS), ("keep", keep, Range(0, 1, low_open=True, high_open=True)),
+    ):  # fmt: skip
+        within.check(name, value)
+    if not space:
+        raise ValueError("tune needs a range of at least one traced hyperparameter")
+    score, parts = _score_of(trainer, measure), _parts(trainer, rungs)
     build = designs.sobol_design if design == "sobol" else designs.random_design
     settings = [_defaults(trainer, space), *build(space, samples, design_seed)]
+    batch_hyperparameters(trainer, {name: np.asarray([row[name] for row in settings]) for name in space})
     alive, state, rows = np.arange(len(settings)), None, []
-    for rung, (start, end) in enumerate(_parts(trainer, rungs)):
+    for rung, (start, end) in enumerate(parts):
         say(f"rung {rung + 1} of {rungs}: {len(alive)} settings x {seeds} seeds, iterations {start} to {end}")
         state, scores = _run_rung(trainer, [settings[i] for i in alive], seeds, state, start, end, score)
         order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
@@ -111,8 +115,14 @@ def _members(state: PyTree, chosen: np.ndarray) -> PyTree:
 def _defaults(trainer: Program, space: Mapping[str, Any]) -> dict[str, float]:
     from jaxrl import hyperparameters as named
 
+    for name in space:
+        if name in trainer.static_names:
+            raise ValueError(f"tune searches traced hyperparameters; {name!r} is static: sweep it instead")
     leaves = named.leaves(trainer.hyperparameters)
     found = {name: leaves[named.resolve(trainer.hyperparameters, name, trainer.static_names)] for name in space}
+    for name, leaf in found.items():
+        if np.ndim(leaf):
+            raise ValueError(f"tune searches numbers; {name!r} has shape {np.shape(leaf)}")
     return {name: float(leaf) for name, leaf in found.items()}
 
 
@@ -122,10 +132,10 @@ def _score_of(trainer: Program, measure: str | None) -> Callable[[PyTree], np.nd
     def last(values: np.ndarray) -> np.ndarray:
         done = ~np.isnan(values).all(axis=0)
         if not done.any():
-            raise ValueError("a rung ends before its first evaluation: use fewer rungs or more evaluations")
+            raise NonFiniteError("no setting has a score that is a number")
         return values[:, np.flatnonzero(done)[-1]]
 
-    name, allowed = measure or trainer.score, trainer.summary
+    name, allowed = measure or trainer.score, tuple(dict.fromkeys((trainer.score, *trainer.summary)))
     if name not in allowed:
         # Of several objectives, the first.
         name = next((column for column in allowed if column.startswith(f"{name}_")), None)
@@ -143,7 +153,15 @@ def _parts(trainer: Program, rungs: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, trainer.num_iterations, rungs + 1).round().astype(int)
     if np.any(np.diff(edges) < 1):
         raise ValueError(f"rungs={rungs} is more than the run's {trainer.num_iterations} iterations")
-    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    evaluated = np.asarray(trainer.evaluation_iterations)
+    for start, end in parts:
+        if not np.any((evaluated >= start) & (evaluated < end)):
+            raise ValueError(
+                f"rungs={rungs}: a rung ends before its first evaluation, of which a run has {len(evaluated)}; "
+                "use fewer rungs or more evaluations"
+            )
+    return parts
 
 
 def _run_rung(

@@ -32,8 +32,15 @@ class Player(NamedTuple):
     hyperparameters: Any
 
 
+class _ByClass(type(Protocol)):
+    """Asks a class for the members of a program: an instance would have to work its properties out."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return all(hasattr(type(instance), name) for name in (*_NEEDED, *_DEFAULTS))
+
+
 @runtime_checkable
-class Program(Protocol):
+class Program(Protocol, metaclass=_ByClass):
     """A training program, of whatever kind.
 
     The first four are needed; `complete_program` adds the others, where a class lacks them.
@@ -113,13 +120,13 @@ def check_program(program: Any) -> None:
     """Refuses what is no program.
 
     Raises:
-        TypeError: naming what it lacks.
+        ValueError: naming what it lacks.
     """
-    lacking = [name for name in ("init", "step", "hyperparameters", "num_iterations") if not hasattr(program, name)]
+    lacking = [name for name in _NEEDED if not hasattr(type(program), name)]
     if lacking:
-        raise TypeError(f"a program needs init, step, hyperparameters and num_iterations; this one lacks {lacking}")
-    if any(not hasattr(type(program), name) for name in _DEFAULTS):
-        raise TypeError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
+        raise ValueError(f"a program needs {', '.join(_NEEDED)}; {type(program).__name__} lacks {', '.join(lacking)}")
+    if not isinstance(program, Program):
+        raise ValueError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
 
 
 def num_bytes(tree: PyTree) -> int:
@@ -171,6 +178,7 @@ def _spec(self: Any) -> Any:
     return getattr(environment, "spec", None)
 
 
+_NEEDED = ("init", "step", "hyperparameters", "num_iterations")
 _DEFAULTS: dict[str, Any] = {
     "run": _run,
     "steps_per_iteration": 1,

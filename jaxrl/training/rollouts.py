@@ -11,7 +11,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.tasks import paying
-from jaxrl.morl.weights import preferences
+from jaxrl.numerics.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["RunState", "collect", "num_episodes", "start_run"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer, trainer

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.family import TaskFamily, merge
 from jaxrl.errors import require_name
 from jaxrl.multitask.families.acrobot import acrobot
 from jaxrl.multitask.families.cart_pole import cart_pole
@@ -21,7 +22,6 @@ from jaxrl.multitask.families.mountain_car import mountain_car
 from jaxrl.multitask.families.objectives import objectives
 from jaxrl.multitask.families.pendulum import pendulum
 from jaxrl.multitask.families.point_mass import point_mass
-from jaxrl.multitask.family import TaskFamily, merge
 from jaxrl.multitask.trials import trials
 
 __all__ = ["FAMILIES", "family", "make", "names"]

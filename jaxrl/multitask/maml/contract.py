@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrl.environments.base import Environment
-from jaxrl.multitask.family import TaskFamily
+from jaxrl.environments.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.training.loop import Result
 from jaxrl.training.program import complete_program

@@ -20,5 +20,5 @@ MAML = Kind(
     "a policy from which a few gradient steps on any task of a family lead far",
     _build,
     draw=draw_no_settings,
-    command="jaxrl.cli.multitask:maml",
+    command="jaxrl.cli.multitask:MAML",
 )

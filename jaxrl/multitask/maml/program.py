@@ -10,8 +10,8 @@ import optax
 from jaxrl.agents.on_policy import on_policy
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.family import TaskFamily
 from jaxrl.hyperparameters import split_settings
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
 from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxrl.environments.family import TaskFamily
 from jaxrl.errors import require_name
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["MamlConfig", "MamlHyperparameters", "validate"]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.morl.boxes import compiled_volume, host_volume
-from jaxrl.morl.dominance import Mask, Points, as_set, non_dominated, require_equal_width
+from jaxrl.numerics.boxes import compiled_volume, host_volume
+from jaxrl.numerics.dominance import Mask, Points, as_set, non_dominated, require_equal_width
 from jaxrl.types import Array, Float
 
 __all__ = ["gains_above", "hypervolume", "hypervolume_contributions", "hypervolume_improvement"]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.dominance import non_dominated
+from jaxrl.numerics.dominance import non_dominated
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
 __all__ = ["Archive", "extent", "init", "insert"]
@@ -107,7 +107,7 @@ def _thin(points: Float[Array, "batch objective"], mask: Bool[Array, " batch"], 
     padded = jnp.concatenate([points, jnp.zeros_like(points[:1])])
 
     def distances(left: _Neighbours) -> Array:
-        """As `pareto.crowding_distance`."""
+        """As `morl.pareto.crowding_distance`."""
         span = padded[left.before[size], columns] - padded[left.after[size], columns]
         gaps = padded[left.after[:size], columns] - padded[left.before[:size], columns]
         is_extreme = (left.after[:size] == size) | (left.before[:size] == size)
