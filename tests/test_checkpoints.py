@@ -27,7 +27,7 @@ EVERY = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
 SEEDS = (5, 1, 3)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for what ends a process."""
 
 
@@ -55,11 +55,11 @@ def stopping(monkeypatch, after):
         save(self, *arguments, **options)
         count.append(1)
         if len(count) == after:
-            raise Stopped
+            raise StoppedError
 
     with monkeypatch.context() as patched:
         patched.setattr(running.Checkpoints, "save", saving)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             yield
 
 
@@ -164,16 +164,15 @@ def write_former(place, step, tree, iteration):
 def former_blocks(place, wanted, steps):
     """A sweep of five members in padded blocks of four, each at its own step."""
     group = wanted.groups[0]
-    due = group.trainer.evaluation_iterations
-    position = np.full((5, 8), np.nan, np.float32)
-    position[:, due] = group.result.evaluation.position
+    seen = np.full((5, 8), np.nan, np.float32)
+    seen[:, group.trainer.evaluation_iterations] = group.result.evaluation.position
+    outputs = dict(group.result.metrics), group.result.evaluation._replace(position=seen)
     for index, (step, rows) in enumerate(zip(steps, ([0, 1, 2, 3], [4, 0, 1, 2]), strict=True)):
-        part = lambda leaf, rows=np.asarray(rows): leaf[rows]  # noqa: E731
-        history = ({name: leaf[:, :step] for name, leaf in group.result.metrics.items()}, (position[:, :step],))
-        tree = (*(jax.tree.map(part, each) for each in (group.result.state,)), group.trainer.hyperparameters)
-        history = jax.tree.map(part, history)
-        history = (history[0], type(group.result.evaluation)(*history[1]))
-        write_former(place / "group_0" / f"block_{index}", step, (*tree, history), step)
+        chosen = np.asarray(rows)
+        state, history = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], (group.result.state, outputs))
+        history = jax.tree.map(lambda leaf, step=step: leaf[:, :step], history)
+        tree = state, group.trainer.hyperparameters, history
+        write_former(place / "group_0" / f"block_{index}", step, tree, step)
 
 
 def test_former_checkpoints_of_padded_blocks_are_read(tmp_path, monkeypatch):
@@ -236,7 +235,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_says_so(tmp_path, 
     assert f"the checkpoint {tmp_path}/group_0/8 is damaged (" in error and "going on from step 6" in error
     for path in newest.parent.glob("*.npz"):
         path.write_bytes(b"")
-    with pytest.raises(DamagedError, match=r"group_0/8 is damaged \(.*, and no other is whole: delete .*to start again"):
+    with pytest.raises(
+        DamagedError, match=r"group_0/8 is damaged \(.*, and no other is whole: delete .*to start again"
+    ):
         sweep(tmp_path, 3)
 
 

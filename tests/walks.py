@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.agents.base import Actor
 from jaxrl.environments import Box, Discrete, EnvironmentSpec
 from jaxrl.runs.kinds import KINDS, Kind, register_kind
 from jaxrl.sweeps.program import program
+from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.program import Player, complete_program
 
 SPEC = EnvironmentSpec("walk", Box(0.0, 1.0, (1,)), Discrete(2))
@@ -31,7 +33,8 @@ class Scale(NamedTuple):
 
 
 def _final(key, state, hyperparameters):
-    return Position(state["position"][0])
+    place = state["position"]
+    return Evaluation(place, place, place, place[0], place, place[0])
 
 
 @complete_program
@@ -44,7 +47,7 @@ class Walk(NamedTuple):
 
     @property
     def evaluation_iterations(self):
-        return jnp.arange(1, self.num_iterations, 2)
+        return np.arange(1, self.num_iterations, 2)
 
     def actor(self, state, hyperparameters):
         return Player(Actor(lambda shape: (), lambda *rest: rest, SPEC), state, hyperparameters)
@@ -83,7 +86,7 @@ def compiled_once(trainer, num_chunks, axes, num_members, mesh):
     """`program`, which compiles the same walk but once: in place of the one that sweeps call."""
     if not isinstance(trainer, Walk):
         return program(trainer, num_chunks, axes, num_members, mesh)
-    key = trainer, num_chunks, axes, num_members, mesh
+    key = trainer.step, num_chunks, axes, num_members, mesh
     if key not in _PROGRAMS:
-        _PROGRAMS[key] = program(*key)
+        _PROGRAMS[key] = program(trainer, *key[1:])
     return _PROGRAMS[key]
