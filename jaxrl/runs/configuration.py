@@ -1,7 +1,6 @@
 """What determines the numbers of a run, and how a run directory records it."""
 
 import json
-import os
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +14,7 @@ from jaxrl import plugins
 from jaxrl.errors import CheckpointError, require_name
 from jaxrl.ranges import SEED
 from jaxrl.runs.kinds import KINDS
-from jaxrl.sweeps.files import reason, replaced
+from jaxrl.sweeps.files import check_writable, reason, replaced
 
 __all__ = [
     "Configuration",
@@ -110,15 +109,6 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
             raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
         return
     check_free(directory)
-
-
-def check_writable(directory: Path) -> None:
-    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
-    parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
-    if not parent.is_dir():
-        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
 
 
 def check_free(directory: Path) -> None:
