@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import jax
 import pytest
 
 from jaxrl.cli import compilation, main
@@ -23,8 +23,10 @@ jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if na
 folder = compilation.keep_compiled(sys.argv[2] or None)
 mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("member",))
 member = jax.sharding.PartitionSpec("member")
-draw = lambda key: jax.lax.fori_loop(0, 9, lambda i, x: jnp.tanh(x @ x), jax.random.normal(key, (9, 9)))
-run = jax.jit(jax.shard_map(jax.vmap(draw), mesh=mesh, in_specs=member, out_specs=member))
+def draw(keys):
+    rows = jax.vmap(lambda key: jax.random.normal(key, (9, 9)))(keys)
+    return jax.lax.fori_loop(0, 9, lambda i, x: jnp.tanh(x @ x), rows)
+run = jax.jit(jax.shard_map(draw, mesh=mesh, in_specs=member, out_specs=member))
 for size in range(int(sys.argv[4])):
     jax.block_until_ready(jax.jit(lambda x: jnp.sort(x) @ x + size)(np.ones(64, np.float32)))
 out = np.asarray(run(jax.random.split(jax.random.key(0), 8)))
@@ -47,11 +49,19 @@ def finish(process):
     return {**json.loads(out), "errors": err}
 
 
-def test_processes_at_once_and_one_two_and_eight_devices_get_the_same_numbers(tmp_path):
-    first = [*map(finish, [start(tmp_path, devices) for devices in (1, 2, 8)])]
-    again = [*map(finish, [start(tmp_path, devices) for devices in (1, 1, 2, 8)])]
-    assert len({run["out"] for run in (*first, *again)}) == 1
-    assert [run["hits"] for run in first] == [0, 0, 0] and all(run["hits"] for run in again)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder that four processes have filled at once, and what they have computed."""
+    folder = tmp_path_factory.mktemp("kept")
+    runs = [start(folder, devices) for devices in (1, 1, 2, 8)]
+    return folder, {run["out"] for run in map(finish, runs)}
+
+
+def test_processes_at_once_and_one_two_and_eight_devices_get_the_same_numbers(kept):
+    folder, out = kept
+    again = [*map(finish, [start(folder, devices) for devices in (1, 2, 8)])]
+    assert {run["out"] for run in again} == out and len(out) == 1
+    assert all(run["hits"] for run in again)
 
 
 def test_what_is_damaged_is_compiled_again_and_what_was_being_written_is_removed(tmp_path):
@@ -68,31 +78,49 @@ def test_what_is_damaged_is_compiled_again_and_what_was_being_written_is_removed
     assert not unfinished.exists()
 
 
-def test_the_folder_is_bounded_and_what_was_used_last_stays(tmp_path):
-    finish(start(tmp_path, limit=30_000, programs=12))
-    entries = [*tmp_path.glob("*-cache")]
-    assert entries and sum(entry.stat().st_size for entry in entries) <= 30_000
-    assert finish(start(tmp_path, limit=30_000))["hits"] > 0
+def test_the_folder_is_bounded_and_what_was_compiled_last_stays(tmp_path):
+    finish(start(tmp_path, limit=60_000, programs=12))
+    assert sum(entry.stat().st_size for entry in tmp_path.glob("*-cache")) <= 60_000
+    assert [*tmp_path.glob("jit_draw-*-cache")] and len([*tmp_path.glob("jit__lambda*-cache")]) < 12
 
 
-def test_where_programs_are_kept(tmp_path):
-    told, users, file = tmp_path / "told", tmp_path / "users", tmp_path / "file"
-    file.write_text("")
-    runs = {
-        "variable": start("", JAXRL_COMPILATION_CACHE=str(told), JAX_COMPILATION_CACHE_DIR=str(users)),
-        "jax": start("", JAX_COMPILATION_CACHE_DIR=str(users)),
-        "default": start("", XDG_CACHE_HOME=str(tmp_path), LOCALAPPDATA=str(tmp_path), HOME=str(tmp_path)),
-        "off": start("off", JAX_COMPILATION_CACHE_DIR=str(users)),
-        "file": start(file / "below"),
-    }
-    found = {name: finish(run) for name, run in runs.items()}
-    assert {name: run["folder"] for name, run in found.items() if name != "default"} == {
-        "variable": str(told), "jax": str(users), "off": "None", "file": "None"
-    }  # fmt: skip
-    assert Path(found["default"]["folder"]).is_relative_to(tmp_path)
-    assert [*told.glob("*-cache")] and [*Path(found["default"]["folder"]).glob("*-cache")]
-    assert "jaxrl: compiled programs are not kept: " in found["file"]["errors"]
-    assert len({run["out"] for run in found.values()}) == 1
+def test_where_programs_are_kept(tmp_path, monkeypatch, capsys):
+    told, users = tmp_path / "told", tmp_path / "users"
+    before, settings = jax.config.jax_compilation_cache_dir, {}
+    monkeypatch.setattr(compilation, "default_folder", lambda: tmp_path / "default")
+    monkeypatch.delenv("JAXRL_COMPILATION_CACHE", raising=False)
+    try:
+        jax.config.update("jax_compilation_cache_dir", str(users))
+        with monkeypatch.context() as patch:
+            patch.setattr(jax.config, "update", settings.__setitem__)
+            assert compilation.keep_compiled() == users and not settings
+            assert compilation.keep_compiled("off") is None and settings == {"jax_enable_compilation_cache": False}
+            assert compilation.keep_compiled(str(told)) == told and settings["jax_compilation_cache_dir"] == str(told)
+            assert settings["jax_compilation_cache_max_size"] == compilation.LIMIT == 2**30
+            patch.setenv("JAXRL_COMPILATION_CACHE", str(tmp_path / "variable"))
+            assert compilation.keep_compiled() == tmp_path / "variable"
+            assert compilation.keep_compiled(str(told)) == told
+            settings.clear()
+            (tmp_path / "file").write_text("")
+            assert compilation.keep_compiled(str(tmp_path / "file" / "below")) is None
+            assert settings == {"jax_enable_compilation_cache": False}
+            assert capsys.readouterr().err.startswith("jaxrl: compiled programs are not kept: ")
+        jax.config.update("jax_compilation_cache_dir", None)
+        with monkeypatch.context() as patch:
+            patch.setattr(jax.config, "update", settings.__setitem__)
+            assert compilation.keep_compiled() == tmp_path / "default"
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"), [("linux", "xdg/jaxrl"), ("darwin", "home/Library/Caches/jaxrl"), ("win32", "local/jaxrl")]
+)
+def test_the_users_cache_folder_is_that_of_the_platform(platform, folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "platform", platform)
+    for name, place in (("HOME", "home"), ("XDG_CACHE_HOME", "xdg"), ("LOCALAPPDATA", "local")):
+        monkeypatch.setenv(name, str(tmp_path / place))
+    assert compilation.default_folder() == tmp_path / folder
 
 
 def test_the_option_stands_anywhere_and_needs_a_value(capsys):

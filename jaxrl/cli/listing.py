@@ -45,6 +45,8 @@ def _plain(text: str) -> str:
 
 def _by_suite(names: list[str]) -> list[str]:
     """A row per suite: what its module says of it, and its names."""
+    from jaxrl.environments.registry import suite_description
+
     rows = []
     for suite, group in groupby(names, key=lambda name: name.partition("/")[0]):
         parts = (_plain(_first_line(suite_description(suite))), ", ".join(f"`{name}`" for name in group))
