@@ -4,9 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["LIMIT", "OPTION", "default_folder", "keep_compiled", "take_option"]
+__all__ = ["LIMIT", "NAME", "TEXT", "default_folder", "keep_compiled", "take_option"]
 
-OPTION = "--compilation-cache"
+NAME = "compilation_cache"
+TEXT = (
+    "Where compiled programs are kept, which the next run of a command loads, or off. Default: the environment "
+    "variables JAXRL_COMPILATION_CACHE and JAX_COMPILATION_CACHE_DIR, or the user's cache folder, of at most 1 GiB."
+)
+_FLAG = "--compilation-cache"
 _VARIABLE = "JAXRL_COMPILATION_CACHE"
 # Bytes, beyond which the programs that were not used for longest are deleted; one takes about 0.3 MB on a CPU.
 LIMIT = 2**30
@@ -24,12 +29,12 @@ def take_option(arguments: list[str]) -> tuple[list[str], str | None]:
     words = iter(arguments)
     for word in words:
         name, equals, text = word.partition("=")
-        if name.replace("_", "-") != OPTION:
+        if name.replace("_", "-") != _FLAG:
             rest.append(word)
             continue
         value = text if equals else next(words, "")
         if not value or value.startswith("--"):
-            raise ValueError(f"{OPTION} needs a folder, or off")
+            raise ValueError(f"{_FLAG} needs a folder, or off")
     return rest, value
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from jaxrl.cli.compilation import keep_compiled, take_option
 from jaxrl.cli.names import COMMANDS
 from jaxrl.errors import require_name
 from jaxrl.runs.kinds import own_kinds
@@ -54,7 +55,8 @@ def _command(arguments: list[str]) -> int:
         print("\n".join(f"  {name:<{width}}  {text}" for name, text in known.items()))
         print("\njaxrl COMMAND --help explains every option; jaxrl --version says which jaxrl this is.")
         return 0
-    command = require_name("command", arguments[0], known)
+    arguments, compilation_cache = take_option(arguments)
+    command = require_name("command", arguments[0] if arguments else "", known)
     if command == "list":
         from jaxrl.cli.listing import list_names
 
@@ -62,6 +64,7 @@ def _command(arguments: list[str]) -> int:
     else:
         from jaxrl.cli.commands import run
 
+        keep_compiled(compilation_cache)
         run(command, arguments[1:])
     return 0
 
