@@ -9,12 +9,14 @@ import jax
 import pytest
 
 from jaxrl.cli import compilation, main
+from jaxrl.cli.everywhere import take_options
 
 # Keeps all that it compiles, and prints what it has found and computed.
 SCRIPT = """
 import json, sys
 import jax, jax.numpy as jnp, numpy as np
 from jaxrl.cli import compilation
+from jaxrl.cli.everywhere import take_options
 compilation._LEAST = 0.0
 compilation.LIMIT = int(sys.argv[3])
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
@@ -125,12 +127,17 @@ def test_the_users_cache_folder_is_that_of_the_platform(platform, folder, monkey
 
 def test_the_option_stands_anywhere_and_needs_a_value(capsys):
     words = ["train", "ppo", "--compilation-cache", "off", "gymnax/CartPole-v1"]
-    assert compilation.take_option(words) == (["train", "ppo", "gymnax/CartPole-v1"], "off")
-    assert compilation.take_option(["--compilation_cache=a/b", "list"]) == (["list"], "a/b")
-    assert compilation.take_option(["list"]) == (["list"], None)
+    taken = lambda words: (lambda rest, values: (rest, values["--compilation-cache"]))(*take_options(words))  # noqa: E731
+    assert taken(words) == (["train", "ppo", "gymnax/CartPole-v1"], ["off"])
+    assert taken(["--compilation_cache=a/b", "list"]) == (["list"], ["a/b"])
+    assert taken(["list"]) == (["list"], [])
+    assert take_options(["--import", "one", "list", "--import=two"]) == (
+        ["list"],
+        {"--compilation-cache": [], "--import": ["one", "two"]},
+    )
     for words in (["list", "--compilation-cache"], ["--compilation-cache", "--out", "x"], ["--compilation-cache="]):
         with pytest.raises(ValueError, match="--compilation-cache needs a folder, or off"):
-            compilation.take_option(words)
+            take_options(words)
         assert main(words) == 2
         assert capsys.readouterr().err == "jaxrl: --compilation-cache needs a folder, or off\n"
 

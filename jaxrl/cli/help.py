@@ -5,14 +5,14 @@ import textwrap
 from dataclasses import MISSING
 from typing import Any
 
-from jaxrl.cli import compilation
 from jaxrl.cli.declaration import GROUPS, HOST, Option, flag, option_of
+from jaxrl.cli.everywhere import EVERYWHERE
 
 __all__ = ["help_text"]
 
-# What `main` takes before a command sees its words.
 _OF_ALL_COMMANDS = [
-    option_of(compilation.NAME, str, compilation.TEXT, None, group=HOST, metavar="PATH|off"),
+    option_of(flag[2:].replace("-", "_"), str, text, None, group=HOST, metavar=metavar)
+    for flag, (metavar, _, text) in EVERYWHERE.items()
 ]
 _COLUMN, _LEAST, _MOST = 32, 60, 110
 

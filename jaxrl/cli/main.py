@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxrl.cli.compilation import keep_compiled, take_option
+from jaxrl import plugins
+from jaxrl.cli.compilation import keep_compiled
+from jaxrl.cli.everywhere import take_options
 from jaxrl.cli.names import COMMANDS
 from jaxrl.errors import require_name
 from jaxrl.runs.kinds import own_kinds
@@ -48,6 +50,8 @@ def _command(arguments: list[str]) -> int:
 
         print(f"jaxrl {__version__}")
         return 0
+    arguments, everywhere = take_options(arguments)
+    plugins.load(everywhere["--import"])
     known = {**own_kinds(), **COMMANDS}
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, known))
@@ -55,8 +59,7 @@ def _command(arguments: list[str]) -> int:
         print("\n".join(f"  {name:<{width}}  {text}" for name, text in known.items()))
         print("\njaxrl COMMAND --help explains every option; jaxrl --version says which jaxrl this is.")
         return 0
-    arguments, compilation_cache = take_option(arguments)
-    command = require_name("command", arguments[0] if arguments else "", known)
+    command = require_name("command", arguments[0], known)
     if command == "list":
         from jaxrl.cli.listing import list_names
 
@@ -64,7 +67,7 @@ def _command(arguments: list[str]) -> int:
     else:
         from jaxrl.cli.commands import run
 
-        keep_compiled(compilation_cache)
+        keep_compiled(next(reversed(everywhere["--compilation-cache"]), None))
         run(command, arguments[1:])
     return 0
 
