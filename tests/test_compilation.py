@@ -16,7 +16,6 @@ SCRIPT = """
 import json, sys
 import jax, jax.numpy as jnp, numpy as np
 from jaxrl.cli import compilation
-from jaxrl.cli.everywhere import take_options
 compilation._LEAST = 0.0
 compilation.LIMIT = int(sys.argv[3])
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))

@@ -8,8 +8,8 @@ EVERYWHERE = {
         "PATH|off",
         "a folder, or off",
         "Where compiled programs are kept, which the next run of a command loads, or off. Default: the "
-        "environment variables JAXRL_COMPILATION_CACHE and JAX_COMPILATION_CACHE_DIR, or the user's cache folder, of at "
-        "most 1 GiB.",
+        "environment variables JAXRL_COMPILATION_CACHE and JAX_COMPILATION_CACHE_DIR, or the user's cache folder, "
+        "of at most 1 GiB.",
     ),
     "--import": (
         "MODULE",
