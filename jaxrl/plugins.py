@@ -20,8 +20,12 @@ _REGISTERED: dict[str, str] = {}
 _INSTALLED: list[str] = []
 
 
-def load(modules: Iterable[str]) -> None:
+def load(modules: Iterable[str], remember: bool = True) -> None:
     """Imports modules that register names, looked for in the current folder, too.
+
+    Args:
+        modules: their names.
+        remember: whether every run directory that this process writes records them.
 
     Raises:
         ValueError: for what is no module's name.
@@ -38,7 +42,8 @@ def load(modules: Iterable[str]) -> None:
             importlib.import_module(name)
         except Exception as error:
             raise ImportError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
-        _IMPORTED[name] = None
+        if remember:
+            _IMPORTED[name] = None
 
 
 def _stem(path: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import jaxrl
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.runs import experiment
+from jaxrl.runs.metrics import read_metrics
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
@@ -96,12 +97,13 @@ def test_a_killed_process_resumes_bit_for_bit(own_devices, tmp_path):
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "killed" / "metrics.csv").exists()
+    begun = read_metrics(tmp_path / "killed" / "metrics.csv", as_text=True).to_csv(index=False)
     assert start(tmp_path / "whole").wait() == 0
     resume = [sys.executable, "-m", "jaxrl", "resume", str(tmp_path / "killed")]
     subprocess.run(resume, env=own_devices, check=True, stdout=subprocess.DEVNULL)
     whole, resumed = (tmp_path / name / "metrics.csv" for name in ("whole", "killed"))
     assert resumed.read_bytes() == whole.read_bytes()
+    assert whole.read_text().startswith(begun) and begun.count("\n") > 1
     first, second = jaxrl.load(tmp_path / "whole"), jaxrl.load(tmp_path / "killed")
     assert_identical(first.state, second.state)
 

@@ -103,7 +103,7 @@ def _without_config(build: Callable[..., Agent]) -> Callable[..., Agent]:
     return partial(_build_without, build)
 
 
-def _build_without(build: Callable[..., Agent], spec: EnvironmentSpec, config: NoSettings) -> Agent:
+def _build_without(build: Callable[..., Any], spec: EnvironmentSpec, config: NoSettings) -> Any:
     return build(spec)
 
 

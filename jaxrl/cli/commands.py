@@ -13,7 +13,7 @@ from jaxrl.cli.kinds import run_kind, shell_that_runs
 from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
@@ -110,7 +110,7 @@ def _compare(arguments: list[str]) -> None:
     parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
     check_writable(parsed.out)
-    names, settings = parsed.algorithms.split(","), pairs(parsed.set)
+    names, settings = parsed.algorithms.split(","), settings_of(parsed.set)
     if kind_that_runs(*names).takes_environment and not parsed.environments:
         raise ValueError("ENVIRONMENTS is missing: jaxrl compare ALGORITHMS ENVIRONMENTS")
     if all("total_steps" in shell_that_runs(name).settings(name) for name in names) or "total_steps" in parsed.written:

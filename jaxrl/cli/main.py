@@ -4,6 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from jaxrl import plugins
+from jaxrl.cli.compilation import keep_compiled
+from jaxrl.cli.everywhere import take_options
 from jaxrl.cli.names import COMMANDS
 from jaxrl.errors import require_name
 from jaxrl.runs.kinds import own_kinds
@@ -47,6 +50,8 @@ def _command(arguments: list[str]) -> int:
 
         print(f"jaxrl {__version__}")
         return 0
+    arguments, everywhere = take_options(arguments)
+    plugins.load(everywhere["--import"])
     known = {**own_kinds(), **COMMANDS}
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, known))
@@ -62,6 +67,7 @@ def _command(arguments: list[str]) -> int:
     else:
         from jaxrl.cli.commands import run
 
+        keep_compiled(next(reversed(everywhere["--compilation-cache"]), None))
         run(command, arguments[1:])
     return 0
 

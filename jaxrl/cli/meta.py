@@ -1,5 +1,6 @@
 """The commands of meta-learning."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,7 +23,7 @@ from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import Shell, parse_settings
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.training import agent_options
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.fitness import FITNESS
 from jaxrl.meta.methods import METHODS, OUTER, schedule_names
@@ -134,13 +135,13 @@ def meta_test(arguments: list[str]) -> None:
 
     parsed = parse("meta-test", COMMANDS["meta-test"], arguments, _meta_test_options())
     use_cpu_cores()
-    horizon = _horizon(parsed)
+    horizon, settings = _horizon(parsed), settings_of(parsed.set, inspect.signature(transfer.meta_test).parameters)
     if not parsed.environments:
         raise ValueError("ENVIRONMENTS are missing: jaxrl meta-test RUN ENVIRONMENTS ...")
     transfer.check_learning_rates(parsed.learning_rates, parsed.baselines)
     table = transfer.meta_test(
         load_meta_training(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
-        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
+        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **settings,
     )  # fmt: skip
     write_table(table, parsed.run / "meta_test.csv")
     print(as_text(table))

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jaxrl.cli.declaration import HOST, SWEEP, Option, flag, given, option_of, positional, repeated
+from jaxrl.cli.declaration import HOST, SWEEP, Option, given, option_of, positional, repeated
 from jaxrl.cli.leaves import leaf_options
 from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
 from jaxrl.ranges import COUNT, NUM_WEIGHTS, SAMPLES, SECONDS, SEED, SEEDS
 
@@ -129,11 +129,14 @@ def parse_settings(
         absent: options of all that trains which this command does not have; without `agent` it is the first name.
         description: of the command; default that of `jaxrl --help`.
     """
-    names, settings_of = list(names), lambda name: [*shell(name).settings(name).values()]
+    names, own_options = list(names), lambda name: [*shell(name).settings(name).values()]
+
+    def shared_options(name: str) -> list[Option]:
+        shared = {option.name: option for option in (*base_options(names), *extra(name)) if option.name not in absent}
+        return [*shared.values()]
 
     def options_of(name: str) -> list[Option]:
-        shared = {option.name: option for option in (*base_options(names), *extra(name)) if option.name not in absent}
-        return [*shared.values(), *settings_of(name)]
+        return [*shared_options(name), *own_options(name)]
 
     found = None if "agent" in absent else first_word(arguments, names, options_of)
     if found is not None and "," in found:
@@ -145,7 +148,7 @@ def parse_settings(
     for option, value in (("agent", name), ("environment", ""), ("environment_option", ()), ("set", ())):
         if option in absent:
             setattr(parsed, option, value)
-    return parsed, _settings(parsed, [*settings_of(name), *leaves])
+    return parsed, _settings(parsed, [*own_options(name), *leaves], shared_options(name))
 
 
 def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Option]) -> list[Option]:
@@ -153,6 +156,10 @@ def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Opti
     unknown = unknown_flags(arguments, options)
     if not unknown:
         return []
+    from jaxrl.sweeps.devices import use_cpu_cores
+
+    # Leaves are arrays: JAX starts here.
+    use_cpu_cores()
     words, values = lenient(arguments, options)
     environment = values.get("tasks", words[1] if len(words) > 1 else None)
     try:
@@ -168,10 +175,10 @@ def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Opti
         raise
 
 
-def _settings(parsed: Any, options: list[Option]) -> dict[str, Any]:
+def _settings(parsed: Any, options: list[Option], no_settings: list[Option]) -> dict[str, Any]:
     """Settings that were given, by options of their own or by `--set`."""
-    own, others = given(parsed, options), pairs(parsed.set)
+    own, others = given(parsed, options), settings_of(parsed.set, [option.name for option in no_settings])
     for name in others:
-        if name in own:
-            raise ValueError(f"{name} is given twice: by {flag(name)} and by --set")
+        if any(f".{written}".endswith(f".{name}") for written in own):
+            raise ValueError(f"{name} is given twice: by an option of its own and by --set")
     return {**own, **others}

@@ -14,7 +14,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
 
-__all__ = ["list_environments", "make", "register", "suite_description"]
+__all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
@@ -83,11 +83,29 @@ def make(name: str, **options) -> Environment:
 
 def _built(builder: Callable[..., Environment], name: str, options: dict[str, Any]) -> Environment:
     """The environment, with a record of how it was made, so that a run directory can make it again."""
+    environment = call_builder(builder, name, options, check_structure)
+    return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
+
+
+def call_builder(
+    builder: Callable[..., Any],
+    name: str,
+    options: dict[str, Any],
+    check: Callable[[Any], None] = lambda _: None,
+) -> Any:
+    """`builder(**options)`, where what goes wrong with an option is one sentence that names it.
+
+    What a builder takes without complaint may be of no use later: with options, `check` is asked, too.
+
+    Raises:
+        UnknownNameError: for an option that it does not have, with the nearest that it has.
+        ValueError: for a value that an option cannot have.
+    """
     try:
-        environment = builder(**options)
+        built = builder(**options)
         if options:
-            # What a builder takes without complaint may be of no use to `reset` or `step`.
-            check_structure(environment)
+            check(built)
+        return built
     except (ValueError, ImportError):
         raise
     except Exception as error:
@@ -97,7 +115,6 @@ def _built(builder: Callable[..., Environment], name: str, options: dict[str, An
             raise
         written = ", ".join(f"{option}={value!r}" for option, value in options.items())
         raise ValueError(f"{name} cannot be built with {written}: {str(error).partition(chr(10))[0]}") from error
-    return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
 
 
 def _refuse_unknown_option(

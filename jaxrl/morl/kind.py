@@ -158,17 +158,21 @@ def _saved(directory: Path, configuration: Configuration) -> Policies:
     """The policy that `save_policy` wrote."""
     from jaxrl.runs.trained import restore_alone
     from jaxrl.training.policy import Policy
+    from jaxrl.training.trainer import Trainer
 
     built = _build(configuration)
 
-    def of_study(key: Any) -> tuple:
-        return built.policy(built.init(key, built.hyperparameters), built.hyperparameters, 0)
+    def alone(key: Any) -> tuple:
+        state = built.init(key, built.hyperparameters)
+        if isinstance(built, Trainer):
+            return built.agent.actor(state.agent), built.hyperparameters
+        return built.policy(state, built.hyperparameters, 0)
 
     def save(_: int, to: Path) -> None:
         raise ValueError(f"{directory} is a single policy already")
 
     return Policies(
-        1, lambda _: Policy(built.agent, *restore_alone(directory, of_study)), lambda _: built, save, alone=True
+        1, lambda _: Policy(built.agent, *restore_alone(directory, alone)), lambda _: built, save, alone=True
     )
 
 

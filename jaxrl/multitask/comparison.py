@@ -83,8 +83,7 @@ def compare_groupings(
     # A share of the budget that is too small is said before the common training.
     trainer.rebuild(total_steps=budget // certain, num_evaluations=1)
     say(f"training on all {trainer.environment.spec.num_tasks} tasks, {len(seeds)} seeds")
-    keys = jax.vmap(jax.random.key)(np.asarray(seeds))
-    meta = jax.jit(jax.vmap(trainer.run, (0, None)))(keys, trainer.hyperparameters)
+    keys, meta = _train(trainer, seeds)
     estimate, group = jax.jit(study.estimate), jax.jit(study.group)
     affinities, all_labels, tuned, rows = [], [], [], []
     for index, seed in enumerate(seeds):
@@ -103,6 +102,12 @@ def compare_groupings(
             rows += _rows(seed, name, labels[name], found[name], trainer)
         tuned.append(found)
     return Comparison(pandas.DataFrame(rows), affinities, all_labels, meta, tuned)
+
+
+def _train(trainer: Trainer, seeds: tuple[int, ...]) -> tuple[Any, Any]:
+    """Keys, and the runs on all tasks."""
+    keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+    return keys, jax.jit(jax.vmap(trainer.run, (0, None)))(keys, trainer.hyperparameters)
 
 
 def _other_groupings(clustering: ClusteringConfig, groupings: tuple[str, ...]) -> Callable[..., dict[str, np.ndarray]]:

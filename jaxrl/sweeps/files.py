@@ -8,7 +8,7 @@ from typing import IO
 
 from jaxrl.errors import CheckpointError
 
-__all__ = ["reason", "replaced", "writable"]
+__all__ = ["check_writable", "reason", "replaced", "shortened"]
 
 _LONGEST = 120
 
@@ -42,25 +42,21 @@ def _sync(directory: Path) -> None:
         os.close(handle)
 
 
-def writable(directory: str | Path) -> Path:
-    """The directory, made where it is missing.
-
-    Raises:
-        CheckpointError: if it has no name, is none, or cannot be written.
-    """
+def check_writable(directory: str | Path) -> None:
+    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
     if not str(directory):
-        raise CheckpointError("a run needs a folder, got '': choose another --out")
+        raise CheckpointError("a run needs a folder, got ''; choose another --out")
     directory = Path(directory)
     try:
-        if directory.exists() and not directory.is_dir():
-            raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
-        directory.mkdir(parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise PermissionError(None, "Permission denied")
+        parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
     except OSError as error:
-        name = shortened(directory)
-        raise CheckpointError(f"cannot write to {name}: {reason(error)}; choose another --out") from error
-    return directory
+        raise CheckpointError(
+            f"cannot write to {shortened(directory)}: {reason(error)}; choose another --out"
+        ) from error
+    if not parent.is_dir():
+        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
 
 
 def reason(error: BaseException) -> str:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
@@ -227,7 +227,9 @@ def _kept(checkpoints: Checkpoints | None) -> str:
     return "; no checkpoint was saved before" if step is None else f"; the last good checkpoint is step {step}"
 
 
-def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> tqdm:
+def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> Any:
+    from tqdm import tqdm
+
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -242,7 +244,7 @@ def _progress_bar(trainer: Program, members: int, options: RunOptions, start: in
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Program, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: Any, trainer: Program, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0].get("episode_return", np.nan))

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxrl.environments.base import Environment
 from jaxrl.environments.family import TaskFamily, merge
+from jaxrl.environments.registry import call_builder
 from jaxrl.errors import require_name
 from jaxrl.multitask.families.acrobot import acrobot
 from jaxrl.multitask.families.cart_pole import cart_pole
@@ -49,8 +50,10 @@ def family(name: str, **options: Any) -> TaskFamily:
 
     Raises:
         UnknownNameError: with the nearest known names.
+        ValueError: for a value that an option cannot have.
     """
-    return FAMILIES[require_name("task family", name.removeprefix("multitask/"), FAMILIES)](**options)
+    builder = FAMILIES[require_name("task family", name.removeprefix("multitask/"), FAMILIES)]
+    return call_builder(builder, name, options)
 
 
 def names() -> tuple[str, ...]:
