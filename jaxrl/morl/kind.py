@@ -27,7 +27,8 @@ def _build(configuration: Configuration) -> "Program":
     from jaxrl.morl.algorithms import ALGORITHMS, study
     from jaxrl.training.trainer import trainer
 
-    EPISODES.check("the episodes of the final evaluation", configuration.option("evaluation_episodes"))
+    episodes = configuration.options.get("evaluation_episodes", _OPTIONS["evaluation_episodes"])
+    EPISODES.check("the episodes of the final evaluation", episodes)
     environment = make(configuration.environment, **configuration.environment_options)
     if environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")

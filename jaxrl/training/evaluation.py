@@ -49,7 +49,7 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
     """Named columns of evaluations, whose leading axes are flattened to rows: steps, returns, their standard deviations
     over episodes, lengths, and success where it is reported."""
-    columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
+    columns: dict[str, np.ndarray] = {"steps": np.nan_to_num(evaluation.steps).ravel().astype(np.int64)}
     for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
         flat = np.asarray(values).reshape(-1, spec.num_objectives)
         columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
