@@ -117,10 +117,8 @@ def replace(
         name = jax.tree_util.keystr(path, simple=True, separator=".")
         if name not in named:
             return leaf
-        value = jnp.asarray(named[name])
+        value = jnp.asarray(_fitting(name, named[name], jnp.result_type(leaf)))
         if value.dtype != jnp.result_type(leaf):
-            if jnp.issubdtype(jnp.result_type(leaf), jnp.integer) and np.any(np.asarray(value) % 1):
-                raise ValueError(f"hyperparameter {name!r} takes integers, got {named[name]}")
             value = value.astype(jnp.result_type(leaf))
         allowed = {jnp.shape(leaf)}
         if name == "discount":
@@ -139,6 +137,18 @@ def check_values(values: Mapping[str, Any], num_objectives: int, ranges: Mapping
         ranges.get(name, _OTHER).check(f"hyperparameter {name!r}", _numbers(value))
         if name.rpartition(".")[2] == "weights":
             validate_weights(np.asarray(value), num_objectives, normalised=False)
+
+
+def _fitting(name: str, value: Any, dtype: Any) -> Any:
+    """A value that an array of that type can hold: whole and small enough for integers, no huge integer for others."""
+    if isinstance(value, jax.core.Tracer) or not jnp.issubdtype(dtype, jnp.number):
+        return value
+    if jnp.issubdtype(dtype, jnp.integer):
+        info = jnp.iinfo(dtype)
+        Range(int(info.min), int(info.max), integer=True).check(f"hyperparameter {name!r}", _numbers(value))
+        return value
+    array = np.asarray(value)
+    return array.astype(np.float64) if array.dtype.kind in "iuO" else value
 
 
 def _sequence(name: str, value: Any) -> Any:

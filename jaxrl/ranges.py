@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "BOUND",
     "COUNT",
     "EPISODES",
-    "INDEX",
     "LARGEST_INTEGER",
     "LARGEST_NUMBER",
     "NOT_NEGATIVE",
@@ -19,14 +17,12 @@ __all__ = [
     "POSITIVE",
     "PROBABILITY",
     "SAMPLES",
-    "SECONDS",
     "SEED",
     "SEEDS",
     "SOME",
     "STEPS",
     "TASKS",
     "UNBOUNDED",
-    "WEIGHT",
     "Range",
 ]
 
@@ -125,7 +121,3 @@ EPISODES = Range(1, 2**20, integer=True)
 TASKS = Range(1, 2**20, integer=True)
 SAMPLES = Range(1, 100_000, integer=True)
 NUM_WEIGHTS = Range(1, 10_000, integer=True)
-INDEX = Range(0, integer=True)
-SECONDS = Range(0)
-WEIGHT = Range(0)
-BOUND = Range(finite=False)

@@ -14,7 +14,7 @@ from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
-from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
+from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SEEDS, SOME
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
@@ -161,7 +161,7 @@ def _policy_options() -> list[Option]:
         positional("run", Path, "Run directory of `jaxrl pareto`."),
         option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
         repeated("at_least", "OBJECTIVE=VALUE", bound),
-        option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, INDEX),
+        option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, SOME),
         option_of("episodes", int, "Fresh episodes.", 128, EPISODES),
         seed_option("Seed of the episodes.", 1),
         option_of("save", Path, save, None, group=HOST),
@@ -190,7 +190,7 @@ def _evaluate_options() -> list[Option]:
         _run_directory(),
         option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
         seed_option("Seed of the episodes.", 1),
-        option_of("member", int, "Which run of a sweep; default all.", None, INDEX),
+        option_of("member", int, "Which run of a sweep; default all.", None, SOME),
         option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
     ]
 

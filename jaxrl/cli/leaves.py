@@ -74,4 +74,5 @@ def _option(path: str, value: Any, name: str, config: Any, environment: Environm
     text = f"{path}, of {owner}." if isinstance(owner, str) else f"{path}."
     shown = [float(f"{entry:.6g}") if element is float else entry for entry in array.ravel().tolist()]
     default, kind = (shown[0], element) if array.ndim == 0 else (tuple(shown), tuple[element, ...])
+    within = replace(within, integer=True) if element is int else within
     return option_of(name, kind, text, default, within, group=LEAVES[field], path=path)

@@ -10,7 +10,7 @@ from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
-from jaxrl.ranges import COUNT, NUM_WEIGHTS, SAMPLES, SECONDS, SEED, SEEDS
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUM_WEIGHTS, SAMPLES, SEED, SEEDS
 
 __all__ = [
     "Shell",
@@ -46,14 +46,16 @@ class Shell(NamedTuple):
 def base_options(names: Collection[str]) -> list[Option]:
     """Options of everything that trains; `names` are what can be."""
     what = "Any other setting by its path, such as environment.gravity=9.8 or weights=[0.3,0.7]; values are Python's."
+    modules = "Module of your own, looked for in this folder too, that registers what other words name; of any command."
     return [
         positional("agent", str, f"One of: {', '.join(names)}."),
         positional("environment", str, "A name of `jaxrl list environments`."),
         repeated("set", "NAME=VALUE", what),
         repeated("environment_option", "NAME=VALUE", "Option of the environment's builder, such as backend=mjx."),
+        repeated("import", "MODULE", modules),
         option_of("out", Path, "Run directory. Default: runs/AGENT-TASK.", None, group=HOST),
         option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
-        option_of("checkpoint_seconds", float, "Least seconds between checkpoints.", 20.0, SECONDS, group=HOST),
+        option_of("checkpoint_seconds", float, "Least seconds between checkpoints.", 20.0, NOT_NEGATIVE, group=HOST),
     ]
 
 

@@ -15,7 +15,7 @@ from jaxrl.cli.declaration import (
     traced_options,
 )
 from jaxrl.cli.options import Shell, member_options, parse_settings, seed_option, sweep_members, weights_option
-from jaxrl.ranges import WEIGHT
+from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.training.trainer import TrainerConfig
 
 __all__ = ["SWEEP", "TRAIN", "agent_options", "parse_agent"]
@@ -28,7 +28,7 @@ def agent_options(agent: str) -> dict[str, Option]:
     options += traced_options(entry.hyperparameters(**entry.defaults))
     if "weights" in entry.hyperparameters._fields:
         text = sentence(hyperparameter_docs(entry.hyperparameters).get("weights", "")) + " Default: equal."
-        options.append(option_of("weights", tuple[float, ...], text, None, WEIGHT, group=TRACED))
+        options.append(option_of("weights", tuple[float, ...], text, None, NOT_NEGATIVE, group=TRACED))
     return {option.name: option for option in options}
 
 

@@ -13,7 +13,7 @@ from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
 from jaxrl.numerics import archive
 from jaxrl.numerics.weights import validate
-from jaxrl.ranges import BOUND, COUNT, EPISODES
+from jaxrl.ranges import COUNT, EPISODES, UNBOUNDED
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 from jaxrl.types import Bool, Float, Int
@@ -123,7 +123,7 @@ def choose(
     names = found.spec.objective_names
     allowed = np.ones(len(points), bool)
     for name, bound in (at_least or {}).items():
-        BOUND.check(f"the least return of {name}", bound)
+        UNBOUNDED.check(f"the least return of {name}", bound)
         index = name if isinstance(name, int) else names.index(require_name("objective", name, names))
         if not 0 <= index < len(names):
             raise ValueError(f"objective {index} does not exist: {found.spec.name} has 0 to {len(names) - 1}")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxrl import moved
-from jaxrl.ranges import BOUND, EPISODES, SEED
+from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
 from jaxrl.runs.kinds import KINDS, Policies
@@ -155,7 +155,7 @@ def choose_policy(
     EPISODES.check("num_episodes", num_episodes)
     SEED.check("seed", seed)
     for name, bound in (at_least or {}).items():
-        BOUND.check(f"the least return of {name}", bound)
+        UNBOUNDED.check(f"the least return of {name}", bound)
     if save:
         check_free(Path(save))
     found = _policies(directory, configuration)

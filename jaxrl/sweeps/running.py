@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
-from jaxrl.ranges import COUNT, PROBABILITY, SECONDS
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
 from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
@@ -61,7 +61,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         COUNT.check("num_chunks", self.num_chunks)
-        SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
+        NOT_NEGATIVE.check("checkpoint_seconds", self.checkpoint_seconds)
         PROBABILITY.check("max_lost", self.max_lost)
 
 
