@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # One test process per core; every process compiles with its own devices.
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-slow lint format notebooks bench clean
+.PHONY: help setup demo test test-slow lint format docs notebooks bench clean
 
 help:
 	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
 	@echo "make test       the test suite (notebooks included, the third cut short)"
 	@echo "make test-slow  the longer tests"
 	@echo "make lint       ruff check and format"
+	@echo "make docs       the documentation in build/docs/index.html; numbers and catalogue written anew"
 	@echo "make notebooks  run the notebooks in place"
 	@echo "make bench      jaxrl beside rejax and Stable-Baselines3, in environments of their own"
 	@echo "make clean      remove .venv and runs/demo"
@@ -44,6 +45,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/python docs/write_pages.py
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs build/docs
 
 notebooks: setup
 	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb

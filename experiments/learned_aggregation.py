@@ -21,7 +21,7 @@ import jaxrl
 from jaxrl.meta import evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.morl.pareto import hypervolume
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 TRAINED, UNSEEN = "mo/deep-sea-treasure", ("mo/deep-sea-treasure-concave", "mo/deep-sea-treasure-mirrored")

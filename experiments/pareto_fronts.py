@@ -19,8 +19,8 @@ import numpy as np
 import jaxrl
 from jaxrl import plotting
 from jaxrl.environments.multi_objective.fronts import front as exact_front
+from jaxrl.morl.kind import front_table
 from jaxrl.morl.pareto import hypervolume
-from jaxrl.runs.report import front_table
 
 RESULTS = Path(__file__).parents[1] / "results" / "pareto"
 TREASURE = {

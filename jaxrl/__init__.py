@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from jaxrl.figures import plotting
     from jaxrl.morl.algorithms import study
     from jaxrl.morl.front import Front, choose, front
+    from jaxrl.morl.kind import save_policy
     from jaxrl.networks.custom import register_network
     from jaxrl.numerics import statistics
     from jaxrl.objectives.registration import register_objective
-    from jaxrl.runs.saved import load, load_sweep, save_member, save_policy
+    from jaxrl.runs.kinds import Kind, register_kind
+    from jaxrl.runs.saved import load, load_sweep, save_member
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from jaxrl.sweeps.tuning import Tuned, tune
     from jaxrl.training.loop import Result
     from jaxrl.training.policy import Policy
+    from jaxrl.training.program import Program, complete_program
     from jaxrl.training.trainer import Trainer, trainer
 
 __version__ = "0.1.0"
@@ -40,9 +43,11 @@ _HOMES = {
     ),
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
+    "jaxrl.morl.kind": ("save_policy",),
+    "jaxrl.runs.kinds": ("Kind", "register_kind"),
+    "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
     "jaxrl.networks.custom": ("register_network",),
     "jaxrl.objectives.registration": ("register_objective",),
-    "jaxrl.runs.saved": ("load", "load_sweep", "save_member", "save_policy"),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
     "jaxrl.sweeps.devices": ("use_cpu_cores",),
     "jaxrl.sweeps.running": ("RunOptions",),
@@ -50,6 +55,7 @@ _HOMES = {
     "jaxrl.sweeps.tuning": ("Tuned", "tune"),
     "jaxrl.training.loop": ("Result",),
     "jaxrl.training.policy": ("Policy",),
+    "jaxrl.training.program": ("Program", "complete_program"),
     "jaxrl.training.trainer": ("Trainer", "trainer"),
 }
 _MODULES = {
@@ -65,8 +71,10 @@ __all__ = [
     "EnvironmentSpec",
     "Front",
     "Integer",
+    "Kind",
     "LogUniform",
     "Policy",
+    "Program",
     "Result",
     "RunOptions",
     "Sweep",
@@ -76,6 +84,7 @@ __all__ = [
     "Uniform",
     "agents",
     "choose",
+    "complete_program",
     "environments",
     "front",
     "list_environments",
@@ -85,6 +94,7 @@ __all__ = [
     "plotting",
     "register",
     "register_agent",
+    "register_kind",
     "register_network",
     "register_objective",
     "save_member",

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "NonFiniteError", "UnknownNameError", "missing_extra", "require_name"]
+__all__ = ["CheckpointError", "DamagedError", "NonFiniteError", "UnknownNameError", "missing_extra", "require_name"]
 
 
 class UnknownNameError(ValueError):
@@ -12,6 +12,10 @@ class UnknownNameError(ValueError):
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or was written by other settings."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint whose bytes are not those that were written."""
 
 
 class NonFiniteError(FloatingPointError):

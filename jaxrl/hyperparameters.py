@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrl.configs import annotated_ranges
 from jaxrl.errors import require_name
-from jaxrl.morl.weights import validate as validate_weights
+from jaxrl.numerics.weights import validate as validate_weights
 from jaxrl.ranges import NUMBER, UNBOUNDED, Range
 from jaxrl.types import Array, PyTree
 

@@ -9,7 +9,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MODULES", "install"]
+__all__ = ["MODULES", "NAMES", "attribute", "install"]
 
 MODULES = {
     "jaxrl.checkpoint": "jaxrl.sweeps.checkpoint",
@@ -23,7 +23,14 @@ MODULES = {
     "jaxrl.linear_solve": "jaxrl.numerics.linear_solve",
     "jaxrl.loop": "jaxrl.training.loop",
     "jaxrl.memory": "jaxrl.sweeps.memory",
+    "jaxrl.morl.archive": "jaxrl.numerics.archive",
     "jaxrl.morl.attainment": "jaxrl.numerics.attainment",
+    "jaxrl.morl.boxes": "jaxrl.numerics.boxes",
+    "jaxrl.morl.dominance": "jaxrl.numerics.dominance",
+    "jaxrl.morl.hypervolume": "jaxrl.numerics.hypervolume",
+    "jaxrl.morl.weights": "jaxrl.numerics.weights",
+    "jaxrl.multitask.family": "jaxrl.environments.family",
+    "jaxrl.multitask.goals": "jaxrl.environments.goals",
     "jaxrl.normalisation": "jaxrl.numerics.normalisation",
     "jaxrl.plotting": "jaxrl.figures.plotting",
     "jaxrl.policy": "jaxrl.training.policy",
@@ -38,6 +45,20 @@ MODULES = {
     "jaxrl.tables": "jaxrl.runs.tables",
     "jaxrl.tuning": "jaxrl.sweeps.tuning",
 }
+
+# Names of modules that have moved on their own.
+NAMES = {
+    "jaxrl.runs.report": {"front_table": "jaxrl.morl.kind", "write_front": "jaxrl.morl.kind"},
+    "jaxrl.runs.saved": {"save_policy": "jaxrl.morl.kind"},
+}
+
+
+def attribute(module: str, name: str) -> Any:
+    """What a module's own `__getattr__` returns: a name that stands elsewhere now."""
+    if name not in NAMES[module]:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warnings.warn(f"{module}.{name} is now {NAMES[module][name]}.{name}", DeprecationWarning, stacklevel=3)
+    return getattr(importlib.import_module(NAMES[module][name]), name)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

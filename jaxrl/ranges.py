@@ -1,23 +1,32 @@
 """What a number may be: said once, checked when a program is built and printed by `--help`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 __all__ = [
+    "BOUND",
     "COUNT",
+    "EPISODES",
+    "INDEX",
     "LARGEST_INTEGER",
     "LARGEST_NUMBER",
     "NOT_NEGATIVE",
     "NUMBER",
+    "NUM_WEIGHTS",
     "POSITIVE",
     "PROBABILITY",
+    "SAMPLES",
+    "SECONDS",
     "SEED",
+    "SEEDS",
     "SOME",
     "STEPS",
+    "TASKS",
     "UNBOUNDED",
+    "WEIGHT",
     "Range",
 ]
 
@@ -72,12 +81,13 @@ class Range:
 
     def _broken(self, entry: float | int) -> str:
         """What `entry` should do, where it does not."""
-        bounded = not math.isinf(self.low) and not math.isinf(self.high)
+        bounded = not self.integer and not math.isinf(self.low) and not math.isinf(self.high)
         low = entry > self.low if self.low_open else entry >= self.low
         high = entry < self.high if self.high_open else entry <= self.high
         if not low or not high:
-            return f"lie {self}" if bounded else f"be {self}"
-        if self.integer and not bounded and not -LARGEST_INTEGER <= entry <= LARGEST_INTEGER:
+            one_sided = replace(self, high=math.inf) if not low else replace(self, low=-math.inf)
+            return f"lie {self}" if bounded else f"be {one_sided}"
+        if self.integer and math.isinf(self.high) and not -LARGEST_INTEGER <= entry <= LARGEST_INTEGER:
             return f"be at most {LARGEST_INTEGER}" if entry > 0 else f"be at least {-LARGEST_INTEGER}"
         return "be finite" if self.finite and not -LARGEST_NUMBER <= entry <= LARGEST_NUMBER else ""
 
@@ -107,4 +117,15 @@ COUNT = Range(1, integer=True)
 SOME = Range(0, integer=True)
 STEPS = Range(1, 10**15, integer=True)
 PROBABILITY = Range(0, 1)
+
+# What several commands and functions ask for.
 SEED = Range(0, 2**32 - 1, integer=True)
+SEEDS = Range(1, 100_000, integer=True)
+EPISODES = Range(1, 2**20, integer=True)
+TASKS = Range(1, 2**20, integer=True)
+SAMPLES = Range(1, 100_000, integer=True)
+NUM_WEIGHTS = Range(1, 10_000, integer=True)
+INDEX = Range(0, integer=True)
+SECONDS = Range(0)
+WEIGHT = Range(0)
+BOUND = Range(finite=False)

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 
+NEVER = 2.0
+
 # Enough for a policy of a few logits: `choice` under any aggregator.
 BANDIT = {
     "total_steps": 80_000,
@@ -117,6 +119,33 @@ def not_a_number(after=40):
         return state, Timestep(jnp.zeros(1), reward, jnp.array(False), jnp.array(False), {})
 
     return _environment("not-a-number", step)
+
+
+def breaking(part="observation", value=jnp.nan, step_of_fault=3, limit=7, continuous=False, objectives=1):
+    """Copies whose start lies above `params`, in [0, 1), break at one step of every episode; none does above 1.
+
+    The `part` that takes on `value` is the observation, the reward or the state, which then shows in nothing else.
+    """
+    action = Box(-1.0, 1.0, (1,)) if continuous else Discrete(2)
+    spec = EnvironmentSpec(f"probe/breaking-{part}", Box(-jnp.inf, jnp.inf, (2,)), action, objectives, limit)
+
+    def observe(position, start):
+        return jnp.stack([jnp.nan_to_num(position), start])
+
+    def reset(key, params):
+        start = jax.random.uniform(key)
+        return (jnp.zeros((), jnp.int32), jnp.zeros(()), start), observe(0.0, start)
+
+    def step(key, state, action, params):
+        steps, position, start = state
+        steps, position = steps + 1, position + 0.1 * jnp.ravel(action)[0] + 0.1 * jax.random.normal(key)
+        broken = jnp.where((start > params) & (steps == step_of_fault), value, 0.0)
+        observation = observe(position, start) + (broken if part == "observation" else 0.0)
+        reward = jnp.full(objectives, position) + (broken if part == "reward" else 0.0)
+        position = position + (broken if part == "state" else 0.0)
+        return (steps, position, start), Timestep(observation, reward, jnp.array(False), steps >= limit, {})
+
+    return Environment(reset, step, jnp.asarray(0.5), spec)
 
 
 def duplicate_objectives(environment, count):

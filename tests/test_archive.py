@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.morl import archive, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import archive
 from tests.point_sets import SHAPES, brute_non_dominated, shaped
 
 crowding = jax.jit(pareto.crowding_distance)
@@ -68,3 +69,20 @@ def test_evictions_follow_distances_that_are_recomputed_each_time(num_objectives
         held = insert(archive.init(7, num_objectives, jnp.int32(0)), points, jnp.arange(23, dtype=jnp.int32))
         found = np.asarray(held.payload)[np.asarray(held.mask)]
         assert sorted(found.tolist()) == np.flatnonzero(kept).tolist(), shape
+
+
+def test_infinite_points_are_thinned_like_others():
+    # Equal infinities, whose difference is no number, between neighbours that are not equal.
+    heights = jnp.arange(8.0)
+    first, last = jnp.where(heights < 3, jnp.inf, -heights), jnp.where(heights > 5, jnp.inf, heights)
+    kept = jax.jit(archive.insert)(archive.init(4, 3), jnp.column_stack([first, heights, last]))
+    assert kept.mask.all() and not jnp.isnan(kept.points).any()
+
+
+def test_former_paths_of_what_aggregation_shares():
+    import jaxrl.morl.weights
+    from jaxrl.morl.archive import Archive
+
+    import jaxrl.numerics.weights
+
+    assert Archive is archive.Archive and jaxrl.morl.weights is jaxrl.numerics.weights

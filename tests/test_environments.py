@@ -1,5 +1,8 @@
 """The environment contract: its checker, automatic restarts, transforms and names."""
 
+import copy
+import doctest
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -7,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrl
 from jaxrl import environments
 from jaxrl.environments import (
     Box,
@@ -14,7 +18,9 @@ from jaxrl.environments import (
     Environment,
     EnvironmentContractError,
     EnvironmentSpec,
+    MultiDiscrete,
     Timestep,
+    base,
     registry,
     transforms,
 )
@@ -121,6 +127,27 @@ def test_a_pool_shares_its_starts_by_index():
     assert pool.shape == (NUM_STEPS, 4, 3)
     for t in range(4, NUM_STEPS, 5):
         np.testing.assert_array_equal(timesteps.observation[t], pool[t][[0, 1, 2, 3, 0, 1]])
+
+
+def test_evaluations_never_share_a_start():
+    starts, inner = [], counter(Discrete(2), time_limit=5)
+
+    def reset(key, params):
+        state, observation = inner.reset(key, params)
+        jax.debug.callback(lambda start: starts.append(float(start)), state.start)
+        return state, observation
+
+    spec = replace(inner.spec, costly_reset=True)
+    trainer = jaxrl.trainer(
+        "ppo", inner._replace(reset=reset, spec=spec), auto_reset="pool", pool_size=1, evaluation_episodes=24,
+        num_envs=4, num_steps=8, num_evaluations=1, total_steps=32, hidden_sizes=(4,),
+    )  # fmt: skip
+    state = jax.jit(trainer.init)(jax.random.key(0), trainer.hyperparameters)
+    jax.effects_barrier()
+    starts.clear()
+    jax.block_until_ready(jax.jit(trainer.evaluate)(jax.random.key(1), state.agent, trainer.hyperparameters))
+    jax.effects_barrier()
+    assert len(starts) == len(set(starts)) == 24
 
 
 def test_without_automatic_reset_nothing_ever_restarts():
@@ -415,6 +442,28 @@ FAULTS = {
     "not a pair": ({"reset": lambda r: (*r, None)}, "reset must return \\(state, observation\\)"),
     "not a timestep": ({"step": lambda s, t: (s, tuple(t))}, "step must return \\(state, Timestep\\)"),
     "both flags": ({"step": both}, "both terminated and truncated"),
+    "vector success": (
+        {"step": lambda s, t: (s, t._replace(info={"success": jnp.zeros(2)}))},
+        r"info\['success'\] is float32\[2\]",
+    ),
+    "no reward": ({"step": lambda s, t: (s, t._replace(reward=None))}, "reward is NoneType.*shape"),
+    "no flag": ({"step": lambda s, t: (s, t._replace(truncated=None))}, "truncated is NoneType"),
+    "several observations": (
+        {
+            "reset": lambda r: (r[0], {"eye": r[1]}),
+            "step": lambda s, t: (s, t._replace(observation={"eye": t.observation})),
+        },
+        "an observation must be one array, it is of type dict",
+    ),
+    "undefined state": (
+        {
+            "step": lambda s, t: (
+                s._replace(start=jnp.where(s.steps > 2, jnp.nan, s.start)),
+                t._replace(observation=jnp.zeros(3), reward=jnp.zeros(2)),
+            )
+        },
+        "part of the state turns into NaN",
+    ),
     "no end": ({"step": never}, "time_limit is 5, yet an episode has not ended.*transforms.time_limit"),
     "infinite reward": ({"step": lambda s, t: (s, t._replace(reward=t.reward / 0.0))}, "a reward is not finite"),
     "undefined observation": (
@@ -429,6 +478,136 @@ FAULTS = {
         "params holds str, which cannot be traced; move it into the builder",
     ),
 }
+
+
+def forced(instance, **changes):
+    """A copy with fields of any type: the type checker of these tests, which users do not have, would refuse them."""
+    instance = copy.copy(instance)
+    for name, value in changes.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+# Each would pass the shapes and then fail in a trainer, or in `check` itself.
+SPECS = {
+    "no observation": ({"observation": Box(-1.0, 1.0, (3, 0))}, r"spec.observation has no entries: .* it has \(3, 0\)"),
+    "no observed value": ({"observation": Discrete(0)}, "spec.observation has no values: Discrete .* it has n=0"),
+    "a dict of spaces": ({"observation": {"eye": Box(-1.0, 1.0, (3,))}}, "spec.observation is of type dict; allowed"),
+    "a crossed bound": ({"observation": Box(1.0, -1.0, (3,))}, "a bound low that is not at most high"),
+    "an undefined bound": ({"action": Box(np.nan, 1.0, (2,))}, "spec.action has a bound low"),
+    "a bound too long": ({"action": Box((0.0,) * 3, 1.0, (2,))}, r"bound low of shape \(3,\): .* shape \(2,\)"),
+    "arrays for bounds": ({"action": forced(ACTIONS, low=np.zeros(2))}, "spec must be hashable .* Box.from_arrays"),
+    "an unknown type": ({"observation": Box(-1.0, 1.0, (3,), "float23")}, "Box has dtype='float23'"),
+    "no action": ({"action": Discrete(0)}, "spec.action has no values: Discrete needs .* it has n=0"),
+    "no number": ({"action": Box(-1.0, 1.0, (0,))}, r"spec.action has no entries: .* it has \(0,\)"),
+    "no choice": ({"action": MultiDiscrete(())}, r"MultiDiscrete needs .* it has sizes=\(\)"),
+    "an empty choice": ({"action": MultiDiscrete((2, 0))}, r"MultiDiscrete needs .* it has sizes=\(2, 0\)"),
+    "a scalar action": ({"action": Box(-1.0, 1.0, ())}, r"spec.action is a Box of shape \(\), agents act in vectors"),
+    "no objective": ({"num_objectives": 0, "objective_names": ()}, "num_objectives must be an integer .* it is 0"),
+    "a name twice": ({"objective_names": ("fuel", "fuel")}, "objective_names must differ"),
+    "no time": ({"time_limit": 0}, "time_limit must be None or an integer of at least 1, it is 0"),
+    "a discount above 1": ({"discount": 1.5}, r"discount must lie in \[0, 1\], it is 1.5"),
+    "an undefined reference": ({"reference_point": (0.0, np.nan)}, "reference_point must hold numbers"),
+    "no name": ({"name": ""}, "spec.name must be a text"),
+    "tasks without a name": (
+        {"observation": Discrete(3), "num_tasks": 2}, "num_tasks is 2, yet observations do not name the task"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), SPECS.values(), ids=SPECS.keys())
+def test_a_spec_that_no_agent_could_learn_is_refused_in_one_sentence(changes, message):
+    environment = counter(time_limit=5)
+    environment = environment._replace(spec=forced(environment.spec, **changes))
+    with pytest.raises(EnvironmentContractError, match=message) as error:
+        environments.check(environment)
+    assert str(error.value).count("\n  - ") == 1
+    if "act in vectors" not in message:
+        with pytest.raises(EnvironmentContractError, match=message):
+            jaxrl.trainer("ppo", environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ("gymnax/CartPole-v1", "an Environment is expected, got str"),
+        (counter()._replace(spec={}), "spec must be an EnvironmentSpec, it is dict"),
+        (counter()._replace(step=None), "step must be a function"),
+    ],
+)
+def test_what_is_no_environment_is_refused_in_one_sentence(environment, message):
+    with pytest.raises(EnvironmentContractError, match=message):
+        environments.check(environment)
+
+
+def test_states_may_compare_in_their_own_way():
+    @jax.tree_util.register_dataclass
+    @dataclass(eq=False)
+    class Own:
+        inner: CounterState
+
+        def __eq__(self, other):
+            return bool(jnp.array_equal(self.inner.start, other.inner.start))
+
+    inner = counter(time_limit=5)
+
+    def reset(key, params):
+        state, observation = inner.reset(key, params)
+        return Own(state), observation
+
+    def step(key, state, action, params):
+        following, timestep = inner.step(key, state.inner, action, params)
+        return Own(following), timestep
+
+    environments.check(inner._replace(reset=reset, step=step), num_steps=6)
+
+    def longer(key, state, action, params):
+        following, timestep = step(key, state, action, params)
+        return Own(following.inner._replace(start=jnp.zeros(2))), timestep
+
+    with pytest.raises(EnvironmentContractError, match=r"state changes .*start: float32\[\] became float32\[2\]"):
+        environments.check(inner._replace(reset=reset, step=longer))
+
+
+def odd(observation, action=None, params=()):
+    """One constant observation of a space, for four steps."""
+    spec = EnvironmentSpec("probe/odd", observation, action or Discrete(2), time_limit=4)
+
+    def reset(key, params):
+        return jnp.zeros((), jnp.int32), jnp.zeros(observation.shape, observation.dtype)
+
+    def step(key, state, action, params):
+        state = state + 1
+        shown = jnp.zeros(observation.shape, observation.dtype)
+        return state, Timestep(shown, jnp.ones(1), jnp.array(False), state >= 4, {})
+
+    return Environment(reset, step, params, spec)
+
+
+ODD = {
+    "one number": odd(Box(-1.0, 1.0, ())),
+    "an image too small to convolve": odd(Box(0.0, 1.0, (2, 2, 1))),
+    "short floats": odd(Box(-1.0, 1.0, (3,), "bfloat16"), Box(0.0, np.inf, (2,))),
+    "truth values": odd(Box(0.0, 1.0, (3,), "bool"), MultiDiscrete((1, 3))),
+    "one value and one action": odd(Discrete(1), Discrete(1)),
+    "whole numbers": odd(MultiDiscrete((2, 3)), Box(0.0, 3.0, (2,), "int32"), params={"a": 1, "b": None}),
+}
+
+
+@pytest.mark.parametrize("environment", ODD.values(), ids=ODD.keys())
+def test_what_passes_the_check_trains(environment):
+    environments.check(environment, num_steps=5)
+    trainer = jaxrl.trainer(
+        "ppo", environment, num_envs=2, num_steps=6, num_epochs=1, num_minibatches=2, total_steps=12,
+        num_evaluations=1, evaluation_episodes=2, hidden_sizes=(4,),
+    )  # fmt: skip
+    result = jax.jit(trainer.run)(jax.random.key(0), trainer.hyperparameters)
+    assert np.isfinite(result.metrics["value_loss"]).all() and float(result.evaluation.returns[0, 0]) == 4.0
+
+
+def test_the_example_of_the_documentation_runs(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    assert doctest.testmod(base) == (0, 10)
 
 
 @pytest.mark.parametrize(("changes", "message"), FAULTS.values(), ids=FAULTS.keys())

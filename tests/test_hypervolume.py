@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrl.morl import boxes, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import boxes
 from tests.point_sets import SHAPES, quick, sets_of, shaped
 
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if name.startswith("hypervolume_")}
@@ -181,3 +182,117 @@ def test_estimate_of_any_set_is_near(drawn):
     estimate = estimate_from(jax.random.key(7), points, reference, 2000, mask)
     expected = peer_hypervolume(points[mask], reference)
     assert abs(estimate.value - expected) <= 6 * estimate.standard_error + 1e-5 * expected
+
+
+def scaled_sets(num_objectives, count=6):
+    """[set, point, objective]: entries that span many decades, with volumes in and beyond the range of float32."""
+    generator = np.random.default_rng(num_objectives)
+    # The last sets are large in all objectives or small in all of them.
+    offsets = np.array([0.0, 0.0, 0.0, 35.0, -35.0])[:, None, None] / num_objectives
+    decades = generator.uniform(-3.0, 3.0, (5, count, num_objectives))
+    decades[1:3] *= np.array([2.0, 3.0])[:, None, None]
+    return (10.0 ** (offsets + decades)).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore:the hypervolume is beyond")
+@pytest.mark.parametrize("num_objectives", range(2, 10))
+def test_volumes_of_any_scale_equal_the_oracle(num_objectives):
+    reference, limits = np.zeros(num_objectives, np.float32), np.finfo(np.float32)
+    both = jax.jit(lambda points: (pareto.hypervolume(points, reference), pareto.log_hypervolume(points, reference)))
+    for points in scaled_sets(num_objectives):
+        expected = peer_hypervolume(points, reference)
+        representable = np.clip(expected, limits.tiny, limits.max)
+        found, logarithm = both(points)
+        np.testing.assert_allclose(found, representable, rtol=1e-5)
+        np.testing.assert_allclose(logarithm, np.log(expected), rtol=1e-5, atol=1e-4)
+        if num_objectives > 3:
+            np.testing.assert_allclose(pareto.hypervolume(points, reference), representable, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_objectives", [3, 8])
+def test_contributions_and_estimates_of_any_scale(num_objectives):
+    points, reference = scaled_sets(num_objectives)[1], np.zeros(num_objectives, np.float32)
+    sizes = np.prod(points.astype(float), axis=1)
+    clipped = [np.minimum(np.delete(points, i, axis=0), point) for i, point in enumerate(points)]
+    expected = sizes - [peer_hypervolume(rivals, reference) for rivals in clipped]
+    for function in (pareto.hypervolume_contributions, compiled["hypervolume_contributions"]):
+        found = np.asarray(function(points, reference), float)
+        np.testing.assert_array_less(np.abs(found - expected), 1e-5 * sizes + 1e-37)
+    estimate = estimate_from(jax.random.key(0), points, reference, 2000)
+    np.testing.assert_allclose(estimate.value, peer_hypervolume(points, reference), rtol=4 * (6 / 2000) ** 0.5)
+
+
+def test_volumes_beyond_the_range_of_floats_are_neither_infinite_nor_nothing():
+    limits, reference = np.finfo(np.float32), np.zeros(7, np.float32)
+    for size, extreme in ((1e10, limits.max), (1e-10, limits.tiny)):
+        points = np.full((1, 7), size, np.float32)
+        with pytest.warns(UserWarning, match="beyond the range of float32; use log_hypervolume"):
+            assert pareto.hypervolume(points, reference) == extreme
+        assert compiled_hypervolume(points, reference) == extreme
+        np.testing.assert_allclose(pareto.log_hypervolume(points, reference), 7 * np.log(size), rtol=1e-5)
+        assert estimate_from(jax.random.key(0), points, reference, 64).value == extreme
+    assert pareto.log_hypervolume(points, reference + 1.0) == -np.inf
+
+
+def limit_of(measure, points):
+    """What `measure` tends to as infinite entries grow: the same for ever larger ones, or ∞."""
+    near, far = (np.asarray(measure(np.nan_to_num(points.astype(float), posinf=size))) for size in (10.0, 20.0))
+    return np.where(near == far, near, np.inf)
+
+
+@pytest.mark.parametrize("num_objectives", [1, 2, 3, 4])
+def test_infinite_points_have_the_volumes_of_ever_farther_ones(num_objectives):
+    generator = np.random.default_rng(num_objectives)
+    reference = np.zeros(num_objectives, np.float32)
+
+    def contributions(points):
+        every = peer_hypervolume(points, reference)
+        return [every - peer_hypervolume(np.delete(points, i, axis=0), reference) for i in range(len(points))]
+
+    for _ in range(16):
+        entries = generator.choice([1.0, 2.0, 3.0, np.inf, -np.inf], (5, num_objectives), p=[0.25, 0.25, 0.2, 0.2, 0.1])
+        points = entries.astype(np.float32)
+        expected = limit_of(lambda points: peer_hypervolume(points, reference), points)
+        assert compiled_hypervolume(points, reference) == expected
+        estimate = estimate_from(jax.random.key(0), points, reference, 64)
+        assert np.isinf(estimate.value) == np.isinf(expected) and np.isfinite(estimate.standard_error)
+        if num_objectives > 1:
+            expected = limit_of(contributions, points)
+            found = compiled["hypervolume_contributions"](points, reference)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            # What the last point would add to the others.
+            gain = compiled["hypervolume_improvement"](points[:-1], points[-1:], reference)
+            np.testing.assert_allclose(gain, expected[-1:], atol=1e-5)
+
+
+def test_infinite_points_on_the_host():
+    points = np.array([[np.inf, 1, 1, 1], [2, 2, 2, 2], [np.inf, 1, 1, 0.5]], np.float32)
+    assert pareto.hypervolume(points, (0.0,) * 4) == np.inf
+    np.testing.assert_allclose(pareto.hypervolume_contributions(points, (0.0,) * 4), [np.inf, 14.0, 0.0])
+
+
+@pytest.mark.parametrize("num_objectives", [1, 3, 4])
+def test_infinite_references(num_objectives):
+    points = np.array([[1.0] * num_objectives, [np.inf] * num_objectives], np.float32)
+    below = np.full(num_objectives, -np.inf, np.float32)
+    assert compiled_hypervolume(points[:1], below) == pareto.hypervolume(points[:1], below) == np.inf
+    # Not even an infinite point exceeds an infinite reference.
+    with pytest.warns(UserWarning, match="no point exceeds"):
+        assert compiled_hypervolume(points, -below) == pareto.hypervolume(points, -below) == 0.0
+
+
+def test_a_reference_that_is_no_number_is_an_error():
+    points = jnp.ones((3, 2))
+    reference = jnp.array([0.0, jnp.nan])
+    functions = {
+        "hypervolume": lambda r: pareto.hypervolume(points, r),
+        "log_hypervolume": lambda r: pareto.log_hypervolume(points, r),
+        "hypervolume_contributions": lambda r: pareto.hypervolume_contributions(points, r),
+        "hypervolume_improvement": lambda r: pareto.hypervolume_improvement(points, points, r),
+        "hypervolume_estimate": lambda r: pareto.hypervolume_estimate(jax.random.key(0), points, r, 64),
+    }
+    for function in functions.values():
+        with pytest.raises(ValueError, match=r"reference has an entry that is not a number: \[0.0, nan\]"):
+            function(reference)
+    traced = jax.jit(lambda r: {name: function(r) for name, function in functions.items()})(reference)
+    assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(traced)), traced

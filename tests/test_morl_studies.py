@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.morl import archive as archives
 from jaxrl.morl.algorithms import c_morl, decomposition
 from jaxrl.morl.population import _follow
 from jaxrl.morl.population_state import Assignment, Checkpoint
+from jaxrl.numerics import archive as archives
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrl.morl import archive, dominance, pareto
+from jaxrl.morl import pareto
+from jaxrl.numerics import archive, dominance
 from tests.point_sets import SHAPES, brute_non_dominated, quick, sets_of, shaped
 
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if not name.startswith("hypervolume")}
@@ -59,6 +60,40 @@ def test_points_with_nan_count_nowhere_and_empty_sets_have_a_value():
         values[name] = np.asarray(function(empty, *arguments)).tolist()
     worst = dict.fromkeys(("maximum_utility_loss", "igd", "igd_plus", "additive_epsilon"), np.inf)
     assert values == worst | {"expected_utility": -np.inf, "cardinality": 0, "sparsity": 0.0, "crowding_distance": []}
+
+
+def test_measures_of_infinite_points():
+    inf = np.inf
+    points = np.array([[inf, 1, 0], [inf, 0, 2], [1, 2, 1], [0, 1, 3], [-inf, 4, 0]], np.float32)
+    weights = np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]], np.float32)
+    # Objectives without weight count for nothing, and −∞ outweighs ∞.
+    assert compiled["expected_utility"](points[2:], weights) == (4.0 + 1.5) / 2
+    assert compiled["expected_utility"](points, weights) == inf
+    assert compiled["expected_utility"](np.array([[inf, -inf, 0.0]], np.float32), weights[1:]) == -inf
+    assert compiled["maximum_utility_loss"](points, points, weights) == 0.0
+    for name in ("igd", "igd_plus", "additive_epsilon"):
+        assert compiled[name](points, points) == 0.0, name
+        assert compiled[name](points[2:], points) == inf, name
+    assert compiled["igd_plus"](points[:1], points[3:4]) == compiled["additive_epsilon"](points[:1], points[3:4]) == 3.0
+    assert compiled["sparsity"](points[:2]) == 5.0 and compiled["sparsity"](points) == inf
+    crowding = np.asarray(compiled["crowding_distance"](points))
+    assert not np.isnan(crowding).any() and crowding[2] == inf
+    assert archive.extent(archive.insert(archive.init(5, 3), jnp.asarray(points))).tolist() == [inf, 4.0, 3.0]
+
+
+def test_what_is_compared_with_must_be_numbers():
+    points, broken = np.ones((3, 2), np.float32), np.array([[1.0, np.nan]], np.float32)
+    for name, arguments, message in (
+        ("expected_utility", (broken,), "weights has an entry"),
+        ("maximum_utility_loss", (points, broken), "weights has an entry"),
+        ("maximum_utility_loss", (broken, points), "front has an entry"),
+        ("igd", (broken,), "front has an entry"),
+        ("igd_plus", (broken,), "front has an entry"),
+        ("additive_epsilon", (broken,), "front has an entry"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            getattr(pareto, name)(points, *arguments)
+        assert np.isnan(compiled[name](points, *arguments)), name
 
 
 def test_shapes_that_do_not_fit_are_named():

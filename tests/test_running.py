@@ -13,6 +13,7 @@ import pytest
 import jaxrl
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.runs import experiment
+from jaxrl.runs.metrics import read_metrics
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
@@ -96,12 +97,13 @@ def test_a_killed_process_resumes_bit_for_bit(own_devices, tmp_path):
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "killed" / "metrics.csv").exists()
+    begun = read_metrics(tmp_path / "killed" / "metrics.csv", as_text=True).to_csv(index=False)
     assert start(tmp_path / "whole").wait() == 0
     resume = [sys.executable, "-m", "jaxrl", "resume", str(tmp_path / "killed")]
     subprocess.run(resume, env=own_devices, check=True, stdout=subprocess.DEVNULL)
     whole, resumed = (tmp_path / name / "metrics.csv" for name in ("whole", "killed"))
     assert resumed.read_bytes() == whole.read_bytes()
+    assert whole.read_text().startswith(begun) and begun.count("\n") > 1
     first, second = jaxrl.load(tmp_path / "whole"), jaxrl.load(tmp_path / "killed")
     assert_identical(first.state, second.state)
 
@@ -119,11 +121,10 @@ def test_a_foreign_checkpoint_is_refused(whole, tmp_path):
 def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
     trainer, _ = whole
     drive(trainer, 1, checkpoint_directory=tmp_path)
-    for path in sorted(tmp_path.rglob("*")):
-        if path.is_file() and "ocdbt.process_0/d" in str(path):
-            data = bytearray(path.read_bytes())
-            data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
-            path.write_bytes(bytes(data))
+    (path,) = tmp_path.glob("*.npz")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    path.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match="damaged"):
         drive(trainer, 1, checkpoint_directory=tmp_path)
 

@@ -163,7 +163,15 @@ def test_memory_grows_with_the_batch(trainer):
         ({"hyperparameters": {"learning_rate": 0.1}}, "needs a list of values"),
         ({"hyperparameters": {"learning_rate": []}}, "needs a list of values"),
         ({"hyperparameters": {"discount": [2.0]}}, "'discount' must lie in"),
+        ({"hyperparameters": {"learning_rate": [1e-3, 1e-3]}}, "equal values are equal runs"),
+        (
+            {"hyperparameters": {"clip_epsilon": [0.1, 0.2], "objective.clip_epsilon": [0.3]}},
+            "'clip_epsilon' and 'objective.clip_epsilon' are the same hyperparameter",
+        ),
         ({"weights": [[0.5, 0.5]]}, "weights need 1 entries"),
+        ({"weights": 0}, "the number of weights must be at least 1, got 0"),
+        ({"seeds": -1}, "seeds must be at least 1, got -1"),
+        ({"seeds": [2**40]}, "a seed must be at most 4294967295"),
         ({"seeds": 0}, "at least one seed"),
         ({"seeds": [1, 1]}, "seeds must differ"),
         ({"design": "sobol"}, "needs samples="),
@@ -187,21 +195,23 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 import jaxrl
 trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **json.loads(sys.argv[3]))
-options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_directory=None)
-result = jaxrl.sweep(trainer, seeds=6, options=options)
+options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_seconds=0.0)
+result = jaxrl.sweep(trainer, seeds=6, options=options, directory=sys.argv[4])
 assert jax.device_count() == 4
 print("RETURNS", json.dumps(result.final_returns().tolist()))
 """
 
 
-def test_two_processes_share_a_sweep(own_devices, trainer):
+def test_two_processes_share_a_sweep(own_devices, trainer, tmp_path):
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         address = f"localhost:{listener.getsockname()[1]}"
     environment = {**own_devices, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # As this module is compiled.
     command = [sys.executable, "-c", WORKER, address]
     workers = [
-        subprocess.Popen([*command, str(i), json.dumps(SMALL)], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(i), json.dumps(SMALL), tmp_path], env=environment, stdout=subprocess.PIPE, text=True
+        )
         for i in range(2)
     ]
     outputs = [worker.communicate(timeout=240)[0] for worker in workers]
@@ -210,6 +220,10 @@ def test_two_processes_share_a_sweep(own_devices, trainer):
     np.testing.assert_allclose(found[0], found[1])
     alone = jaxrl.sweep(trainer, seeds=6, max_devices=1, **QUIET).final_returns()
     np.testing.assert_allclose(found[0], alone)
+    # What two hosts of two devices wrote, one device reads.
+    np.testing.assert_array_equal(
+        jaxrl.sweep(trainer, seeds=6, max_devices=1, directory=tmp_path, **QUIET).final_returns(), found[0]
+    )
 
 
 def test_sparsity_is_measured_on_the_front_alone():

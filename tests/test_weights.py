@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.morl import weights
+from jaxrl.numerics import weights
 
 
 def nearest_neighbours(points):

@@ -24,7 +24,7 @@ from peers import ROOT, interpreter, run_contender
 
 import jaxrl
 from jaxrl.morl.problem import make_problem, measure
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 
 RUN = {"num_envs": 8, "num_steps": 64, "num_evaluations": 1, "evaluation_episodes": 2}
 GENERATIONS: dict[str, Any] = {

@@ -20,9 +20,9 @@ import numpy as np
 import tyro
 
 import jaxrl
+from jaxrl.environments.family import MergedParams
 from jaxrl.multitask import adaptation_curve, maml, trials
 from jaxrl.multitask.families import family
-from jaxrl.multitask.family import MergedParams
 from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"

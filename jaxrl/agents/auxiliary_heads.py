@@ -15,6 +15,7 @@ from jaxrl.aggregation import standardise
 from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
 from jaxrl.types import Array, Float, PyTree
+from jaxrl.validity import constant_unless
 
 __all__ = ["HeadSettings", "auxiliary_loss"]
 
@@ -66,10 +67,12 @@ def auxiliary_loss(
     def estimate(settings: HeadSettings, value: Array, following: Array, log_ratio: Array) -> tuple[Array, Array]:
         target, advantage = returns.vtrace(
             reward, value, following, rollout.terminated, rollout.truncated, log_ratio,
-            settings.discount, settings.trace, clipping=settings.clipping,
+            settings.discount, settings.trace, clipping=settings.clipping, valid=rollout.valid,
         )  # fmt: skip
         weighted = (advantage if scalar else weights * advantage).sum(axis=-1)
-        return target, weighted if parts.config.standardise_advantages == "none" else standardise(weighted)
+        if parts.config.standardise_advantages == "none":
+            return target, weighted
+        return target, standardise(weighted, valid=rollout.valid)
 
     each = jax.vmap(estimate, in_axes=(0, -2, -2, -1))
     log_ratio = acted[..., 1:] - acted[..., :1]
@@ -87,7 +90,7 @@ def auxiliary_loss(
         )
 
     def total(params: PyTree) -> Float[Array, ""]:
-        parameters, values, _ = parts.heads.sequence(params, *inputs)
+        parameters, values = constant_unless(rollout.valid, parts.heads.sequence(params, *inputs)[:2])
         losses = jax.vmap(one, in_axes=(0, -2, -2, 0, 0))(
             settings, parameters[..., 1:, :], values[..., 1:, :], targets, advantages
         )

@@ -75,6 +75,8 @@ class Rollout(NamedTuple):
         weights: preference weights in force, `[env, objective]`.
         extras: what `explore` returned besides, such as log probabilities.
         info: what the environment reported, where `records` has it.
+        valid: False where the environment's step was not finite. Such a sample has a reward of 0, is truncated, and has
+            `observation` as its `final_observation`; nothing may be learned from it. None where all are valid.
     """
 
     observation: Array | None = None
@@ -88,6 +90,7 @@ class Rollout(NamedTuple):
     weights: Float[Array, "env objective"] | None = None
     extras: PyTree = ()
     info: PyTree = ()
+    valid: Bool[Array, "time env"] | None = None
 
 
 @runtime_checkable

@@ -31,6 +31,7 @@ from jaxrl.objectives.disco import (
 )
 from jaxrl.objectives.disco_values import scalar_values
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose, constant_unless
 
 __all__ = ["CONFIG", "DEFAULTS", "DISCO", "DiscoConfig", "DiscoHyperparameters", "DiscoState", "disco", "load_disco"]
 
@@ -143,7 +144,10 @@ def update(
     hp: DiscoHyperparameters,
     progress: Progress,
 ) -> tuple[DiscoState, dict[str, Array]]:
-    """The rule's targets of the rollout, then one step of Adam; the target network follows the old parameters."""
+    """The rule's targets of the rollout, then one step of Adam; the target network follows the old parameters.
+
+    An update that is not finite changes nothing.
+    """
     max_value = parts.config.max_value
     experience = _experience(parts, state, rollout, hp)
     coefficients = DiscoCoefficients(*(getattr(hp, f"{name}_coefficient") for name in DiscoCoefficients._fields))
@@ -152,7 +156,7 @@ def update(
     )
 
     def loss(params: PyTree) -> tuple[Array, dict[str, Array]]:
-        predictions = parts.network.predictions(params, rollout.observation)
+        predictions = constant_unless(rollout.valid, parts.network.predictions(params, rollout.observation))
         total, metrics = disco_loss(predictions, targets, returns, experience, coefficients, max_value)
         entropy = parts.acting.distribution.entropy(predictions.policy).mean()
         non_finite = (~jnp.isfinite(total)).astype(jnp.float32)
@@ -165,7 +169,9 @@ def update(
     target = jax.tree.map(
         lambda old, new: hp.target_decay * old + (1.0 - hp.target_decay) * new, state.target, state.params
     )
-    return DiscoState(params, optimiser, target, rule), metrics
+    taken = all_finite(gradient) & (metrics["non_finite"] == 0.0)
+    lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
+    return choose(taken, DiscoState(params, optimiser, target, rule), state), metrics | lost
 
 
 def adam(
@@ -202,6 +208,7 @@ def _experience(parts: Parts, state: DiscoState, rollout: Rollout, hp: DiscoHype
         reward=rollout.reward @ hp.weights,
         terminated=rollout.terminated,
         truncated=rollout.truncated,
+        valid=rollout.valid,
     )
 
 

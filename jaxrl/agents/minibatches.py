@@ -15,7 +15,8 @@ __all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
 class Batch(NamedTuple):
     """What a minibatch needs of each sample; `advantage` has an objective axis until, and unless, it is scalarised.
 
-    `paying` names each sample's task where objectives are tasks.
+    `paying` names each sample's task where objectives are tasks; samples that are not `valid` (see `Rollout.valid`)
+    have no part in the loss.
     """
 
     observation: Array
@@ -28,6 +29,7 @@ class Batch(NamedTuple):
     weights: Float[Array, "*batch objective"]
     start: Bool[Array, "*batch"]
     paying: Float[Array, "*batch objective"] | None = None
+    valid: Bool[Array, "*batch"] | None = None
 
 
 class Minibatches(NamedTuple):
@@ -79,9 +81,9 @@ def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
     columns = []
     for leaf in leaves:
         flat = leaf.reshape(leaf.shape[0], -1)
-        if flat.dtype == jnp.bool_:
+        if flat.dtype == jnp.bool_ or jnp.issubdtype(flat.dtype, jnp.floating):
             flat = flat.astype(jnp.float32)
-        elif flat.dtype != jnp.float32:
+        else:
             flat = jax.lax.bitcast_convert_type(flat.astype(jnp.int32), jnp.float32)
         columns.append(flat)
 
@@ -92,7 +94,9 @@ def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
             position += column.shape[1]
             if leaf.dtype == jnp.bool_:
                 part = part != 0.0
-            elif leaf.dtype != jnp.float32:
+            elif jnp.issubdtype(leaf.dtype, jnp.floating):
+                part = part.astype(leaf.dtype)
+            else:
                 part = jax.lax.bitcast_convert_type(part, jnp.int32).astype(leaf.dtype)
             unpacked.append(part.reshape(rows.shape[0], *leaf.shape[1:]))
         return jax.tree.unflatten(structure, unpacked)

@@ -13,6 +13,7 @@ from jaxrl.networks.activity import layer_places
 from jaxrl.numerics.linear_solve import solve
 from jaxrl.ranges import NOT_NEGATIVE, Range
 from jaxrl.types import Array, Float, PyTree
+from jaxrl.validity import constant_unless
 
 __all__ = ["NATURAL", "NATURAL_RANGES", "fisher_product", "natural_step", "split_optimiser"]
 
@@ -33,7 +34,8 @@ def fisher_product(parts: Parts, params: PyTree, batch: Batch, memory: PyTree) -
     """
 
     def parameters_of(params: PyTree) -> Array:
-        return parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        parameters = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[0]
+        return constant_unless(batch.valid, parameters)
 
     at, pullback = jax.vjp(parameters_of, params)
     slope = jax.grad(lambda other: jnp.mean(parts.distribution.kl(at, other)))

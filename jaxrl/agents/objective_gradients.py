@@ -33,7 +33,7 @@ def objective_gradients(
     """
     advantage = batch.advantage
     if parts.aggregator.standardise_each:
-        advantage = standardise(advantage, (0, 1), where=batch.paying)
+        advantage = standardise(advantage, (0, 1), where=batch.paying, valid=batch.valid)
 
     def gains(params: PyTree) -> Float[Array, " objective"]:
         parameters, _, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)

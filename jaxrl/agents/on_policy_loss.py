@@ -13,6 +13,7 @@ from jaxrl.aggregation import standardise
 from jaxrl.objectives.surrogate import SurrogateInputs
 from jaxrl.objectives.value import clipped_squared_error, squared_error
 from jaxrl.types import Array, Float, PyTree
+from jaxrl.validity import constant_unless
 
 __all__ = ["LossTerms", "loss", "loss_metrics", "loss_terms", "standardised"]
 
@@ -36,7 +37,8 @@ class LossTerms(NamedTuple):
 def standardised(batch: Batch, advantage: Array) -> Array:
     """Advantages standardised over all samples; one of each objective over those that pay it."""
     each = advantage.ndim > batch.log_prob.ndim
-    return standardise(advantage, tuple(range(batch.log_prob.ndim)), where=batch.paying if each else None)
+    axes = tuple(range(batch.log_prob.ndim))
+    return standardise(advantage, axes, where=batch.paying if each else None, valid=batch.valid)
 
 
 def loss(
@@ -80,7 +82,8 @@ def loss_terms(
 ) -> LossTerms:
     """The terms of the loss of one minibatch."""
     distribution, config = parts.distribution, parts.config
-    parameters, values, _ = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)
+    outputs = parts.network.sequence(params, batch.observation, batch.weights, memory, batch.start)[:2]
+    parameters, values = constant_unless(batch.valid, outputs)
     log_ratio = distribution.log_prob(parameters, batch.raw_action) - batch.log_prob
     if parts.surrogate.uses_divergence:
         kl, kl_to_old = distribution.kl(batch.distribution, parameters), distribution.kl(parameters, batch.distribution)

@@ -20,6 +20,7 @@ from jaxrl.environments.tasks import paying
 from jaxrl.numerics import returns
 from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.types import Array, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose
 
 __all__ = ["paid_rewards", "prepare", "scalarise", "update"]
 
@@ -44,10 +45,9 @@ def update(
     batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))
     params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress, extra)
     last_kl = metrics["kl"][-config.num_minibatches :].mean()
-    non_finite = metrics.pop("non_finite").sum()
     observations = state.observations
     if observations is not None:
-        observations = update_statistics(observations, rollout.observation)
+        observations = update_statistics(observations, rollout.observation, valid=rollout.valid)
     weights = rollout.weights.mean(axis=0)
     state = OnPolicyState(
         params=params,
@@ -57,7 +57,8 @@ def update(
         aggregator=parts.aggregator.update(state.aggregator, summary, weights, hp.aggregator),
         surrogate=parts.surrogate.update(state.surrogate, last_kl, hp.objective),
     )
-    return state, {**jax.tree.map(jnp.mean, metrics), "non_finite": non_finite}
+    skipped = metrics["non_finite"].sum()
+    return state, {**jax.tree.map(jnp.mean, metrics), "skipped_updates": skipped}
 
 
 def prepare(
@@ -79,10 +80,10 @@ def prepare(
         values, following = paid * values, paid * following
     if parts.config.group_size:
         done = rollout.terminated | rollout.truncated
-        advantages = returns.group_relative_advantage(reward, done, parts.config.group_size)
+        advantages = returns.group_relative_advantage(reward, done, parts.config.group_size, valid=rollout.valid)
     else:
         advantages = returns.generalised_advantage(
-            reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda
+            reward, values, following, rollout.terminated, rollout.truncated, hp.discount, hp.gae_lambda, rollout.valid
         )
     batch = Batch(
         observation=observation,
@@ -95,6 +96,7 @@ def prepare(
         weights=weights,
         start=rollout.start,
         paying=paid,
+        valid=rollout.valid,
     )
     return batch, scale
 
@@ -104,7 +106,7 @@ def paid_rewards(
 ) -> tuple[Array, RewardScale | None, Array | None]:
     """Rewards `[time, env, value]` under the running scale, that scale afterwards, and which tasks pay."""
     done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
-    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid)
+    reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid, rollout.valid)
     if parts.config.scalarise == "before_estimation":
         if jnp.ndim(hp.discount):
             raise ValueError(
@@ -123,8 +125,9 @@ def scalarise(
         advantage = advantage[..., 0]
     elif parts.config.scalarise == "after_estimation":
         advantage = aggregate(
-            parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator, progress.fraction, batch.paying
-        )
+            parts.aggregator, state.aggregator, advantage, batch.weights, hp.aggregator, progress.fraction,
+            batch.paying, batch.valid,
+        )  # fmt: skip
     return standardised(batch, advantage) if parts.config.standardise_advantages == "batch" else advantage
 
 
@@ -138,7 +141,10 @@ def descend(
     progress: Progress,
     extra: Callable[[PyTree], Array] | None = None,
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
-    """Parameters and optimiser state after all epochs, and metrics per minibatch."""
+    """Parameters and optimiser state after all epochs, and metrics per minibatch.
+
+    A step whose loss, gradient or change is not finite is not taken; `non_finite` is 1 for it.
+    """
     optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
     minibatches = make_minibatches(parts.config, parts.network.recurrent, key, batch, memory)
 
@@ -149,8 +155,12 @@ def descend(
         if extra is not None:
             gradient = jax.tree.map(jnp.add, gradient, jax.grad(extra)(params))
         seen = signals(parts, step, params, minibatch, memory, progress)
-        changes, optimiser_state = optimiser.update(gradient, optimiser_state, params, **seen)
-        return (optax.apply_updates(params, changes), optimiser_state), metrics
+        changes, following = optimiser.update(gradient, optimiser_state, params, **seen)
+        # What other optimisers than these make of a finite gradient may not be finite.
+        sound = all_finite(gradient if parts.config.optimiser in ("adam", "rmsprop", "sgd") else (gradient, changes))
+        taken = sound & (metrics["non_finite"] == 0.0)
+        following = choose(taken, (optax.apply_updates(params, changes), following), (params, optimiser_state))
+        return following, {**metrics, "non_finite": 1.0 - taken}
 
     inputs = (minibatches.indices, learned_steps(parts, key), combination_keys(parts, key))
     (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), inputs)

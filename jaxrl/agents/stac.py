@@ -26,6 +26,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.ranges import NOT_NEGATIVE, NUMBER, SOME
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose
 
 __all__ = [
     "CONFIG",
@@ -211,6 +212,9 @@ def _update(
     changes, optimiser = optax.scale_by_adam().update(gradient, state.optimiser)
     rate = hp.objective["meta_learning_rate"]
     logits = jax.tree.map(lambda logit, change: logit - rate * change, state.logits, changes)
+    taken = all_finite(gradient)
+    logits, optimiser = choose(taken, (logits, optimiser), (state.logits, state.optimiser))
+    metrics |= {"skipped_updates": metrics["skipped_updates"] + (1.0 - taken)}
     return StacState(agent, logits, optimiser), {**metrics, **_reported(logits, hp)}
 
 

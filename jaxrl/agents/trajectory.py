@@ -22,6 +22,7 @@ from jaxrl.numerics import distributions
 from jaxrl.objectives.trajectory import OBJECTIVES, Heads, Trajectory, TrajectoryObjective
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, Range
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose, constant_unless
 
 __all__ = ["OBJECTIVES", "TrajectoryConfig", "TrajectoryHyperparameters", "TrajectoryState", "trajectory_agent"]
 
@@ -162,11 +163,11 @@ def update(
     hp: TrajectoryHyperparameters,
     progress: Progress,
 ) -> tuple[TrajectoryState, dict[str, Array]]:
-    """Targets of the rollout, then one descent step; nothing is cut from meta-gradients."""
+    """Targets of the rollout, then one descent step, unless it is not finite; nothing is cut from meta-gradients."""
     targets = parts.objective.targets(_trajectory(parts, state.params, rollout, hp, progress), hp.objective)
 
     def loss(params: PyTree) -> tuple[Array, dict[str, Array]]:
-        heads = _heads(parts, params, rollout)
+        heads = constant_unless(rollout.valid, _heads(parts, params, rollout))
         total, metrics = parts.objective.loss(heads, targets, hp.objective, hp.target_coefficient)
         non_finite = (~jnp.isfinite(total)).astype(jnp.float32)
         return total, {**metrics, "entropy": heads.entropy.mean(), "non_finite": non_finite}
@@ -174,7 +175,10 @@ def update(
     gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
     optimiser = make_optimiser(parts.config, hp, progress.fraction)
     changes, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
-    return TrajectoryState(optax.apply_updates(state.params, changes), optimiser_state), metrics
+    following = TrajectoryState(optax.apply_updates(state.params, changes), optimiser_state)
+    taken = all_finite(gradient) & (metrics["non_finite"] == 0.0)
+    lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
+    return choose(taken, following, state), metrics | lost
 
 
 def _heads(parts: Parts, params: PyTree, rollout: Rollout) -> Heads:
@@ -199,4 +203,5 @@ def _trajectory(
         truncated=rollout.truncated,
         discount=hp.discount,
         progress=progress,
+        valid=rollout.valid,
     )

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.ranges import POSITIVE, UNBOUNDED, Range
-from jaxrl.types import Array, Float, PyTree
+from jaxrl.types import Array, Bool, Float, PyTree
+from jaxrl.validity import inverse_share, kept
 
 __all__ = ["RETURNS", "SCALE", "Aggregator", "ReturnSummary", "aggregate", "make_parameters", "standardise"]
 
@@ -77,13 +78,19 @@ def standardise(
     axes: tuple[int, ...] | None = None,
     epsilon: float = 1e-8,
     where: Float[Array, "*batch"] | None = None,
+    valid: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*batch"]:
-    """(A - mean)/(std + ε) over `axes` (all axes by default), or over the entries `where` 1; the others become 0."""
+    """(A - mean)/(std + ε) over `axes` (all axes by default), or over the entries `where` 1; the others become 0.
+
+    So do those of samples that are not `valid` (see `Rollout.valid`), whose axes lead those of the advantages.
+    """
     if where is None:
-        mean = advantages.mean(axis=axes, keepdims=True)
-        deviation = advantages - mean
-        variance = jnp.mean(deviation**2, axis=axes, keepdims=True)
+        factor = inverse_share(valid)
+        mean = kept(valid, advantages).mean(axis=axes, keepdims=True) * factor
+        deviation = kept(valid, advantages - mean)
+        variance = jnp.mean(deviation**2, axis=axes, keepdims=True) * factor
     else:
+        where = kept(valid, where)
         count = jnp.maximum(where.sum(axis=axes, keepdims=True), 1.0)
         mean = jnp.sum(where * advantages, axis=axes, keepdims=True) / count
         deviation = where * (advantages - mean)
@@ -100,13 +107,15 @@ def aggregate(
     parameters: Any,
     progress: Float[Array, ""] | float = 0.0,
     paying: Float[Array, "*batch objective"] | None = None,
+    valid: Bool[Array, "*batch"] | None = None,
 ) -> Float[Array, "*batch"]:
     """A = Σᵢ cᵢ Aᵢ with the aggregator's coefficients, gradients stopped through c.
 
-    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`).
+    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`);
+    samples that are not `valid` count for nothing.
     """
     if aggregator.standardise_each:
-        advantages = standardise(advantages, tuple(range(advantages.ndim - 1)), where=paying)
+        advantages = standardise(advantages, tuple(range(advantages.ndim - 1)), where=paying, valid=valid)
     if aggregator.coefficients_of is None:
         coefficients = jax.lax.stop_gradient(aggregator.coefficients(state, weights, parameters))
     else:

@@ -15,9 +15,9 @@ from jaxrl.aggregation.estimates import (
     init_estimate,
     update_estimate,
 )
-from jaxrl.morl import archive
-from jaxrl.morl.archive import Archive
-from jaxrl.morl.hypervolume import hypervolume
+from jaxrl.numerics import archive
+from jaxrl.numerics.archive import Archive
+from jaxrl.numerics.hypervolume import hypervolume
 from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float
 
@@ -95,7 +95,9 @@ def _extend(
     """The front with a point that adds hypervolume, and how much it adds."""
     points, mask = jnp.concatenate([front.points, point[None]]), jnp.append(front.mask, True)
     before = hypervolume(front.points, reference, front.mask)
-    gain = jnp.maximum(0.0, hypervolume(points, reference, mask) - before)
+    gain = hypervolume(points, reference, mask) - before
+    # NaN, of returns that are no numbers or infinite, is no gain.
+    gain = jnp.where(gain > 0.0, gain, 0.0)
     return archive.insert(front, point[None], mask=(gain > 0.0)[None]), gain
 
 

@@ -1,10 +1,13 @@
-"""What bilevel programs have in common with trainers, so that sweeps, checkpoints and tables take them."""
+"""What bilevel programs have in common, besides what all programs have."""
 
-from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jaxrl.training.loop import count_evaluations
-from jaxrl.types import Array, Float
+import jax
+import numpy as np
+
+from jaxrl.training.evaluation import return_columns
+from jaxrl.training.program import complete_program, num_bytes
+from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["BilevelEvaluation", "bilevel_program"]
 
@@ -22,13 +25,27 @@ class BilevelEvaluation(NamedTuple):
 
 
 def bilevel_program(program: type) -> type:
-    """Gives a program's class what follows from its schedule: every outer step ends with an evaluation.
+    """A class of bilevel programs with all that `jaxrl.training.program.Program` asks for.
 
     Args:
-        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, and `value(state)`.
-
-    Returns:
-        The class with `static_names` and what `jaxrl.training.loop.count_evaluations` gives.
+        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, `experience`, best `num_members`, how
+            many of it an iteration holds, and `value(state)`.
     """
-    program.static_names = property(lambda self: {field.name for field in fields(self.config)})
-    return count_evaluations(program)
+
+    def columns(self: Any, evaluation: BilevelEvaluation) -> dict[str, np.ndarray]:
+        flat = np.asarray(evaluation.returns).reshape(-1, self.environment.spec.num_objectives)
+        returns = {name: flat[:, i] for i, name in enumerate(self.curves)}
+        return {**returns, "length": np.asarray(evaluation.length).ravel()}
+
+    def experience_bytes(self: Any) -> int:
+        state = jax.eval_shape(self.init, jax.random.key(0), self.hyperparameters)
+        one = jax.eval_shape(self.experience, jax.random.key(0), state, self.hyperparameters)
+        return getattr(self, "num_members", 1) * num_bytes(one)
+
+    def learned(self: Any, state: PyTree) -> PyTree:
+        return self.value(state)
+
+    program.curves = property(lambda self: tuple(return_columns(self.environment.spec)))
+    program.without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
+    program.columns, program.experience_bytes, program.learned = columns, experience_bytes, learned
+    return complete_program(program)

@@ -26,7 +26,7 @@ class Episodes(NamedTuple):
         observation: before each step, `[time, env, ...]`.
         raw: samples of the policy, `[time, env, ...]`.
         reward: vector rewards, zero after the end.
-        alive: whether the step belongs to the episode.
+        alive: whether the step belongs to the episode; one that is not finite does not, and ends it.
         terminated: whether the task ended with it.
     """
 
@@ -54,7 +54,8 @@ def collector(
             raw = distribution.sample(policy(observation), noise)
             state, timestep = copies.step(draws, state, distribution.action(raw), params)
             reward = jnp.where(done[:, None], 0.0, timestep.reward)
-            row = Episodes(observation, raw, reward, ~done, timestep.terminated & ~done)
+            alive = ~(done | timestep.info["faulty"])
+            row = Episodes(observation, raw, reward, alive, timestep.terminated & alive)
             return (state, timestep.observation, done | timestep.terminated | timestep.truncated), row
 
         return jax.lax.scan(step, start, inputs)[1]

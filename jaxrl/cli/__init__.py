@@ -1,5 +1,5 @@
 """The command line; `jaxrl --help` lists its commands."""
 
-from jaxrl.cli.commands import main
+from jaxrl.cli.main import main
 
 __all__ = ["main"]

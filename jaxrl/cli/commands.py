@@ -1,145 +1,105 @@
-"""The command line; `jaxrl --help` lists its commands."""
+"""The commands: each reads its arguments and runs."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from jaxrl import plugins
-from jaxrl.cli import align, listing, meta, multitask
-from jaxrl.cli.options import (
-    COMMANDS,
-    parse_settings,
-    sweep_members,
-    sweep_options,
-    tune_options,
-    what_to_run,
-)
-from jaxrl.cli.values import pairs, swept
-from jaxrl.errors import CheckpointError, NonFiniteError, require_name
-from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.runs.configuration import Configuration
+from jaxrl.cli import meta, multitask
+from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
+from jaxrl.cli.kinds import run_kind, shell_that_runs
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import parse_settings, seed_option, tune_options
+from jaxrl.cli.parsing import parse
+from jaxrl.cli.values import pairs, settings_of, swept
+from jaxrl.ranges import COUNT, EPISODES, INDEX, PROBABILITY, SEEDS
+from jaxrl.runs.configuration import Configuration, check_writable
+from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; errors of use are one line on standard error and exit status 2."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
-        print("usage: jaxrl COMMAND ...\n")
-        print("\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
-        print("\njaxrl COMMAND --help explains every option.")
-        return 0
-    try:
-        arguments = _import_modules(arguments)
-        command = require_name("command", arguments[0], COMMANDS)
-        handler: Callable[[list[str]], None] = globals()[f"_{command.replace('-', '_')}"]
-        handler(arguments[1:])
-    except (ValueError, ImportError, FileNotFoundError, CheckpointError, NonFiniteError, IndexError) as error:
-        print(f"jaxrl: {error}", file=sys.stderr)
-        return 2
-    return 0
+# Commands that are not called like the kind that they run.
+_KIND_OF = {"meta-train": "meta"}
 
 
-def _import_modules(arguments: list[str]) -> list[str]:
-    """Imports every MODULE of `--import MODULE`, which may register names, and returns the other arguments."""
-    rest, words = [], iter(arguments)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name == "--import":
-            plugins.load([value if equals else next(words, "")])
-        else:
-            rest.append(word)
-    return rest
+def run(command: str, arguments: list[str]) -> None:
+    """Runs one command of `jaxrl --help`: one of those below, or that of a kind of runs."""
+    own = {
+        "compare": _compare,
+        "tune": _tune,
+        "examine": meta.examine,
+        "meta-test": meta.meta_test,
+        "multitask": partial(multitask.multitask, run=_run),
+        "policy": _policy,
+        "evaluate": _evaluate,
+        "resume": _resume,
+        "plot": _plot,
+    }
+    if command in own:
+        own[command](arguments)
+    else:
+        run_kind(_KIND_OF.get(command, command), arguments, _run)
 
 
-def _run(command: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+    """Runs what a command of a kind has read."""
     from jaxrl.runs import experiment, report
+    from jaxrl.runs.configuration import configure
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
     use_cpu_cores()
-    configuration = experiment.Configuration(
-        kind=command,
+    configuration = configure(
+        kind=kind,
         agent=parsed.agent,
         environment=parsed.environment,
         environment_options=pairs(parsed.environment_option),
         settings=settings,
         **rest,
     )
-    directory = parsed.out or Path("runs") / f"{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
+    directory = parsed.out or Path("runs") / _place(parsed)
     options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
-    outcome = experiment.run(configuration, directory, options)
+    with _resumable(directory):
+        outcome = experiment.run(configuration, directory, options)
     print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome
 
 
-def _train(arguments: list[str]) -> None:
-    seed = ("seed", Annotated[int, tyro.conf.arg(help="Seed of the run.")], field(default=0))
-    parsed, settings = parse_settings("train", arguments, [seed])
-    _run("train", parsed, settings, seeds=(parsed.seed,))
+def _place(parsed: Any) -> str:
+    """AGENT-TASK, or AGENT where there is no environment."""
+    return "-".join(filter(None, (parsed.agent, parsed.environment.rsplit("/", 1)[-1])))
 
 
-def _sweep(arguments: list[str], command: str = "sweep") -> None:
-    options = sweep_options(command, what_to_run(command, arguments))
-    parsed, settings = parse_settings(command, arguments, options)
-    rest = {"weights": getattr(parsed, "num_weights", None), **sweep_members(parsed)}
-    if command == "pareto":
-        rest |= {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
-    _run(command, parsed, settings, **rest)
+@contextmanager
+def _resumable(directory: Path) -> Iterator[None]:
+    """Who stops a run is told how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if (directory / "configuration.json").exists():
+            raise KeyboardInterrupt(f"; jaxrl resume {directory} goes on from the last checkpoint") from stopped
+        raise
 
 
-def _meta_train(arguments: list[str]) -> None:
-    meta.meta_train(arguments, _run)
-
-
-def _meta_test(arguments: list[str]) -> None:
-    meta.meta_test(arguments)
-
-
-def _examine(arguments: list[str]) -> None:
-    meta.examine(arguments)
-
-
-def _align(arguments: list[str]) -> None:
-    align.align(arguments, _run)
-
-
-def _multitask(arguments: list[str]) -> None:
-    multitask.multitask(arguments, _train, _run)
-
-
-def _pareto(arguments: list[str]) -> None:
-    _sweep(arguments, "pareto")
-
-
-@dataclass
-class _CompareArguments:
-    """Run several algorithms on several environments under one protocol."""
-
-    algorithms: tyro.conf.Positional[str]
-    """Names of `jaxrl list algorithms`, separated by commas."""
-    environments: tyro.conf.Positional[str]
-    """Environments with at least two objectives, separated by commas."""
-    out: Path = Path("runs/comparison")
-    """Where runs, tables and figures go; a stopped comparison goes on there."""
-    seeds: int = 4
-    """Seeds of each pair (0, 1, ...)."""
-    total_steps: int = 500_000
-    """Environment steps of each seed, all members of a population counted."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one; repeatable."""
-    front_episodes: int = 64
-    """Episodes per policy of the final evaluation."""
-    progress: bool | None = None
-    """Progress bar. Default: on a terminal."""
+def _compare_options() -> list[Option]:
+    what = "NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one."
+    out = "Where runs, tables and figures go; a stopped comparison goes on there."
+    steps = "Environment steps of each seed, all members of a population counted."
+    return [
+        positional("algorithms", str, "Agents, or algorithms that find fronts, separated by commas."),
+        positional("environments", str, "Environments, for fronts of two objectives or more, separated by commas.", ""),
+        repeated("set", "NAME=VALUE", what),
+        option_of("seeds", int, "Seeds of each pair (0, 1, ...).", 4, SEEDS),
+        option_of("total_steps", int, steps, 500_000, COUNT),
+        option_of("front_episodes", int, "Episodes per policy of the final evaluation.", 64, EPISODES),
+        option_of("out", Path, out, Path("runs/comparison"), group=HOST),
+        option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
+    ]
 
 
 def _compare(arguments: list[str]) -> None:
@@ -147,17 +107,18 @@ def _compare(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
-    parsed = tyro.cli(_CompareArguments, args=arguments, prog="jaxrl compare")
+    parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
     use_cpu_cores()
+    check_writable(parsed.out)
+    names, settings = parsed.algorithms.split(","), settings_of(parsed.set)
+    if kind_that_runs(*names).takes_environment and not parsed.environments:
+        raise ValueError("ENVIRONMENTS is missing: jaxrl compare ALGORITHMS ENVIRONMENTS")
+    if all("total_steps" in shell_that_runs(name).settings(name) for name in names) or "total_steps" in parsed.written:
+        settings = {"total_steps": parsed.total_steps, **settings}
     summary = compare(
-        parsed.algorithms.split(","),
-        parsed.environments.split(","),
-        parsed.out,
-        parsed.seeds,
-        {"total_steps": parsed.total_steps, **pairs(parsed.set)},
-        parsed.front_episodes,
+        names, parsed.environments.split(","), parsed.out, parsed.seeds, settings, parsed.front_episodes,
         RunOptions(progress=parsed.progress),
-    )
+    )  # fmt: skip
     print(as_text(summary))
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 
@@ -168,17 +129,23 @@ def _tune(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.tuning import tune
 
-    parsed, settings = parse_settings("tune", arguments, tune_options())
+    names = dict.fromkeys(name for kind in map(KINDS.get, KINDS) if not kind.drive for name in names_of(kind))
+    place = positional("environment", str, "A name of `jaxrl list environments`.", "")
+    extra = lambda _: [place, *tune_options()]  # noqa: E731
+    parsed, settings = parse_settings("tune", arguments, extra, names, shell_that_runs, "agent or algorithm")
     use_cpu_cores()
-    kind = "pareto" if parsed.agent in ALGORITHMS else "train"
+    kind = kind_that_runs(parsed.agent)
+    if kind.takes_environment and not parsed.environment:
+        raise ValueError("ENVIRONMENT is missing: jaxrl tune AGENT ENVIRONMENT")
     options = pairs(parsed.environment_option)
-    runnable = build(Configuration(kind, parsed.agent, parsed.environment, options, settings))
+    runnable = build(Configuration(kind.name, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
+    directory = parsed.out or Path("runs") / f"tune-{_place(parsed)}"
+    check_writable(directory)
     tuned = tune(
         runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,
         held_out_seeds=parsed.held_out_seeds, say=lambda text: print(text, file=sys.stderr),
     )  # fmt: skip
-    directory = parsed.out or Path("runs") / f"tune-{parsed.agent}-{parsed.environment.rsplit('/', 1)[-1]}"
     write_table(tuned.trials, directory / "trials.csv")
     write_table(tuned.held_out, directory / "held_out.csv")
     print("best: " + ", ".join(f"{name}={value:.4g}" for name, value in tuned.best.items()))
@@ -186,30 +153,25 @@ def _tune(arguments: list[str]) -> None:
     print(f"\nWritten to {directory}: held_out.csv, trials.csv")
 
 
-@dataclass
-class _PolicyArguments:
-    """Choose one policy of a Pareto study, roll it out on fresh episodes, and save it alone."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory of `jaxrl pareto`."""
-    weights: tuple[float, ...] = ()
-    """Preference weights; default equal weights of objectives scaled to the front's range."""
-    at_least: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """OBJECTIVE=VALUE: only policies with at least that return, by name or number of the objective; repeatable."""
-    point: int | None = None
-    """Row of front.csv, counted from 0, instead of weights and bounds."""
-    episodes: int = 128
-    """Fresh episodes."""
-    seed: int = 1
-    """Seed of the episodes."""
-    save: Path | None = None
-    """Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."""
+def _policy_options() -> list[Option]:
+    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
+    bound = "Only policies with at least that return, by name or number of the objective."
+    save = "Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."
+    return [
+        positional("run", Path, "Run directory of `jaxrl pareto`."),
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, INDEX),
+        option_of("episodes", int, "Fresh episodes.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("save", Path, save, None, group=HOST),
+    ]
 
 
 def _policy(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
-    parsed = tyro.cli(_PolicyArguments, args=arguments, prog="jaxrl policy")
+    parsed = parse("policy", COMMANDS["policy"], arguments, _policy_options())
     bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
     index, table = saved.choose_policy(
         parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
@@ -219,32 +181,24 @@ def _policy(arguments: list[str]) -> None:
         print(f"\nWritten to {parsed.save}")
 
 
-@dataclass
-class _RunDirectory:
-    """A run directory."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory, as `--out` named it."""
+def _run_directory() -> Option:
+    return positional("run", Path, "Run directory, as `--out` named it.")
 
 
-@dataclass
-class _EvaluateArguments(_RunDirectory):
-    """Evaluate a trained run on fresh episodes."""
-
-    episodes: int = 128
-    """Episodes per policy."""
-    seed: int = 1
-    """Seed of the episodes."""
-    member: int | None = None
-    """Which run of a sweep; default all."""
-    explore: bool = False
-    """Sample actions instead of taking the most likely."""
+def _evaluate_options() -> list[Option]:
+    return [
+        _run_directory(),
+        option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("member", int, "Which run of a sweep; default all.", None, INDEX),
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+    ]
 
 
 def _evaluate(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
-    parsed = tyro.cli(_EvaluateArguments, args=arguments, prog="jaxrl evaluate")
+    parsed = parse("evaluate", COMMANDS["evaluate"], arguments, _evaluate_options())
     table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
     print(as_text(table))
 
@@ -253,19 +207,16 @@ def _resume(arguments: list[str]) -> None:
     from jaxrl.runs import experiment, report
     from jaxrl.sweeps.devices import use_cpu_cores
 
-    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl resume", description="Finish an interrupted run.")
+    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory()])
     use_cpu_cores()
-    outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
+    with _resumable(parsed.run):
+        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
     print(report.describe(outcome))
 
 
 def _plot(arguments: list[str]) -> None:
     from jaxrl.runs import experiment
 
-    parsed = tyro.cli(_RunDirectory, args=arguments, prog="jaxrl plot", description="Draw a run's figures again.")
+    parsed = parse("plot", COMMANDS["plot"], arguments, [_run_directory()])
     for path in experiment.draw(parsed.run):
         print(path)
-
-
-def _list(arguments: list[str]) -> None:
-    listing.list_names(arguments)

@@ -1,54 +1,61 @@
 """The commands of meta-learning."""
 
+import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import tyro
-
-from jaxrl.cli.options import given, parse_settings, static_options, traced_options, what_to_run
-from jaxrl.cli.values import pairs, swept
+from jaxrl.cli.declaration import (
+    HOST,
+    OUTER_LOOP,
+    SWEEP,
+    Option,
+    given,
+    option_of,
+    positional,
+    repeated,
+    static_options,
+    traced_options,
+)
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import Shell, parse_settings
+from jaxrl.cli.parsing import parse
+from jaxrl.cli.training import agent_options
+from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
 from jaxrl.meta.fitness import FITNESS
-from jaxrl.meta.methods import METHODS, OUTER
+from jaxrl.meta.methods import METHODS, OUTER, schedule_names
+from jaxrl.ranges import COUNT, POSITIVE, SEEDS, TASKS
+from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["examine", "meta_test", "meta_train"]
+__all__ = ["META", "examine", "meta_test"]
 
 
-def meta_options(method: str, outer: str) -> list[tuple]:
+def meta_options(method: str, outer: str) -> list[Option]:
     """Options of meta-training: the tasks, and the settings of an outer loop under the prefix `outer_`."""
     chosen, own = OUTER[outer], METHODS[method].outer_settings if METHODS[method].outer == outer else {}
-    described = [*static_options(chosen.config())]
+    described = static_options(chosen.config(), OUTER_LOOP)
     for traced in chosen.hyperparameters:
-        described += traced_options(traced())
-    described = [option for option in described if isinstance(option[2].default, str | bool | int | float | tuple)]
-    prefixed = [(f"outer_{name}", kind, field(default=own.get(name, item.default))) for name, kind, item in described]
-    horizon = Annotated[
-        tuple[int, ...], tyro.conf.arg(help="Iterations of a life, or two bounds to draw them between.")
-    ]
-    tasks = Annotated[str, tyro.conf.arg(help="Environment whose parameters are the tasks.")]
-    loop = Annotated[Literal["evolution", "persistent", "gradient"], tyro.conf.arg(help="The outer loop.")]
-    seeds = Annotated[int, tyro.conf.arg(help="Meta-seeds (0, 1, ...).")]
-    swept = Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(
-            metavar="NAME=VALUES", help="Traced setting to sweep, such as outer.evolution.deviation=0.05,0.1."
-        ),
+        described += traced_options(traced(), OUTER_LOOP)
+    prefixed = [
+        option._replace(name=f"outer_{option.name}", default=own.get(option.name, option.default))
+        for option in described
+        if isinstance(option.default, str | bool | int | float | tuple)
     ]
     if outer == "evolution":
         text = f"What is evolved for: one of {', '.join(FITNESS)}, or NAME=WEIGHT words."
-        fitness = Annotated[tuple[str, ...], tyro.conf.arg(help=text)]
-        prefixed.append(("outer_fitness", fitness, field(default=("final",))))
+        prefixed.append(option_of("outer_fitness", tuple[str, ...], text, ("final",), group=OUTER_LOOP))
+    horizon = "Iterations of a life, or two bounds to draw them between."
+    swept = "Traced setting to sweep, such as outer.evolution.deviation=0.05,0.1."
     return [
-        ("tasks", tasks, field(default="grid/tiny")),
-        ("horizon", horizon, field(default=(50,))),
-        ("outer", loop, field(default=outer)),
-        ("seeds", seeds, field(default=1)),
-        ("sweep", swept, field(default=())),
+        option_of("tasks", str, "Environment whose parameters are the tasks.", "grid/tiny"),
+        option_of("horizon", tuple[int, ...], horizon, (50,), COUNT),
+        option_of("outer", str, f"The outer loop: one of {', '.join(OUTER)}.", outer),
+        option_of("seeds", int, "Meta-seeds (0, 1, ...).", 1, SEEDS, group=SWEEP),
+        repeated("sweep", "NAME=VALUES", swept, group=SWEEP),
         *prefixed,
     ]
 
@@ -61,13 +68,12 @@ def outer_to_run(arguments: list[str], method: str) -> str:
     return METHODS[method].outer
 
 
-def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
-    """Parses `jaxrl meta-train` and hands it to `run`, which every training command shares."""
-    method = what_to_run("meta-train", arguments)
-    outer = outer_to_run(arguments, method)
-    options = meta_options(method, outer)
-    parsed, settings = parse_settings("meta-train", arguments, options)
-    parsed.environment = parsed.tasks
+def _meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
+    options_of = lambda method: meta_options(method, outer_to_run(arguments, method))  # noqa: E731
+    parsed, settings = parse_settings(
+        "meta-train", arguments, options_of, METHODS, lambda _: META, "method", absent=("environment",)
+    )
+    parsed.environment, options = parsed.tasks, options_of(parsed.agent)
     outer_settings = {name[6:]: value for name, value in given(parsed, options).items() if name.startswith("outer_")}
     if "fitness" in outer_settings:
         words = outer_settings["fitness"]
@@ -78,66 +84,80 @@ def meta_train(arguments: list[str], run: Callable[..., Any]) -> None:
         settings,
         seeds=tuple(range(parsed.seeds)),
         hyperparameters=swept(parsed.sweep),
-        horizon=parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon,
+        horizon=_horizon(parsed),
         outer=parsed.outer,
         outer_settings=outer_settings,
     )
 
 
-@dataclass
-class _MetaTestArguments:
-    """Try what was meta-learned on other environments, beside hand-written agents of the best learning rate."""
+def _settings(method: str) -> dict[str, Option]:
+    """Options of a method's agent, with the method's own defaults; lives have no use for a schedule."""
+    options, preset = agent_options(METHODS[method].agent), METHODS[method].settings
+    own = {name: option for name, option in options.items() if name not in schedule_names()}
+    return {name: option._replace(default=preset.get(name, option.default)) for name, option in own.items()}
 
-    run: tyro.conf.Positional[Path]
-    """Run directory of `jaxrl meta-train`."""
-    environments: tyro.conf.Positional[tuple[str, ...]]
-    """Environments to learn; each one's own distribution over parameters gives the tasks."""
-    horizon: tuple[int, ...] = ()
-    """Iterations of a life, or two bounds. Default: as in meta-training."""
-    tasks: int = 64
-    """Tasks per environment."""
-    baselines: tuple[str, ...] = ("a2c", "ppo")
-    """Hand-written agents."""
-    learning_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    """Tried for every baseline, on other tasks."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE: settings of all agents where they differ from meta-training's, such as network=mlp; repeatable."""
+
+def _agent(method: str, chosen: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return METHODS[method].agent, {**METHODS[method].settings, **chosen}
+
+
+META = Shell(_meta_train, _settings, _agent)
+
+
+def _horizon(parsed: Any) -> int | tuple[int, ...] | None:
+    if len(parsed.horizon) > 2:
+        raise ValueError(f"--horizon takes one number or two bounds, got {' '.join(map(str, parsed.horizon))}")
+    return parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon or None
+
+
+def _meta_test_options() -> list[Option]:
+    environments = "Environments to learn; each one's own distribution over parameters gives the tasks."
+    horizon = "Iterations of a life, or two bounds. Default: as in meta-training."
+    what = "Setting of all agents where it differs from meta-training's, such as network=mlp."
+    rates = "Tried for every baseline, on other tasks."
+    return [
+        positional("run", Path, "Run directory of `jaxrl meta-train`."),
+        positional("environments", tuple[str, ...], environments),
+        option_of("horizon", tuple[int, ...], horizon, (), COUNT),
+        option_of("tasks", int, "Tasks per environment.", 64, TASKS),
+        option_of("baselines", tuple[str, ...], "Hand-written agents.", ("a2c", "ppo")),
+        option_of("learning_rates", tuple[float, ...], rates, (1e-3, 1e-2, 1e-1), POSITIVE),
+        repeated("set", "NAME=VALUE", what),
+    ]
 
 
 def meta_test(arguments: list[str]) -> None:
     """`jaxrl meta-test`."""
     from jaxrl.meta import transfer
-    from jaxrl.runs import saved
+    from jaxrl.meta.kind import load_meta_training
     from jaxrl.runs.report import write_table
     from jaxrl.sweeps.devices import use_cpu_cores
 
-    parsed = tyro.cli(_MetaTestArguments, args=arguments, prog="jaxrl meta-test")
+    parsed = parse("meta-test", COMMANDS["meta-test"], arguments, _meta_test_options())
     use_cpu_cores()
-    horizon = parsed.horizon[0] if len(parsed.horizon) == 1 else parsed.horizon or None
+    horizon, settings = _horizon(parsed), settings_of(parsed.set, inspect.signature(transfer.meta_test).parameters)
+    if not parsed.environments:
+        raise ValueError("ENVIRONMENTS are missing: jaxrl meta-test RUN ENVIRONMENTS ...")
+    transfer.check_learning_rates(parsed.learning_rates, parsed.baselines)
     table = transfer.meta_test(
-        saved.load_sweep(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
-        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **pairs(parsed.set),
+        load_meta_training(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,
+        parsed.learning_rates, lambda text: print(text, file=sys.stderr), **settings,
     )  # fmt: skip
     write_table(table, parsed.run / "meta_test.csv")
     print(as_text(table))
     print(f"\nWritten to {parsed.run}: meta_test.csv")
 
 
-@dataclass
-class _ExamineArguments:
-    """Draw and tabulate what was meta-learned, beside what is written by hand."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory of `jaxrl meta-train`."""
-    out: Path | None = None
-    """Where figures and numbers go. Default: RUN/examination."""
-
-
 def examine(arguments: list[str]) -> None:
     """`jaxrl examine`."""
     from jaxrl.meta import examination
 
-    parsed = tyro.cli(_ExamineArguments, args=arguments, prog="jaxrl examine")
+    options = [
+        positional("run", Path, "Run directory of `jaxrl meta-train`."),
+        option_of("out", Path, "Where figures and numbers go. Default: RUN/examination.", None, group=HOST),
+    ]
+    parsed = parse("examine", COMMANDS["examine"], arguments, options)
     directory = parsed.out or parsed.run / "examination"
+    check_writable(directory)
     examination.examine(parsed.run, directory)
     print(f"Written to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")

@@ -2,23 +2,14 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from jaxrl.cli.options import (
-    base_options,
-    given,
-    parse,
-    parse_settings,
-    static_options,
-    sweep_members,
-    sweep_options,
-    traced_options,
-)
+from jaxrl.cli.declaration import METHOD, Option, given, option_of, positional, static_options, traced_options
+from jaxrl.cli.options import Shell, member_options, parse_settings, seed_option, sweep_members
+from jaxrl.cli.parsing import parse
+from jaxrl.cli.training import TRAIN, parse_agent
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
 from jaxrl.multitask.comparison import GROUPINGS
@@ -27,9 +18,11 @@ from jaxrl.multitask.grouping.estimation import EstimatorConfig
 from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.multitask.study import AffinityConfig
+from jaxrl.ranges import COUNT, SEEDS
+from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["multitask"]
+__all__ = ["MAML", "multitask"]
 
 STAGES = {
     "train": "train one agent on all tasks of a family",
@@ -43,13 +36,13 @@ STAGES = {
 _ESTIMATE = [
     option
     for settings in (AffinityConfig(), ProjectionConfig(), EstimatorConfig())
-    for option in static_options(settings)
+    for option in static_options(settings, METHOD)
 ]
-_CLUSTERING = static_options(ClusteringConfig())
+_CLUSTERING = static_options(ClusteringConfig(), METHOD)
 
 
-def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Callable[..., Any]) -> None:
-    """Runs one stage; `train` is the command `jaxrl train`, `run` what all training commands share."""
+def multitask(arguments: list[str], run: Callable[..., Any]) -> None:
+    """Runs one stage; `run` is what all training commands share."""
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, STAGES))
         print("usage: jaxrl multitask STAGE ...\n")
@@ -58,8 +51,8 @@ def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Cal
         return
     stage, rest = require_name("stage of multitask", arguments[0], STAGES), arguments[1:]
     stages = {
-        "train": train,
-        "maml": partial(_maml, run=run),
+        "train": partial(TRAIN.command, run=run),
+        "maml": partial(MAML.command, run=run),
         "affinity": _affinity,
         "group": _group,
         "finetune": _finetune,
@@ -68,26 +61,28 @@ def multitask(arguments: list[str], train: Callable[[list[str]], None], run: Cal
     stages[stage](rest)
 
 
-def _parse(stage: str, arguments: list[str], options: list[tuple]) -> Any:
+def _parse(stage: str, arguments: list[str], options: list[Option]) -> Any:
     return parse(f"multitask {stage}", STAGES[stage], arguments, options)
 
 
-def _run_option() -> tuple:
-    kind = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Run directory of `jaxrl multitask train`.")]
-    return ("run", kind, MISSING)
-
-
-def _seed_option() -> tuple:
-    return ("seed", Annotated[int, tyro.conf.arg(help="Of all that is drawn.")], field(default=1))
+def _run_option() -> Option:
+    return positional("run", Path, "Run directory of `jaxrl multitask train`.")
 
 
 def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
-    own = [*static_options(MamlConfig()), *traced_options(MamlHyperparameters())]
-    shared = [*base_options("train"), *sweep_options("sweep", "ppo")]
-    shared = [option for option in shared if option[0] not in ("agent", "set", "num_weights")]
-    parsed = _parse("maml", arguments, [*shared, *own])
-    parsed.agent = "maml"
-    run("maml", parsed, given(parsed, own), **sweep_members(parsed))
+    parsed, settings = parse_settings(
+        "multitask maml", arguments, lambda _: member_options(), ["maml"], lambda _: MAML, absent=("agent", "set"),
+        description=STAGES["maml"],
+    )  # fmt: skip
+    run("maml", parsed, settings, **sweep_members(parsed))
+
+
+def _maml_options(_: str) -> dict[str, Option]:
+    options = [*static_options(MamlConfig(), METHOD), *traced_options(MamlHyperparameters())]
+    return {option.name: option for option in options}
+
+
+MAML = Shell(_maml, _maml_options)
 
 
 def _show(table: Any, directory: Path, *names: str) -> None:
@@ -98,7 +93,7 @@ def _show(table: Any, directory: Path, *names: str) -> None:
 def _affinity(arguments: list[str]) -> None:
     from jaxrl.multitask import directory
 
-    parsed = _parse("affinity", arguments, [_run_option(), _seed_option(), *_ESTIMATE])
+    parsed = _parse("affinity", arguments, [_run_option(), seed_option("Of all that is drawn.", 1), *_ESTIMATE])
     table = directory.affinity(parsed.run, parsed.seed, **given(parsed, _ESTIMATE))
     names = ("grouping/affinity.csv", "figures/affinity.png", "figures/dendrogram.png")
     _show(table.reset_index(names="task"), parsed.run, *names)
@@ -112,23 +107,17 @@ def _group(arguments: list[str]) -> None:
     _show(table.sort_values("group"), parsed.run, "grouping/groups.csv", "figures/groups.png")
 
 
-@dataclass
-class _FinetuneArguments:
-    """Go on with one policy per group, all groups in one program, and save each as a run of its own."""
-
-    run: tyro.conf.Positional[Path]
-    """Run directory in which `jaxrl multitask group` has been."""
-    total_steps: int | None = None
-    """Environment steps of all groups together. Default: those of the run."""
-    seed: int = 1
-    """Of all that is drawn."""
-
-
 def _finetune(arguments: list[str]) -> None:
     from jaxrl.multitask import directory
     from jaxrl.sweeps.devices import use_cpu_cores
 
-    parsed = tyro.cli(_FinetuneArguments, args=arguments, prog="jaxrl multitask finetune")
+    steps = "Environment steps of all groups together. Default: those of the run."
+    options = [
+        positional("run", Path, "Run directory in which `jaxrl multitask group` has been."),
+        option_of("total_steps", int, steps, None, COUNT),
+        seed_option("Of all that is drawn.", 1),
+    ]
+    parsed = _parse("finetune", arguments, options)
     use_cpu_cores()
     table = directory.finetune(parsed.run, parsed.total_steps, parsed.seed)
     _show(table, parsed.run, "grouping/returns.csv", "figures/returns.png", "groups/")
@@ -141,26 +130,23 @@ def _study(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.training.trainer import trainer
 
-    seeds = Annotated[int, tyro.conf.arg(help="Seeds of whole studies (0, 1, ...).")]
-    budget = Annotated[
-        int | None, tyro.conf.arg(help="Environment steps after the common training, of each grouping together.")
-    ]
-    names = Annotated[tuple[str, ...], tyro.conf.arg(help="What is compared: estimated, cosine, random, all, each.")]
+    budget = "Environment steps after the common training, of each grouping together. Default: as many."
     own = [
-        ("seeds", seeds, field(default=3)),
-        ("fine_tune_steps", budget, field(default=None)),
-        ("groupings", names, field(default=GROUPINGS)),
+        option_of("seeds", int, "Seeds of whole studies (0, 1, ...).", 3, SEEDS),
+        option_of("fine_tune_steps", int, budget, None, COUNT),
+        option_of("groupings", tuple[str, ...], f"What is compared: {', '.join(GROUPINGS)}.", GROUPINGS),
         *_ESTIMATE,
         *_CLUSTERING,
     ]
-    parsed, settings = parse_settings("multitask study", arguments, own)
+    parsed, settings = parse_agent("multitask study", arguments, own)
     use_cpu_cores()
     environment = make(parsed.environment, **pairs(parsed.environment_option))
+    directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
+    check_writable(directory)
     comparison = compare_groupings(
         trainer(parsed.agent, environment, **settings), tuple(range(parsed.seeds)), parsed.fine_tune_steps,
         parsed.groupings, lambda text: print(text, file=sys.stderr), **given(parsed, [*_ESTIMATE, *_CLUSTERING]),
     )  # fmt: skip
-    directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
     write_comparison(comparison, environment.spec.objective_names, directory)
     means = comparison.table.groupby(["grouping", "seed"], sort=False)["return"].mean().unstack()
     print(means.to_string(float_format=lambda value: f"{value:.4g}"))

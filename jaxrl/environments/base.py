@@ -11,15 +11,19 @@ __all__ = ["Environment", "EnvironmentSpec", "Outcomes", "Reset", "Step", "Times
 
 
 class Timestep(NamedTuple):
-    """What one transition returns.
+    """What one transition returns: `Timestep(observation, reward, terminated, truncated, info)`.
+
+    Shapes are those of one copy; batches of copies have leading axes.
 
     Attributes:
-        observation: what the agent sees next.
-        reward: one entry per objective; a scalar task has one objective.
-        terminated: the task ended: the value of what follows is zero.
-        truncated: a time limit cut the episode: what follows has value, but is not seen.
-        info: extra arrays with a fixed structure. Auto-resetting environments add
-            `final_observation`, the observation before any reset.
+        observation: what the agent sees next, one array of the shape and dtype of `spec.observation`.
+        reward: float, `[num_objectives]`; a scalar task has one objective, hence the shape `[1]`.
+        terminated: bool scalar, the task ended: the value of what follows is zero.
+        truncated: bool scalar, a time limit cut the episode: what follows has value, but is not seen. Never true on a
+            step that terminates.
+        info: extra arrays by name, the same names, shapes and dtypes in every step; `{}` for none. `success`, a scalar,
+            is reported by evaluations. Batches of copies (`vectorise`) add `final_observation`, the observation before
+            any restart, and `faulty`, whether the step was not finite.
     """
 
     observation: PyTree
@@ -44,35 +48,60 @@ class Outcomes(NamedTuple):
 
 
 class Reset(Protocol):
-    """Starts an episode: `(key, params) -> (state, observation)`."""
+    """Starts an episode: `reset(key, params) -> (state, observation)`.
+
+    Args:
+        key: a typed key (`jax.random.key`), the only source of randomness.
+        params: the environment's parameters, traced: never read from a closure.
+
+    Returns:
+        The state, any pytree of arrays; and the first observation, one array as `spec.observation` describes it.
+    """
 
     def __call__(self, key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]: ...
 
 
 class Step(Protocol):
-    """Advances an episode: `(key, state, action, params) -> (state, Timestep)`. Never resets."""
+    """Advances an episode: `step(key, state, action, params) -> (state, Timestep)`. Pure, and never resets.
+
+    Args:
+        key: a typed key of this step alone.
+        state: what `reset` or the last `step` returned; it also holds what a reward or a time limit remembers.
+        action: as `spec.action` describes it: an int32 scalar (`Discrete`), an int32 vector (`MultiDiscrete`), or
+            floats, within the bounds if there are any (`Box`).
+        params: the environment's parameters, traced.
+
+    Returns:
+        The next state, of the same structure, shapes and dtypes, and the `Timestep`.
+    """
 
     def __call__(self, key: PRNGKeyArray, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]: ...
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What is static about an environment.
+    """What is static about an environment: `EnvironmentSpec(name, observation, action, num_objectives=1, ...)`.
+
+    Frozen, hashable, without arrays. Only the first three fields have no default.
 
     Attributes:
-        name: the id under which `jaxrl.make` knows it.
-        observation: the observation space.
-        action: the action space.
-        num_objectives: length of the reward vector.
+        name: the id under which `jaxrl.make` knows it, `suite/task`.
+        observation: the observation space: `Box`, `Discrete` or `MultiDiscrete`.
+        action: the action space: `Discrete`, `MultiDiscrete`, or a `Box` of shape `(n,)`.
+        num_objectives: length of the reward vector, at least 1.
         time_limit: number of steps after which every episode has ended, for default
-            parameters; None if there is no such number.
+            parameters; None if there is no such number. It only says so: `transforms.time_limit` sets it and cuts.
         objective_names: one name per objective; filled with `objective_i` where left out.
         reference_point: lower corner for hypervolumes (maximisation), one entry per objective.
-        discount: the discount under which fronts of this problem are usually reported.
+        discount: the discount under which returns and fronts of this problem are usually reported, in [0, 1].
         costly_reset: whether a reset costs far more than a step, so that auto-reset should
-            share a few starts (mode `pool`).
-        options: what `jaxrl.make` was given besides the name.
+            share a few starts (mode `pool`, see `vectorise`).
+        options: what `jaxrl.make` was given besides the name; filled by it.
         num_tasks: where objectives are tasks, one of which an episode is about: how many; see `paying`. Else 0.
+
+    Raises:
+        ValueError: for names or a reference point that do not have one entry per objective, or tasks that are not as
+            many as the objectives.
     """
 
     name: str
@@ -105,13 +134,32 @@ class EnvironmentSpec:
 
 
 class Environment(NamedTuple):
-    """One environment: no batching, no auto-reset and no jit inside.
+    """One environment: `Environment(reset, step, params, spec)`; no batching, no auto-reset and no jit inside.
+
+    A task of one's own, checked, registered and trained:
+
+    >>> import jax, jax.numpy as jnp, jaxrl
+    >>> from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep, check, transforms
+    >>> def reset(key, params):
+    ...     position = jax.random.uniform(key, minval=-1.0, maxval=1.0)
+    ...     return position, position[None]
+    >>> def step(key, state, action, params):
+    ...     position = state + params["speed"] * (action - 1.0)
+    ...     fallen = jnp.abs(position) > 2.0
+    ...     return position, Timestep(position[None], -jnp.abs(position)[None], fallen, jnp.array(False), {})
+    >>> spec = EnvironmentSpec("mine/balance", observation=Box(-3.0, 3.0, (1,)), action=Discrete(3))
+    >>> balance = Environment(reset, step, params={"speed": jnp.asarray(0.1)}, spec=spec)
+    >>> balance = transforms.time_limit(balance, 50)
+    >>> check(balance)
+    >>> jaxrl.register("mine/balance", lambda: balance)
+    >>> jaxrl.trainer("ppo", "mine/balance", total_steps=20_000).environment.spec.time_limit
+    50
 
     Attributes:
-        reset: see `Reset`.
-        step: see `Step`.
+        reset: `(key, params) -> (state, observation)`, see `Reset`.
+        step: `(key, state, action, params) -> (state, Timestep)`, see `Step`.
         params: default parameters, a pytree of arrays that is traced: physical constants,
-            goals, levels. Whatever is swept here is also what evaluation uses.
+            goals, levels; `()` for none. Whatever is swept here is also what evaluation uses.
         spec: what is static.
         post_decision: optional `(state, action, params) -> post_state`, the deterministic
             half of a transition.

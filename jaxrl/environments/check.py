@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environments.base import Environment, Timestep
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.check_spec import action_faults, spec_faults
+from jaxrl.environments.faults import is_faulty
 from jaxrl.environments.spaces import Box
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
@@ -17,40 +19,65 @@ class EnvironmentContractError(ValueError):
     """An environment breaks the contract; the message lists every fault found."""
 
 
-def check(environment: Environment, num_steps: int = 200, seed: int = 0) -> None:
+def check(environment: Any, num_steps: int = 200, seed: int = 0) -> None:
     """Steps `environment` with random actions, compiled and vmapped, and checks what comes back.
 
-    Checked: the spec's spaces against real observations and actions; a reward vector with one
+    Checked: the spec's spaces by themselves and against real observations and actions; a reward vector with one
     entry per objective; boolean flags; a state and an info of fixed structure, shapes and dtypes;
-    finite rewards and observations; equal results for equal keys; parameters that are traced;
-    an end within the declared time limit, flagged as truncation where the task did not end.
+    finite rewards, observations and states; equal results for equal keys; parameters that are traced;
+    an end within the declared time limit, flagged as truncation where the task did not end. What passes, trains.
+
+    Args:
+        environment: an `Environment`.
+        num_steps: of each of four episodes; at least one more than the time limit is taken.
+        seed: of the random actions.
 
     Raises:
         EnvironmentContractError: listing every fault.
     """
     check_structure(environment)
+    _raise_faults(environment, action_faults(environment.spec))
     _raise_faults(environment, _behavioural_faults(environment, num_steps, seed))
 
 
-def check_structure(environment: Environment) -> None:
-    """The part of `check` that needs no step: shapes, types and structure, by abstract evaluation.
+def check_structure(environment: Any) -> None:
+    """The part of `check` that needs no step: the spec, and shapes, types and structure by abstract evaluation.
 
     Every trainer does this when it is built.
 
     Raises:
         EnvironmentContractError: listing every fault.
     """
+    _raise_faults(environment, _form_faults(environment) or spec_faults(environment.spec))
     _raise_faults(environment, _structural_faults(environment))
 
 
-def _raise_faults(environment: Environment, faults: list[str]) -> None:
+def _raise_faults(environment: Any, faults: list[str]) -> None:
     if faults:
         listed = "\n".join(f"  - {fault}" for fault in faults)
-        raise EnvironmentContractError(f"{environment.spec.name} breaks the environment contract:\n{listed}")
+        name = getattr(getattr(environment, "spec", None), "name", None) or type(environment).__name__
+        raise EnvironmentContractError(f"{name} breaks the environment contract:\n{listed}")
 
 
-def _describe(tree: PyTree) -> Any:
-    return jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", tree)
+def _form_faults(environment: Any) -> list[str]:
+    if not isinstance(environment, Environment):
+        return [
+            f"an Environment is expected, got {type(environment).__name__}; jaxrl.make builds one by name, "
+            "environments.gymnax.from_gymnax from one of gymnax's"
+        ]
+    if not isinstance(environment.spec, EnvironmentSpec):
+        return [f"spec must be an EnvironmentSpec, it is {type(environment.spec).__name__}"]
+    functions = ("reset", "step")
+    return [f"{name} must be a function" for name in functions if not callable(getattr(environment, name))]
+
+
+def _describe(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _leaves(tree: PyTree) -> dict[str, str]:
+    """What each leaf is, by its path: leaves are compared and not nodes, whose classes may compare in their own way."""
+    return {jax.tree_util.keystr(path): _describe(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
 def _structural_faults(environment: Environment) -> list[str]:
@@ -76,27 +103,52 @@ def _structural_faults(environment: Environment) -> list[str]:
     if not isinstance(stepped, tuple) or len(stepped) != 2 or not isinstance(stepped[1], Timestep):
         return ["step must return (state, Timestep)"]
     next_state, timestep = stepped
-    faults = []
-    for name, before, after in (
-        ("state", state, next_state),
-        ("observation", observation, timestep.observation),
-    ):
-        if jax.tree.structure(before) != jax.tree.structure(after) or _describe(before) != _describe(after):
-            faults.append(f"{name} changes between reset and step: {_describe(before)} became {_describe(after)}")
+    return [
+        *_changes("state", state, next_state),
+        *_changes("observation", observation, timestep.observation),
+        *_observation_faults(spec, observation),
+        *_timestep_faults(spec, timestep),
+    ]
+
+
+def _changes(name: str, before: PyTree, after: PyTree) -> list[str]:
+    old, new = _leaves(before), _leaves(after)
+    if old == new and jax.tree.structure(before) == jax.tree.structure(after):
+        return []
+    changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+    described = ", ".join(
+        f"{path or name}: {old.get(path, 'nothing')} became {new.get(path, 'nothing')}" for path in changed
+    )
+    return [f"{name} changes between reset and step: {described or 'its structure'}"]
+
+
+def _observation_faults(spec: EnvironmentSpec, observation: PyTree) -> list[str]:
     space = spec.observation
-    for leaf in jax.tree.leaves(observation):
-        if leaf.shape != space.shape or leaf.dtype != jnp.dtype(space.dtype):
-            faults.append(f"observation is {_describe(leaf)}, spec.observation says {space.dtype}{list(space.shape)}")
-    if timestep.reward.shape != (spec.num_objectives,) or not jnp.issubdtype(timestep.reward.dtype, jnp.floating):
+    if not hasattr(observation, "dtype"):
+        return [
+            f"an observation must be one array, it is of type {type(observation).__name__}: of Dict and Tuple "
+            "observations make one array, as transforms.flatten_observation does"
+        ]
+    if observation.shape == space.shape and observation.dtype == jnp.dtype(space.dtype):
+        return []
+    return [f"observation is {_describe(observation)}, spec.observation says {space.dtype}{list(space.shape)}"]
+
+
+def _timestep_faults(spec: EnvironmentSpec, timestep: Timestep) -> list[str]:
+    faults, reward = [], timestep.reward
+    floating = hasattr(reward, "dtype") and jnp.issubdtype(reward.dtype, jnp.floating)
+    if not floating or reward.shape != (spec.num_objectives,):
         faults.append(
-            f"reward is {_describe(timestep.reward)}, it must be a float vector of shape [{spec.num_objectives}] "
+            f"reward is {_describe(reward)}, it must be a float vector of shape [{spec.num_objectives}] "
             "(spec.num_objectives); use transforms.vector_reward for a scalar"
         )
     for name, flag in (("terminated", timestep.terminated), ("truncated", timestep.truncated)):
-        if flag.shape != () or flag.dtype != jnp.bool_:
+        if not hasattr(flag, "dtype") or flag.shape != () or flag.dtype != jnp.bool_:
             faults.append(f"{name} is {_describe(flag)}, it must be a scalar bool")
     if not isinstance(timestep.info, dict):
         faults.append(f"info must be a dict, it is {type(timestep.info).__name__}")
+    elif jnp.shape(timestep.info.get("success", False)) != ():
+        faults.append(f"info['success'] is {_describe(timestep.info['success'])}, it must be a scalar")
     return faults
 
 
@@ -104,23 +156,27 @@ def _behavioural_faults(environment: Environment, num_steps: int, seed: int) -> 
     spec = environment.spec
     num_steps = max(num_steps, (spec.time_limit or 0) + 1)
 
-    def episode(key: PRNGKeyArray, params: PyTree) -> tuple[Array, Timestep, Array]:
+    def episode(key: PRNGKeyArray, params: PyTree) -> tuple[Array, Timestep, Array, Array]:
         reset_key, steps_key = jax.random.split(key)
         state, first = environment.reset(reset_key, params)
 
-        def body(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple[Timestep, Array]]:
+        def body(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple]:
             state, done = carry
             action_key, step_key = jax.random.split(key)
             action = spec.action.sample(action_key)
-            state, timestep = environment.step(step_key, state, action, params)
-            return (state, done | timestep.terminated | timestep.truncated), (timestep, ~done)
+            after, timestep = environment.step(step_key, state, action, params)
+            faulty = is_faulty(state, after, timestep)
+            return (after, done | timestep.terminated | timestep.truncated), (timestep, ~done, faulty)
 
-        _, (timesteps, alive) = jax.lax.scan(body, (state, jnp.array(False)), jax.random.split(steps_key, num_steps))
-        return first, timesteps, alive
+        _, rest = jax.lax.scan(body, (state, jnp.array(False)), jax.random.split(steps_key, num_steps))
+        return first, *rest
 
     run = jax.jit(jax.vmap(episode, in_axes=(0, None)))
     keys = jax.random.split(jax.random.key(seed), 4)
-    first, timesteps, alive = jax.device_get(run(keys, environment.params))
+    try:
+        first, timesteps, alive, faulty = jax.device_get(run(keys, environment.params))
+    except Exception as error:
+        return [f"reset and step fail under jit, vmap and scan: {type(error).__name__}: {error}"]
     again = jax.device_get(run(keys, environment.params))[1]
     faults = []
     if not np.array_equal(timesteps.reward, again.reward, equal_nan=True):
@@ -137,6 +193,11 @@ def _behavioural_faults(environment: Environment, num_steps: int, seed: int) -> 
                     f"an observation from {name} lies outside {spec.observation}: "
                     f"min {values.min():.4g}, max {values.max():.4g}"
                 )
+    if not faults and np.any(faulty & alive):
+        faults.append(
+            "part of the state turns into NaN under random actions, which ends an episode as a fault; "
+            "where that is meant, keep a flag beside a number"
+        )
     ended = timesteps.terminated | timesteps.truncated
     if np.any(timesteps.terminated & timesteps.truncated & alive):
         faults.append("a step is both terminated and truncated: a step that ends the task is terminated only")

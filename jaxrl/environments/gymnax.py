@@ -5,17 +5,24 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces as gymnax_spaces
 
+from jaxrl.deferred import deferred
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.spaces import Box, Discrete, Space
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["from_gymnax", "make", "names"]
+
+# gymnax imports what it draws with, which takes longer than JAX and which no environment needs.
+try:
+    with deferred("matplotlib", "matplotlib.animation", "matplotlib.colors", "matplotlib.pyplot", "seaborn"):
+        import gymnax
+except ImportError:
+    import gymnax
+from gymnax.environments import spaces as gymnax_spaces
 
 # Needs a download of its data at construction.
 _OFFLINE_UNAVAILABLE = ("MNISTBandit-bsuite",)

@@ -11,9 +11,10 @@ from typing import Any
 
 from jaxrl import plugins
 from jaxrl.environments.base import Environment
+from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
 
-__all__ = ["list_environments", "make", "register"]
+__all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
 # Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
 _SUITES: dict[str, str] = {
@@ -52,6 +53,11 @@ def list_environments(suite: str | None = None) -> list[str]:
     return sorted(name for name in names if suite is None or name.startswith(suite + "/"))
 
 
+def suite_description(suite: str) -> str:
+    """The docstring of a suite's module; empty for suites that were registered."""
+    return (import_module(_SUITES[suite]).__doc__ or "") if suite in _SUITES else ""
+
+
 def make(name: str, **options) -> Environment:
     """Builds an environment by name, e.g. `make("gymnax/CartPole-v1")`.
 
@@ -61,28 +67,54 @@ def make(name: str, **options) -> Environment:
 
     Raises:
         UnknownNameError: for an unknown name or option, with the nearest known ones.
+        ValueError: for a value that an option cannot have.
         ImportError: if the suite's extra is not installed, naming the extra.
     """
     if name in _REGISTERED:
         return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
-    known = list_environments()
-    if name not in known:
+    if suite not in _SUITES or task not in _names(_SUITES[suite]):
         plugins.load_installed()
         if name in _REGISTERED:
             return _built(_REGISTERED[name], name, options)
-        require_name("environment", name, _shortlist(name, suite, known))
+        require_name("environment", name, _shortlist(name, suite, list_environments()))
     return _built(partial(import_module(_SUITES[suite]).make, task), name, options)
 
 
 def _built(builder: Callable[..., Environment], name: str, options: dict[str, Any]) -> Environment:
     """The environment, with a record of how it was made, so that a run directory can make it again."""
-    try:
-        environment = builder(**options)
-    except TypeError as error:
-        _refuse_unknown_option(error, builder, name, options)
-        raise
+    environment = call_builder(builder, name, options, check_structure)
     return environment._replace(spec=replace(environment.spec, name=name, options=tuple(sorted(options.items()))))
+
+
+def call_builder(
+    builder: Callable[..., Any],
+    name: str,
+    options: dict[str, Any],
+    check: Callable[[Any], None] = lambda _: None,
+) -> Any:
+    """`builder(**options)`, where what goes wrong with an option is one sentence that names it.
+
+    What a builder takes without complaint may be of no use later: with options, `check` is asked, too.
+
+    Raises:
+        UnknownNameError: for an option that it does not have, with the nearest that it has.
+        ValueError: for a value that an option cannot have.
+    """
+    try:
+        built = builder(**options)
+        if options:
+            check(built)
+        return built
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:
+        if isinstance(error, TypeError):
+            _refuse_unknown_option(error, builder, name, options)
+        if not options:
+            raise
+        written = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise ValueError(f"{name} cannot be built with {written}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _refuse_unknown_option(

@@ -14,7 +14,13 @@ __all__ = ["Box", "Discrete", "MultiDiscrete", "Space", "encode"]
 
 @dataclass(frozen=True)
 class Discrete:
-    """Integers 0 .. n - 1, int32 scalars."""
+    """Integers 0 .. n - 1: `Discrete(4)`.
+
+    Attributes:
+        n: how many, at least 1.
+        shape: `()`.
+        dtype: int32.
+    """
 
     n: int
     shape: tuple[int, ...] = field(default=(), init=False)
@@ -33,7 +39,13 @@ class Discrete:
 
 @dataclass(frozen=True)
 class MultiDiscrete:
-    """A vector of independent choices; entry i lies in 0 .. sizes[i] - 1."""
+    """A vector of independent choices; entry i lies in 0 .. sizes[i] - 1: `MultiDiscrete((3, 2))`.
+
+    Attributes:
+        sizes: of the choices, one or more integers of at least 1.
+        shape: `(len(sizes),)`.
+        dtype: int32.
+    """
 
     sizes: tuple[int, ...]
     dtype: str = field(default="int32", init=False)
@@ -55,7 +67,17 @@ class MultiDiscrete:
 
 @dataclass(frozen=True)
 class Box:
-    """Real arrays between `low` and `high`; a bound is one float or a nested tuple of `shape`."""
+    """Real arrays between `low` and `high`: `Box(-1.0, 1.0, (3,))`, `Box(0.0, 255.0, (84, 84, 4), "uint8")`.
+
+    Observations of shape `(height, width, channels)` are taken for images. As an action space its shape is `(n,)`;
+    policies act within the bounds where all of them are finite, and unbounded otherwise.
+
+    Attributes:
+        low: lower bound, one float or a nested tuple of `shape`; -inf for none (`from_arrays` takes arrays).
+        high: upper bound, likewise; inf for none.
+        shape: a tuple of integers of at least 1; `()` for one number, of observations alone.
+        dtype: name of a dtype.
+    """
 
     low: float | tuple
     high: float | tuple
@@ -64,7 +86,7 @@ class Box:
 
     @classmethod
     def from_arrays(cls, low: ArrayLike, high: ArrayLike, shape: tuple[int, ...], dtype: str = "float32") -> "Box":
-        """A box from array bounds; equal bounds collapse to one float."""
+        """A box from bounds that are arrays of `shape`, or numbers; equal bounds collapse to one float."""
         return cls(_bound(low), _bound(high), tuple(int(n) for n in shape), np.dtype(dtype).name)
 
     @property

@@ -36,7 +36,7 @@ def _checked(points: Real[ArrayLike, "..."] | list, num_objectives: int, name: s
 
 
 def _non_dominated(points: Points) -> Bool[np.ndarray, " point"]:
-    from jaxrl.morl.pareto import non_dominated
+    from jaxrl.numerics.dominance import non_dominated
 
     # Of equal points it keeps one; a figure must not call the others dominated.
     distinct, inverse = np.unique(points, axis=0, return_inverse=True)

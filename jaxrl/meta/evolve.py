@@ -17,7 +17,7 @@ from jaxrl.meta.fitness import FITNESS, SELECTIONS, fitness_components, fitness_
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
 from jaxrl.meta.tasks import Tasks
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer

@@ -55,9 +55,9 @@ def examine(swept: "Sweep | str | Path", directory: str | Path) -> "dict[str, pa
             objective, or a surrogate that reads divergences.
     """
     if isinstance(swept, str | Path):
-        from jaxrl.runs.saved import load_sweep
+        from jaxrl.meta.kind import load_meta_training
 
-        swept = load_sweep(swept)
+        swept = load_meta_training(swept)
     study = swept.trainer
     if not isinstance(study, MetaStudy):
         raise ValueError("only a meta-study has learned an objective; this is a sweep of another kind")

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
 from jaxrl.meta.lifetimes import Outcome
-from jaxrl.morl.dominance import dominates
-from jaxrl.morl.hypervolume import hypervolume
+from jaxrl.numerics.dominance import dominates
+from jaxrl.numerics.hypervolume import hypervolume
 from jaxrl.types import Array, Float
 
 __all__ = ["FITNESS", "SELECTIONS", "fitness_components", "fitness_weights", "select_by"]

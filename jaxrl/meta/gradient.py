@@ -24,6 +24,7 @@ from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import choose, constant_unless, pooled
 
 __all__ = ["GradientConfig", "GradientHyperparameters", "GradientState", "differentiate", "outer_loss"]
 
@@ -205,11 +206,14 @@ def _meta_step(
 
     gradient, (lives, rollouts, advantages, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
     changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
+    norm = optax.global_norm(gradient)
+    taken = jnp.isfinite(norm)
     value = optax.apply_updates(state.value, changes)
+    value, optimiser = choose(taken, (value, optimiser), (state.value, state.optimiser))
     fit = jax.vmap(parts.critic.fit, in_axes=(0, 0, None, None))
     critics = fit(state.critics, rollouts, _target(hyperparameters), hp.critic_learning_rate)
     replay = parts.replay.observe(state.replay, rollouts.reward @ hyperparameters.weights, advantages, hyperparameters)
-    finished = lives.age >= lives.task.horizon
+    finished, metrics = lives.age >= lives.task.horizon, pooled(metrics)
     inner = _inner(parts, hyperparameters, value)
     lives, replay, replay_metrics = parts.replay.restart(keys[-1], replay, lives, inner, hyperparameters)
     critics = jax.vmap(
@@ -218,10 +222,11 @@ def _meta_step(
         )
     )(finished, keys[count:-1], critics)
     metrics = {
-        **{name: leaf.mean() for name, leaf in metrics.items()},
-        "meta_gradient_norm": optax.global_norm(gradient),
+        **metrics,
+        "meta_gradient_norm": norm,
         "finished_lives": finished.sum().astype(jnp.float32),
-        "non_finite": (~jnp.isfinite(optax.global_norm(gradient))).astype(jnp.float32),
+        "non_finite": 1.0 - taken,
+        "skipped_updates": metrics.get("skipped_updates", 0.0) + (1.0 - taken),
         "episode_return": state.lives.latest.mean(axis=0),
         **replay_metrics,
     }
@@ -246,10 +251,11 @@ def outer_loss(
     life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, parts.config.recompute)
     run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
-    acting = parts.trainer.agent.score(run.agent, rollout)
+    acting = constant_unless(rollout.valid, parts.trainer.agent.score(run.agent, rollout))
     advantage = jax.lax.stop_gradient(parts.critic.advantage(critic, rollout, _target(hyperparameters)))
-    policy_loss = -jnp.mean(standardise(advantage, (0, 1)) * acting.log_prob)
-    metrics = jax.tree.map(jnp.mean, metrics)
+    policy_loss = -jnp.mean(standardise(advantage, (0, 1), valid=rollout.valid) * acting.log_prob)
+    metrics = pooled(metrics)
+    metrics["faulty_steps"] += jnp.sum(~rollout.valid)
     penalty = sum((coefficient * metrics[name] for name, coefficient in hp.regularisers.items()), jnp.zeros(()))
     total = policy_loss - hp.entropy_coefficient * acting.entropy.mean() + penalty
     return total, (life, rollout, advantage, {**metrics, "outer_loss": total, "outer_entropy": acting.entropy.mean()})

@@ -12,7 +12,7 @@ from jaxrl.meta.evolve import EvolutionConfig, evolve
 from jaxrl.meta.gradient import GradientConfig, GradientHyperparameters, differentiate
 from jaxrl.meta.persistent import PersistentConfig, evolve_persistently
 from jaxrl.meta.study import MetaStudy
-from jaxrl.meta.tasks import make_tasks
+from jaxrl.meta.tasks import check_horizon, make_tasks
 from jaxrl.training.schedule import Default, TrainerConfig
 from jaxrl.training.trainer import Trainer, trainer
 
@@ -140,7 +140,7 @@ def learner(
             raise ValueError(f"{name} is decided by the horizon of the tasks and cannot be set")
     environment = make(environment) if isinstance(environment, str) else environment
     settings = {**{name: Default(value) for name, value in found.settings.items()}, **settings}
-    longest = horizon if isinstance(horizon, int) else max(horizon)
+    longest = check_horizon(horizon)[1]
     # One iteration first: it tells how many environment steps an iteration has.
     short = trainer(found.agent, environment, total_steps=2**31 - 1, num_evaluations=1, **settings)
     return short.rebuild(total_steps=longest * short.steps_per_iteration)

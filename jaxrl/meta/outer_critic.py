@@ -13,6 +13,7 @@ from jaxrl.networks import ActorCritic
 from jaxrl.numerics import returns
 from jaxrl.objectives.value import squared_error
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import constant_unless
 
 __all__ = ["Critic", "OuterCritic", "Target", "outer_critic"]
 
@@ -77,7 +78,9 @@ def _estimate(
     reward = (rollout.reward @ target.weights)[..., None]
     following = _values(network, params, rollout.final_observation)
     ends = rollout.terminated, rollout.truncated
-    return returns.generalised_advantage(reward, values, following, *ends, target.discount, target.gae_lambda)
+    return returns.generalised_advantage(
+        reward, values, following, *ends, target.discount, target.gae_lambda, rollout.valid
+    )
 
 
 def _fit(
@@ -86,8 +89,11 @@ def _fit(
     values = _values(network, critic.params, rollout.observation)
     returned = values + _estimate(network, critic.params, rollout, target, values)
 
+    def loss(params: PyTree) -> Float[Array, ""]:
+        values = constant_unless(rollout.valid, _values(network, params, rollout.observation))
+        return squared_error(values, returned).mean()
+
     def body(critic: Critic, _: None) -> tuple[Critic, None]:
-        loss = lambda params: squared_error(_values(network, params, rollout.observation), returned).mean()  # noqa: E731
         changes, optimiser = optax.scale_by_adam().update(jax.grad(loss)(critic.params), critic.optimiser)
         params = jax.tree.map(lambda leaf, change: leaf - learning_rate * change, critic.params, changes)
         return Critic(params, optimiser), None

@@ -143,12 +143,13 @@ def _step(
     candidates, noise = parts.strategy.ask(jax.random.fold_in(state.key, index), state.search, outer)
     accumulated = state.accumulated + noise
 
-    def one(life: Life, candidate: PyTree) -> tuple[Life, Life]:
+    def one(life: Life, candidate: PyTree) -> tuple[Life, Life, Array]:
         inner = hyperparameters.training._replace(**{parts.leaf: candidate})
-        grown, _ = grow(parts.trainer, life, inner, unroll)
-        return grown, restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+        grown, metrics = grow(parts.trainer, life, inner, unroll)
+        following = restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+        return grown, following, metrics["faulty_steps"].sum()
 
-    grown, following = jax.vmap(one)(state.lives, candidates)
+    grown, following, faulty = jax.vmap(one)(state.lives, candidates)
     fitness = (grown.total - state.lives.total) @ hyperparameters.weights / unroll
     search = parts.strategy.tell(state.search, accumulated, fitness, outer)
     over = grown.age >= grown.task.horizon
@@ -159,6 +160,7 @@ def _step(
         "mean_norm": jnp.linalg.norm(search.mean),
         "finished_lives": over.sum().astype(jnp.float32),
         "episode_return": grown.latest.mean(axis=0),
+        "faulty_steps": faulty.sum(),
         "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
     }
     return PersistentState(search, following, jnp.where(over[:, None], 0.0, accumulated), state.key), metrics

@@ -5,7 +5,6 @@ like any run's, and `jaxrl.sweep` drives it.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import jax
@@ -19,14 +18,8 @@ from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
 from jaxrl.ranges import Range
-from jaxrl.training.loop import (
-    Result,
-    count_evaluations,
-    evaluate_where,
-    evaluation_due,
-    evaluation_iterations,
-    scan_steps,
-)
+from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -75,7 +68,7 @@ class MetaEvaluation(NamedTuple):
     early_return: Float[Array, "*batch"]
 
 
-@count_evaluations
+@complete_program
 class MetaStudy(NamedTuple):
     """One meta-training program.
 
@@ -126,15 +119,23 @@ class MetaStudy(NamedTuple):
         """The agent that learns."""
         return self.trainer.agent
 
+    name = property(lambda self: f"held out: {self.environment.spec.name}")
+    curves = ("final_return",)
+    summary = MetaEvaluation._fields
+    without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
+
+    def learned(self, state: PyTree) -> PyTree:
+        """The value of the learned leaf."""
+        return self.value(state)
+
+    def experience_bytes(self) -> int:
+        """Bytes of a rollout of every agent that learns."""
+        return self.num_members * self.trainer.experience_bytes()
+
     @property
     def ranges(self) -> dict[str, Range]:
         """What leaves of the hyperparameters may be, where their classes do not say it."""
         return prefixed("training", self.trainer.ranges)
-
-    @property
-    def static_names(self) -> set[str]:
-        """Names of static settings."""
-        return {field.name for field in fields(self.config)}
 
 
 def meta_study(

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
+from jaxrl.ranges import COUNT
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Task", "Tasks", "make_tasks"]
+__all__ = ["Task", "Tasks", "check_horizon", "make_tasks"]
 
 
 class Task(NamedTuple):
@@ -61,11 +63,22 @@ def make_tasks(
         ValueError: for horizons below 1 or bounds in the wrong order.
     """
     environment = make(environment) if isinstance(environment, str) else environment
-    low, high = (horizon, horizon) if isinstance(horizon, int) else horizon
-    if not 1 <= low <= high:
-        raise ValueError(f"horizon must be at least 1, or (low, high) with 1 <= low <= high, got {horizon}")
+    low, high = check_horizon(horizon)
     sample_params = sample_params or environment.sample_params or (lambda key: environment.params)
     return Tasks(partial(_sample, sample_params, low, high), environment, low, high)
+
+
+def check_horizon(horizon: Any) -> tuple[int, int]:
+    """The shortest and the longest life.
+
+    Raises:
+        ValueError: for what is neither a number of iterations nor two bounds of it.
+    """
+    COUNT.check("horizon", horizon)
+    bounds = np.ravel(horizon).tolist()
+    if len(bounds) not in (1, 2) or bounds[0] > bounds[-1]:
+        raise ValueError(f"horizon must be at least 1, or (low, high) with 1 <= low <= high, got {horizon}")
+    return int(bounds[0]), int(bounds[-1])
 
 
 def _sample(sample_params: Callable[[PRNGKeyArray], PyTree], low: int, high: int, key: PRNGKeyArray) -> Task:

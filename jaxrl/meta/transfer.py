@@ -1,18 +1,21 @@
 """What was meta-learned, on tasks and environments of the user's choice, beside hand-written agents."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.agents import AGENTS
 from jaxrl.environments.registry import make
+from jaxrl.errors import require_name
 from jaxrl.meta.baselines import baseline
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.study import MetaStudy
-from jaxrl.meta.tasks import make_tasks
+from jaxrl.meta.tasks import Tasks, make_tasks
 from jaxrl.numerics import statistics
+from jaxrl.ranges import POSITIVE, TASKS
 from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Float
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from jaxrl.sweeps.result import Sweep
 
-__all__ = ["meta_test"]
+__all__ = ["check_learning_rates", "meta_test"]
 
 
 def meta_test(
@@ -51,36 +54,67 @@ def meta_test(
 
     Returns:
         Columns environment, contender, iqm, low, high.
+
+    Raises:
+        UnknownNameError: for an unknown environment, agent or setting, with the nearest match.
+        ValueError: for a sweep of another kind, or for what does not fit. Nothing has learned anything by then.
     """
     import pandas
 
-    study = swept.trainer
+    if not isinstance(swept.trainer, MetaStudy):
+        raise ValueError("only a meta-study has learned what can be tried elsewhere; this is a sweep of another kind")
+    TASKS.check("num_tasks", num_tasks)
+    check_learning_rates(learning_rates, baselines)
+    if not environments:
+        raise ValueError("meta_test needs at least one environment to learn")
+    for agent in baselines:
+        require_name("agent", agent, AGENTS)
+    fields = {name: _field(swept.trainer, name, horizon, baselines, settings) for name in environments}
     rows = []
-    for name in environments:
+    for name, field in fields.items():
         say(f"{name}: {num_tasks} tasks")
-        for contender, scores in _scores(swept, study, name, horizon, num_tasks, baselines, learning_rates, settings):
+        for contender, scores in _scores(swept, field, num_tasks, learning_rates):
             low, high = statistics.interval(scores, statistics.interquartile_mean)
             value = float(statistics.interquartile_mean(scores))
             rows.append({"environment": name, "contender": contender, "iqm": value, "low": low, "high": high})
     return pandas.DataFrame(rows)
 
 
-def _scores(
-    swept: "Sweep",
+def check_learning_rates(learning_rates: Sequence[float], baselines: Sequence[str]) -> None:
+    """Raises ValueError for learning rates that no baseline can have, or none where there are baselines."""
+    POSITIVE.check("learning_rates", learning_rates)
+    if baselines and not len(learning_rates):
+        raise ValueError("baselines need at least one learning rate to be tried with")
+
+
+class _Field(NamedTuple):
+    """Who competes on an environment."""
+
+    tasks: Tasks
+    learner: Trainer
+    baselines: dict[str, Trainer]
+
+
+def _field(
     study: MetaStudy,
     name: str,
     horizon: int | tuple[int, int] | None,
-    num_tasks: int,
     baselines: Sequence[str],
-    learning_rates: Sequence[float],
     settings: dict[str, Any],
-) -> list[tuple[str, np.ndarray]]:
+) -> _Field:
+    """Everybody who competes on an environment, built but not yet trained."""
     environment = make(name)
-    tasks = make_tasks(environment, horizon or study.tasks.max_horizon)
-    inner = study.trainer.agent_name
+    tasks = make_tasks(environment, study.tasks.max_horizon if horizon is None else horizon)
     shared = {**study.trainer.settings, **settings}
     shared["total_steps"] = tasks.max_horizon * study.trainer.steps_per_iteration
-    learner = trainer(inner, environment, **shared)
+    learner = trainer(study.trainer.agent_name, environment, **shared)
+    return _Field(tasks, learner, {agent: baseline(learner, agent, tasks.max_horizon) for agent in baselines})
+
+
+def _scores(
+    swept: "Sweep", field: _Field, num_tasks: int, learning_rates: Sequence[float]
+) -> list[tuple[str, np.ndarray]]:
+    study, (tasks, learner, baselines) = swept.trainer, field
     values = [swept.learned(member) for member in range(swept.num_members)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *values)
     initial = jax.vmap(lambda seed: study.value(study.init(jax.random.key(seed), study.hyperparameters)))
@@ -89,8 +123,7 @@ def _scores(
     # Averaged over meta-seeds: tasks are what the interval is about.
     found = [("learned", np.asarray(final(stacked)).mean(axis=0))]
     found.append(("untrained", np.asarray(final(untrained)).mean(axis=0)))
-    for agent in baselines:
-        ordinary = baseline(learner, agent, tasks.max_horizon)
+    for agent, ordinary in baselines.items():
         run = jax.jit(lambda rate, key: _final(ordinary, tasks, key, num_tasks, learning_rate=rate))  # noqa: B023
         tuning_key = jax.random.fold_in(held_out_key(), 1)
         best = max(learning_rates, key=lambda rate: float(run(rate, tuning_key).mean()))

@@ -1,0 +1,1 @@
+"""Several objectives: Pareto studies, their algorithms, and measures of fronts."""

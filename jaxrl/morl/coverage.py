@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.dominance import Mask, Points, as_set, non_dominated
+from jaxrl.numerics.dominance import Mask, Points, as_set, non_dominated
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["convex_coverage"]

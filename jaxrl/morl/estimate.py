@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.dominance import Mask, Points, as_set
-from jaxrl.morl.hypervolume import Reference, gains_above
+from jaxrl.numerics.dominance import Mask, Points, as_set
+from jaxrl.numerics.hypervolume import Reference, finite_boxes, gains_above
+from jaxrl.numerics.units import in_units, product, restored
 from jaxrl.types import Array, Float, PRNGKeyArray
 
 __all__ = ["HypervolumeEstimate", "hypervolume_estimate"]
@@ -35,7 +36,8 @@ def hypervolume_estimate(
     HV = Σₚ λ([r, p]) · E[1 / c(x)], where x is uniform in a box that is drawn in proportion to its volume, and c(x)
     counts the boxes around it (Karp and Luby, 1983; Bringmann and Friedrich, 2010). As 1/n ≤ 1/c ≤ 1, the relative
     error stays below √(n / num_samples) however small the set's share of its bounding box, which in
-    many objectives is tiny. Costs O(num_samples · n · d) time and O(n + num_samples) memory.
+    many objectives is tiny. Infinite and very large or small volumes as in `hypervolume`; an infinite one is certain.
+    Costs O(num_samples · n · d) time and O(n + num_samples) memory.
 
     Args:
         key: PRNG key.
@@ -45,15 +47,27 @@ def hypervolume_estimate(
         mask: which points count; default all.
 
     Raises:
-        ValueError: if shapes do not fit or for fewer than two samples.
+        ValueError: if shapes do not fit, for a reference that is not a number, or for fewer than two samples.
     """
     if num_samples < 2:
         raise ValueError(f"num_samples must be at least 2, got {num_samples}")
     points, mask = as_set(points, mask)
-    gains, _ = gains_above(points, reference, mask)
+    gains, reference = gains_above(points, reference, mask)
     if gains.shape[0] == 0:
         return HypervolumeEstimate(jnp.zeros((), gains.dtype), jnp.zeros((), gains.dtype))
-    volumes = jnp.prod(gains, axis=-1)
+    share, error, unit = _estimate(key, finite_boxes(gains), num_samples)
+    unbounded, unknown = jnp.any(jnp.isinf(gains)), jnp.any(jnp.isnan(reference))
+    value = jnp.where(unbounded, jnp.inf, restored(share, unit))
+    standard_error = jnp.where(unbounded, 0.0, restored(error, unit))
+    return HypervolumeEstimate(*(jnp.where(unknown, jnp.nan, number) for number in (value, standard_error)))
+
+
+def _estimate(key: PRNGKeyArray, gains: Array, num_samples: int) -> tuple[Array, Array, Array]:
+    """Estimate and standard error in units of 2^e, and e: the size of the largest box."""
+    mantissas, exponents = product(gains)
+    unit = jnp.max(exponents, where=mantissas > 0.0, initial=jnp.iinfo(exponents.dtype).min)
+    unit = jnp.where(jnp.any(mantissas > 0.0), unit, 0)
+    volumes = in_units(mantissas, unit - exponents)
     shares = jnp.cumsum(volumes)
     box_key, place_key = jax.random.split(key)
     uniform = jax.random.uniform(box_key, (num_samples,), gains.dtype)
@@ -66,7 +80,5 @@ def hypervolume_estimate(
 
     counts = jax.lax.map(around, places, batch_size=_SAMPLES)
     fractions = 1.0 / jnp.maximum(counts, 1).astype(gains.dtype)
-    return HypervolumeEstimate(
-        value=shares[-1] * jnp.mean(fractions),
-        standard_error=shares[-1] * jnp.std(fractions, ddof=1) / num_samples**0.5,
-    )
+    error = shares[-1] * jnp.std(fractions, ddof=1) / num_samples**0.5
+    return shares[-1] * jnp.mean(fractions), error, unit

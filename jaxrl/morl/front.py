@@ -9,12 +9,13 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
-from jaxrl.morl.weights import validate
+from jaxrl.numerics import archive
+from jaxrl.numerics.weights import validate
+from jaxrl.ranges import BOUND, COUNT, EPISODES
 from jaxrl.training.policy import Policy
-from jaxrl.training.trainer import Trainer
+from jaxrl.training.program import Program
 from jaxrl.types import Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Front(NamedTuple):
     labels: "pandas.DataFrame"
     spec: EnvironmentSpec
     policy: Callable[[int], Policy]
-    source: Callable[[int], Trainer | Study]
+    source: Callable[[int], Program]
 
 
 def front(
@@ -67,15 +68,17 @@ def front(
         ValueError: for an environment with one objective.
     """
     spec = sweep.trainer.environment.spec
+    if num_episodes is not None:
+        EPISODES.check("num_episodes", num_episodes)
+    if capacity is not None:
+        COUNT.check("capacity", capacity)
     if spec.num_objectives < 2:
         raise ValueError(f"a Pareto front needs at least 2 objectives, {spec.name} has 1; use a sweep")
     if isinstance(sweep.trainer, Study):
         problem = sweep.trainer.problem
         points, labels, policy, source = _archived(sweep, num_episodes or problem.num_episodes)
     else:
-        problem = make_problem(
-            sweep.trainer.environment, discount=None if discounted else 1.0, reference_point=_reference(spec)
-        )
+        problem = make_problem(sweep.trainer.environment, discount=None if discounted else 1.0, reference_needed=False)
         points, labels, policy, source = _final(sweep, num_episodes or problem.num_episodes, discounted)
     chosen = _chosen(points, capacity)
     on_front = np.zeros(len(points), bool)
@@ -84,11 +87,6 @@ def front(
     seeds = np.unique(np.concatenate([group.seeds for group in sweep.groups]))
     measures = _measures_by_seed(points, labels["seed"].to_numpy(), seeds, problem)
     return Front(points, on_front, order, measures, labels, spec, policy, source)
-
-
-def _reference(spec: EnvironmentSpec) -> tuple[float, ...] | None:
-    """NaN where an environment has no reference point, so that only the hypervolume is missing."""
-    return (float("nan"),) * spec.num_objectives if spec.reference_point is None else None
 
 
 def _chosen(points: Float[np.ndarray, "policy objective"], capacity: int | None) -> Int[np.ndarray, " archived"]:
@@ -115,8 +113,8 @@ def choose(
         at_least: least returns, by objective's name or index.
 
     Raises:
-        ValueError: if the front is empty, if no policy meets the bounds, naming the best reached of each bounded
-            objective, or for weights outside the simplex.
+        ValueError: for a bound that is no number, if the front is empty, if no policy meets the bounds, naming the best
+            reached of each bounded objective, or for weights outside the simplex.
         UnknownNameError: for an unknown objective.
     """
     if not len(found.members):
@@ -125,6 +123,7 @@ def choose(
     names = found.spec.objective_names
     allowed = np.ones(len(points), bool)
     for name, bound in (at_least or {}).items():
+        BOUND.check(f"the least return of {name}", bound)
         index = name if isinstance(name, int) else names.index(require_name("objective", name, names))
         if not 0 <= index < len(names):
             raise ValueError(f"objective {index} does not exist: {found.spec.name} has 0 to {len(names) - 1}")
@@ -137,7 +136,8 @@ def choose(
         utility = (points / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
     else:
         utility = points @ np.asarray(validate(weights, len(names)))
-    return int(found.members[np.argmax(np.where(allowed, utility, -np.inf))])
+    # An infinite return may leave a utility that is no number, which argmax would choose.
+    return int(found.members[np.argmax(np.where(allowed & ~np.isnan(utility), utility, -np.inf))])
 
 
 def _final(sweep: "Sweep", num_episodes: int, discounted: bool) -> tuple:
@@ -184,9 +184,8 @@ def _archived(sweep: "Sweep", num_episodes: int) -> tuple:
         state, hyperparameters = group.member(row)
         return Policy(group.trainer.agent, *group.trainer.policy(state, hyperparameters, column))
 
-    def source(index: int) -> Trainer | Study:
-        study = places[index][0].trainer
-        return study.trainer if isinstance(study.trainer, Trainer) else study
+    def source(index: int) -> Program:
+        return places[index][0].trainer.source
 
     return table[objectives].to_numpy(), table.drop(columns=objectives), policy, source
 

@@ -3,15 +3,28 @@
 A set is an array `[batch, objective]` and an optional mask `[batch]` of the entries that count, so
 that sets of different sizes share one program; a point with a NaN, such as a diverged policy's, never
 counts. Everything here runs under `jit` and `vmap`.
+
+Infinite entries are ordered like others: equal infinities are no gap, others an infinite one; weighted returns
+leave out objectives without weight, and −∞ outweighs ∞. What a set is compared with (references, fronts, weights)
+must be numbers: NaN among them is a ValueError, or a result of NaN where they are traced.
 """
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.morl.coverage import convex_coverage
-from jaxrl.morl.dominance import Mask, Points, as_set, dominates, non_dominated, require_equal_width
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement
+from jaxrl.numerics.dominance import (
+    Mask,
+    Points,
+    as_set,
+    difference,
+    dominates,
+    non_dominated,
+    refuse_nan,
+    require_equal_width,
+)
+from jaxrl.numerics.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement, log_hypervolume
 from jaxrl.types import Array, Float, Int
 
 __all__ = [
@@ -27,6 +40,7 @@ __all__ = [
     "hypervolume_improvement",
     "igd",
     "igd_plus",
+    "log_hypervolume",
     "maximum_utility_loss",
     "non_dominated",
     "sparsity",
@@ -47,7 +61,7 @@ def expected_utility(points: Points, weights: Weights, mask: Mask | None = None)
     EUM = 1/|W| Σ_w max_p w·p, Zintgraf et al., 2015; −∞ for an empty set.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or for weights that are not numbers.
     """
     return jnp.mean(_best_utility(points, weights, mask))
 
@@ -59,9 +73,11 @@ def maximum_utility_loss(points: Points, front: Front, weights: Weights, mask: M
     negative if `points` beat the front everywhere.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or for a front or weights that are not numbers.
     """
-    return jnp.max(_best_utility(front, weights, None) - _best_utility(points, weights, mask))
+    refuse_nan(front, "front")
+    loss = difference(_best_utility(front, weights, None), _best_utility(points, weights, mask))
+    return jnp.where(jnp.any(jnp.isnan(jnp.asarray(front))), jnp.nan, jnp.max(loss))
 
 
 def igd(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, ""]:
@@ -70,7 +86,7 @@ def igd(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, 
     IGD = 1/|Z| Σ_z min_p ‖z − p‖₂, Coello Coello and Reyes Sierra, 2004; ∞ for an empty set.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or for a front that is not made of numbers.
     """
     gaps, mask = _gaps(points, front, mask)
     return jnp.mean(_nearest(jnp.sqrt(jnp.sum(gaps**2, axis=-1)), mask))
@@ -82,7 +98,7 @@ def igd_plus(points: Points, front: Front, mask: Mask | None = None) -> Float[Ar
     IGD⁺ = 1/|Z| Σ_z min_p ‖max(z − p, 0)‖₂, Ishibuchi et al., 2015; ∞ for an empty set.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or for a front that is not made of numbers.
     """
     gaps, mask = _gaps(points, front, mask)
     return jnp.mean(_nearest(jnp.sqrt(jnp.sum(jnp.maximum(gaps, 0.0) ** 2, axis=-1)), mask))
@@ -94,7 +110,7 @@ def additive_epsilon(points: Points, front: Front, mask: Mask | None = None) -> 
     ε = max_z min_p maxᵢ (zᵢ − pᵢ), Zitzler et al., 2003; ∞ for an empty set.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or for a front that is not made of numbers.
     """
     gaps, mask = _gaps(points, front, mask)
     return jnp.max(_nearest(jnp.max(gaps, axis=-1), mask))
@@ -114,7 +130,7 @@ def sparsity(points: Points, mask: Mask | None = None) -> Float[Array, ""]:
     count = jnp.sum(mask)
     ordered = jnp.sort(jnp.where(mask[:, None], points, jnp.inf), axis=0)
     is_gap = jnp.arange(1, points.shape[0])[:, None] < count
-    gaps = jnp.where(is_gap, ordered[1:], 0.0) - jnp.where(is_gap, ordered[:-1], 0.0)
+    gaps = difference(jnp.where(is_gap, ordered[1:], 0.0), jnp.where(is_gap, ordered[:-1], 0.0))
     return jnp.sum(gaps**2) / jnp.maximum(count - 1, 1)
 
 
@@ -122,7 +138,7 @@ def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, 
     """How isolated each point is: the sum over objectives of the gap between its two neighbours.
 
     d(p) = Σᵢ (next value − previous value) / range of objective i, Deb et al., 2002, section III-B.
-    ∞ for the smallest and the largest of any objective, −∞ outside `mask`.
+    ∞ for the smallest and the largest of any objective and beside infinite values, −∞ outside `mask`.
 
     Raises:
         ValueError: if shapes do not fit.
@@ -134,28 +150,38 @@ def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, 
     low = jnp.min(points, axis=0, where=mask[:, None], initial=jnp.inf)
     high = jnp.max(points, axis=0, where=mask[:, None], initial=-jnp.inf)
     scale = jnp.where(high > low, high - low, 1.0)
-    gap = (jnp.roll(ordered, -1, axis=0) - jnp.roll(ordered, 1, axis=0)) / scale
+    gap = difference(jnp.roll(ordered, -1, axis=0), jnp.roll(ordered, 1, axis=0))
     rank = jnp.arange(points.shape[0])[:, None]
-    gap = jnp.where((rank == 0) | (rank >= count - 1), jnp.inf, gap)
+    gap = jnp.where((rank == 0) | (rank >= count - 1) | jnp.isinf(gap), jnp.inf, gap / scale)
     distance = jnp.sum(jnp.take_along_axis(gap, jnp.argsort(order, axis=0), axis=0), axis=-1)
     return jnp.where(mask, distance, -jnp.inf)
 
 
 def _best_utility(points: Points, weights: Weights, mask: Mask | None) -> Array:
+    refuse_nan(weights, "weights")
     points, mask = as_set(points, mask)
     weights = jnp.asarray(weights)
     require_equal_width(points, weights, "points", "weights")
     # Some devices round products of matrices to fewer digits unless told otherwise.
-    utility = jnp.matmul(weights, points.T, precision="highest")
-    return jnp.max(utility, axis=-1, where=mask, initial=-jnp.inf)
+    utility = jnp.matmul(weights, jnp.where(jnp.isfinite(points), points, 0.0).T, precision="highest")
+    utility = jnp.where(_any_weighted(weights, points == jnp.inf), jnp.inf, utility)
+    utility = jnp.where(_any_weighted(weights, points == -jnp.inf), -jnp.inf, utility)
+    best = jnp.max(utility, axis=-1, where=mask, initial=-jnp.inf)
+    return jnp.where(jnp.any(jnp.isnan(weights), axis=-1), jnp.nan, best)
+
+
+def _any_weighted(weights: Array, flags: Array) -> Array:
+    """Whether any objective with a weight has its flag, `[*weight, point]`."""
+    return jnp.matmul((weights > 0.0).astype(jnp.float32), flags.T.astype(jnp.float32)) > 0.0
 
 
 def _gaps(points: Points, front: Front, mask: Mask | None) -> tuple[Array, Array]:
     """z − p for every pair, `[front, batch, objective]`, and the mask."""
+    refuse_nan(front, "front")
     points, mask = as_set(points, mask)
     front, _ = as_set(front, None)
     require_equal_width(points, front, "points", "front")
-    return front[:, None] - points[None], mask
+    return difference(front[:, None], points[None]), mask
 
 
 def _nearest(distances: Array, mask: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.types import Array, Bool, Float, PyTree
 
 __all__ = ["PerformanceBuffer", "empty_buffer", "fill"]

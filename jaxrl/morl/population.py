@@ -12,16 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.morl import archive as archives
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
+from jaxrl.numerics import archive as archives
+from jaxrl.numerics.archive import Archive
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.validity import pooled
 
 __all__ = ["Method", "Phase", "population"]
 
@@ -216,8 +217,8 @@ def _insert(
 
 def _pooled(metrics: dict[str, Array]) -> dict[str, Array]:
     """Means over members; episodes are counted over all. A study is lost only where no member's loss is finite."""
-    pooled = {name: jnp.nanmean(values, axis=0) for name, values in metrics.items()}
-    return {**pooled, "episodes": metrics["episodes"].sum(axis=0), "non_finite": metrics["non_finite"].min(axis=0)}
+    means = pooled(metrics, partial(jnp.nanmean, axis=0))
+    return {**means, "episodes": metrics["episodes"].sum(axis=0), "non_finite": metrics["non_finite"].min(axis=0)}
 
 
 def _evaluate(

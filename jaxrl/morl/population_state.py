@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.study import StudyHyperparameters
+from jaxrl.numerics.archive import Archive
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree

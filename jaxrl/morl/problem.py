@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environments.base import Environment
 from jaxrl.environments.transforms import time_limit
 from jaxrl.morl import pareto
 from jaxrl.morl.estimate import hypervolume_estimate
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import EPISODES, NUMBER, PROBABILITY, Range
 from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Problem", "apply_problem", "make_problem", "measure"]
@@ -58,30 +60,40 @@ def make_problem(
     horizon: int | None = None,
     reference_point: tuple[float, ...] | None = None,
     num_episodes: int = 64,
+    reference_needed: bool = True,
 ) -> Problem:
     """The protocol of an environment: what its spec says, unless changed.
 
+    Without a reference point where none is needed, that is NaN, and so is the hypervolume.
+
     Raises:
-        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length or none at
-            all, or a horizon beyond the environment's own limit.
+        ValueError: for one objective, a discount outside [0, 1], a reference point of the wrong length, with an
+            entry that is not finite or none at all, or a horizon beyond the environment's own limit.
     """
     spec = environment.spec
     if spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {spec.name} has {spec.num_objectives}")
     discount = spec.discount if discount is None else discount
-    if not 0.0 <= discount <= 1.0:
-        raise ValueError(f"the discount of returns must lie in [0, 1], got {discount}")
-    reference = spec.reference_point if reference_point is None else tuple(map(float, reference_point))
-    if reference is None:
+    PROBABILITY.check("the discount of returns", discount)
+    reference = spec.reference_point
+    if reference_point is not None:
+        NUMBER.check("reference_point", reference_point)
+        reference = tuple(map(float, np.ravel(reference_point)))
+    if reference is None and reference_needed:
         raise ValueError(f"{spec.name} has no reference point: give reference_point=, one entry per objective")
+    if reference is None:
+        reference = (math.nan,) * spec.num_objectives
     if len(reference) != spec.num_objectives:
         raise ValueError(
             f"reference_point needs {spec.num_objectives} entries, one per objective of {spec.name}: {reference}"
         )
-    if horizon is not None and (horizon < 1 or (spec.time_limit and horizon > spec.time_limit)):
-        raise ValueError(f"horizon must lie between 1 and the limit {spec.time_limit} of {spec.name}, got {horizon}")
-    if num_episodes < 1:
-        raise ValueError(f"the final evaluation needs at least 1 episode per policy, got {num_episodes}")
+    if horizon is not None:
+        Range(integer=True).check("horizon", horizon)
+        if horizon < 1 or (spec.time_limit and horizon > spec.time_limit):
+            raise ValueError(
+                f"horizon must lie between 1 and the limit {spec.time_limit} of {spec.name}, got {horizon}"
+            )
+    EPISODES.check("the episodes of the final evaluation", num_episodes)
     return Problem(
         environment=spec.name,
         discount=discount,

@@ -18,6 +18,7 @@ from jaxrl.morl.tabular.base import Tabular
 from jaxrl.ranges import Range
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import Result
+from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -62,6 +63,7 @@ class FrontEvaluation(NamedTuple):
     cardinality: Float[Array, "*batch"]
 
 
+@complete_program
 class Study(NamedTuple):
     """One study program.
 
@@ -150,6 +152,19 @@ class Study(NamedTuple):
     def evaluation_steps(self) -> Int[np.ndarray, " evaluation"]:
         """Environment steps of all members before each evaluation, counted exactly."""
         return np.cumsum(self.iteration_steps)[self.evaluation_iterations]
+
+    curves = ()
+    summary = ("hypervolume", "expected_utility", "cardinality")
+    without_actor = "a study's members hold archives of policies, not one each: use jaxrl.front(sweep)"
+
+    @property
+    def source(self) -> "Trainer | Study":
+        """What rolls out and saves a policy of the archive: the trainer that made it, or the study where none did."""
+        return self if isinstance(self.trainer, Tabular) else self.trainer
+
+    def experience_bytes(self) -> int:
+        """Bytes of a rollout of every member; a tabular algorithm keeps no experience besides its state."""
+        return 0 if isinstance(self.trainer, Tabular) else self.num_members * self.trainer.experience_bytes()
 
 
 def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, " batch"]) -> Any:

@@ -13,6 +13,7 @@ from jaxrl.multitask.fine_tuning import FineTuned, fine_tune, group_masks, own_r
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.grouping.similarity import cosine_affinity
 from jaxrl.multitask.study import TaskAffinity, group_study
+from jaxrl.ranges import COUNT, SEED
 from jaxrl.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -70,13 +71,20 @@ def compare_groupings(
 
     for name in groupings:
         require_name("grouping", name, GROUPINGS)
+    SEED.check("a seed", seeds)
+    if not seeds or not groupings:
+        raise ValueError("a comparison needs at least one seed and one grouping")
+    if fine_tune_steps is not None:
+        COUNT.check("fine_tune_steps", fine_tune_steps)
     study = group_study(trainer, **settings)
     budget = fine_tune_steps or trainer.config.total_steps
-    say(f"training on all {trainer.environment.spec.num_tasks} tasks, {len(seeds)} seeds")
-    keys = jax.vmap(jax.random.key)(np.asarray(seeds))
-    meta = jax.jit(jax.vmap(trainer.run, (0, None)))(keys, trainer.hyperparameters)
-    estimate, group = jax.jit(study.estimate), jax.jit(study.group)
     tuner, others = _tuners(trainer, budget), _other_groupings(study.clustering, groupings)
+    certain = trainer.environment.spec.num_tasks if "each" in groupings else study.clustering.num_groups or 1
+    # A share of the budget that is too small is said before the common training.
+    trainer.rebuild(total_steps=budget // certain, num_evaluations=1)
+    say(f"training on all {trainer.environment.spec.num_tasks} tasks, {len(seeds)} seeds")
+    keys, meta = _train(trainer, seeds)
+    estimate, group = jax.jit(study.estimate), jax.jit(study.group)
     affinities, all_labels, tuned, rows = [], [], [], []
     for index, seed in enumerate(seeds):
         state = jax.tree.map(lambda leaf: leaf[index], meta.state)  # noqa: B023
@@ -94,6 +102,12 @@ def compare_groupings(
             rows += _rows(seed, name, labels[name], found[name], trainer)
         tuned.append(found)
     return Comparison(pandas.DataFrame(rows), affinities, all_labels, meta, tuned)
+
+
+def _train(trainer: Trainer, seeds: tuple[int, ...]) -> tuple[Any, Any]:
+    """Keys, and the runs on all tasks."""
+    keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+    return keys, jax.jit(jax.vmap(trainer.run, (0, None)))(keys, trainer.hyperparameters)
 
 
 def _other_groupings(clustering: ClusteringConfig, groupings: tuple[str, ...]) -> Callable[..., dict[str, np.ndarray]]:

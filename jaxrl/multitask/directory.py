@@ -20,6 +20,7 @@ from jaxrl.multitask.comparison import Comparison
 from jaxrl.multitask.fine_tuning import fine_tune, group_masks, on_subset, own_returns
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
 from jaxrl.multitask.study import group_study
+from jaxrl.ranges import COUNT, SEED
 from jaxrl.runs.configuration import read_configuration, write_atomically
 from jaxrl.runs.experiment import build
 from jaxrl.runs.report import write_table
@@ -41,6 +42,7 @@ def affinity(directory: str | Path, seed: int = 1, **settings: Any) -> "pandas.D
     """
     import pandas
 
+    SEED.check("seed", seed)
     directory = Path(directory)
     trainer, policy = build(read_configuration(directory)), load(directory)
     study = group_study(trainer, **settings)
@@ -91,6 +93,9 @@ def finetune(directory: str | Path, total_steps: int | None = None, seed: int = 
     """
     import pandas
 
+    SEED.check("seed", seed)
+    if total_steps is not None:
+        COUNT.check("total_steps", total_steps)
     directory = Path(directory)
     labels = _read(directory, "groups", "group")["group"].to_numpy()
     trainer, policy = build(read_configuration(directory)), load(directory)

@@ -12,7 +12,8 @@ from jaxrl.multitask.grouping.gradients import projected_gradients
 from jaxrl.multitask.grouping.projection import Projection
 from jaxrl.multitask.grouping.samples import TaskSamples, task_samples
 from jaxrl.training.trainer import Trainer
-from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import kept
 
 __all__ = ["Experience", "gather", "log_probability", "parts_of", "policy_parameters", "policy_samples", "with_policy"]
 
@@ -24,11 +25,13 @@ class Experience(NamedTuple):
         observation: as the network sees it.
         raw_action: the raw sample of the policy's distribution.
         advantage: generalised advantage in the task's own reward.
+        valid: whether anything may be learned from it (see `Rollout.valid`); None where all are.
     """
 
     observation: Array
     raw_action: Array
     advantage: Float[Array, "*batch sample"]
+    valid: Bool[Array, "*batch sample"] | None = None
 
 
 def parts_of(trainer: Trainer) -> Parts:
@@ -74,7 +77,7 @@ def _act(trainer: Trainer, key: PRNGKeyArray, agent: OnPolicyState, hyperparamet
     _, rollout, _ = trainer.collect(act_key, state, hyperparameters)
     batch, _ = prepare(parts_of(trainer), agent, rollout, hyperparameters)
     # Other tasks' advantages are zero.
-    return Experience(batch.observation, batch.raw_action, batch.advantage.sum(axis=-1))
+    return Experience(batch.observation, batch.raw_action, batch.advantage.sum(axis=-1), batch.valid)
 
 
 def policy_parameters(params: PyTree) -> PyTree:
@@ -115,4 +118,5 @@ def policy_samples(
 
     features = jax.lax.map(one, (experience.observation, experience.raw_action))
     centred = experience.advantage - experience.advantage.mean(axis=1, keepdims=True)
+    centred = kept(experience.valid, centred)
     return task_samples(features, centred / jnp.maximum(centred.std(axis=1, keepdims=True), 1e-8))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrl.multitask.family import MergedParams
+from jaxrl.environments.family import MergedParams
 from jaxrl.training.loop import Result
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer

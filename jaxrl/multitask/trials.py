@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, encode
-from jaxrl.multitask.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Recall", "TrialState", "adaptation_curve", "trials"]
@@ -178,7 +178,8 @@ def adaptation_curve(
             action, memory = agent.act(act_key, agent_state, observation, memory, hyperparameters, explore)
             draws = jax.tree.map(lambda leaf: leaf[0], copies.draw(step_key, 1, params))
             state, timestep = copies.step(draws, state, action, params)
-            returns = jnp.where(done[:, None], returns, timestep.info["episode_returns"])
+            over = done | timestep.info["faulty"]
+            returns = jnp.where(over[:, None], returns, timestep.info["episode_returns"])
             done = done | timestep.terminated | timestep.truncated
             return (state, timestep.observation, memory, done, returns), None
 

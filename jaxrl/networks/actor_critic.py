@@ -160,7 +160,9 @@ def _validate(observation: Space, network: str, activation: str, conditioning: s
     if network == "table" and conditioning != "none":
         raise ValueError(f"network 'table' has no input for preference weights: conditioning={conditioning!r}")
     if network == "cnn" and not is_image(observation):
-        raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
+        raise ValueError(
+            f"network 'cnn' needs height x width x channels observations of at least 3 x 3, got {observation}"
+        )
 
 
 def _validate_widths(**widths: tuple[int, ...]) -> None:

@@ -9,8 +9,8 @@ __all__ = ["is_image", "patches"]
 
 
 def is_image(space: Space) -> bool:
-    """Whether observations are height x width x channels."""
-    return isinstance(space, Box) and len(space.shape) == 3
+    """Whether observations are height x width x channels, with room for a 3x3 neighbourhood."""
+    return isinstance(space, Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 3
 
 
 def patches(

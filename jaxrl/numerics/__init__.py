@@ -1,1 +1,1 @@
-"""Mathematics that knows no environment: statistics, distributions, returns, normalisation, linear systems."""
+"""Mathematics that knows no algorithm: statistics, distributions, returns, fronts, weights, linear systems."""

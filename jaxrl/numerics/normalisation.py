@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.types import Array, Bool, Float
+from jaxrl.validity import inverse_share, kept
 
 __all__ = [
     "RewardScale",
@@ -42,23 +43,27 @@ def init_statistics(shape: tuple[int, ...], count_each: bool = False) -> Running
     return RunningStatistics(jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape if count_each else ()))
 
 
-def update_statistics(statistics: RunningStatistics, batch: Array, where: Array | None = None) -> RunningStatistics:
+def update_statistics(
+    statistics: RunningStatistics, batch: Array, where: Array | None = None, valid: Bool[Array, "..."] | None = None
+) -> RunningStatistics:
     """Merges `batch`, whose leading axes are samples (Chan et al., 1979, pairwise update).
 
     With batch mean m, squares S and count n, and δ = m - mean:
     mean ← mean + δ n/(N + n);  squares ← squares + S + δ² N n/(N + n).
     Last entries of the batch that the statistics leave out are passed over, and so are those that `where`, of the
-    batch's shape, is 0 for.
+    batch's shape, is 0 for, and samples that are not `valid`.
     """
     batch, _ = _split(statistics, batch)
     axes = tuple(range(batch.ndim - statistics.mean.ndim))
     batch = jax.lax.stop_gradient(batch.astype(jnp.float32))
     if where is None:
         count = jnp.asarray(float(batch.size // max(1, statistics.mean.size)))
-        mean = batch.mean(axis=axes)
-        squares = jnp.square(batch - mean).sum(axis=axes)
-        total = statistics.count + count
+        count = count if valid is None else valid.sum(dtype=jnp.float32)
+        mean = kept(valid, batch).mean(axis=axes) * inverse_share(valid)
+        squares = jnp.square(kept(valid, batch - mean)).sum(axis=axes)
+        total = jnp.maximum(statistics.count + count, 1.0)
     else:
+        where = kept(valid, where)
         count = where.sum(axis=axes)
         mean = jnp.sum(where * batch, axis=axes) / jnp.maximum(count, 1.0)
         squares = jnp.sum(where * jnp.square(batch - mean), axis=axes)
@@ -110,10 +115,12 @@ def scale_rewards(
     done: Bool[Array, "time env"],
     discount: Float[Array, "..."],
     paying: Float[Array, "time env objective"] | None = None,
+    valid: Bool[Array, "time env"] | None = None,
 ) -> tuple[Float[Array, "time env objective"], RewardScale | None]:
     """Rewards over the deviation seen before this rollout, and the scale after it.
 
-    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`).
+    `paying` is 1 where a sample belongs to an objective, where not all belong to all (see `environments.tasks`);
+    samples that are not `valid` leave the scale as it is.
     """
     if scale is None:
         return rewards, None
@@ -124,5 +131,5 @@ def scale_rewards(
         return jnp.where(done[..., None], 0.0, sums), sums
 
     sums, seen = jax.lax.scan(body, scale.sums, (rewards, done))
-    statistics = update_statistics(scale.statistics, seen, paying)
+    statistics = update_statistics(scale.statistics, seen, paying, valid)
     return rewards / standard_deviation(scale.statistics), RewardScale(sums, statistics)

@@ -1,5 +1,6 @@
 """DiscoRL's meta-network: a backward LSTM along trajectories, scaled by a forward LSTM along an agent's lifetime."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxrl.objectives.disco_parameters import DiscoParameters
 from jaxrl.objectives.disco_values import Experience, ValueEstimates, of_action
 from jaxrl.types import Array, Float
+from jaxrl.validity import inverse_share, kept
 
 __all__ = ["DiscoTargets", "Memory", "meta_network"]
 
@@ -54,7 +56,8 @@ def meta_network(
     seen = [_probabilities(p) for p in (experience.current, experience.following)]
     seen += [_probabilities(p) for p in (experience.target, experience.target_following)]
     inputs, features = _inputs(parameters["trajectory"], experience, estimates, seen)
-    hidden = _run_backward(parameters["trajectory"]["recurrence"], inputs, experience.terminated | experience.truncated)
+    done = experience.terminated | experience.truncated
+    hidden = _run_backward(parameters["trajectory"]["recurrence"], inputs, done, experience.valid)
     hidden = hidden * _dense(heads["scale"], lifetime.hidden)
     targets = DiscoTargets(
         policy=_policy_target(heads, hidden, features),
@@ -65,7 +68,8 @@ def meta_network(
     inputs, _ = _inputs(part, experience, estimates, seen)
     embedded = _embed(part, "prediction", jax.nn.softmax(targets.prediction))
     inputs = jnp.concatenate([inputs, _dense(heads["summary"], hidden), embedded[..., None]], axis=-1)
-    summary = _dense(part["summary"], inputs).mean(axis=(0, 1))
+    summary = kept(experience.valid, _dense(part["summary"], inputs)).mean(axis=(0, 1))
+    summary = summary * inverse_share(experience.valid)
     return targets, _lstm(part["recurrence"], summary, lifetime)
 
 
@@ -93,14 +97,17 @@ def _lstm(layer: dict[str, Array], inputs: Array, memory: Memory) -> Memory:
     return Memory(jax.nn.sigmoid(leave) * jnp.tanh(cell), cell)
 
 
-def _run_backward(layer: dict[str, Array], inputs: Float[Array, "time env feature"], done: Array) -> Array:
-    def body(memory: Memory, step: tuple[Array, Array]) -> tuple[Memory, Array]:
+def _run_backward(
+    layer: dict[str, Array], inputs: Float[Array, "time env feature"], done: Array, valid: Array | None
+) -> Array:
+    def body(memory: Memory, step: tuple[Array, Array, Array | None]) -> tuple[Memory, Array]:
         memory = jax.tree.map(lambda leaf: jnp.where(step[1][:, None], 0.0, leaf), memory)
-        memory = _lstm(layer, step[0], memory)
+        # What came before a step that is not valid ends as a rollout does.
+        memory = jax.tree.map(partial(kept, step[2]), _lstm(layer, step[0], memory))
         return memory, memory.hidden
 
     nothing = jnp.zeros((inputs.shape[1], layer["kernel"].shape[1] // 4), inputs.dtype)
-    return jax.lax.scan(body, Memory(nothing, nothing), (inputs, done), reverse=True)[1]
+    return jax.lax.scan(body, Memory(nothing, nothing), (inputs, done, valid), reverse=True)[1]
 
 
 def _policy_target(heads: dict[str, dict[str, Array]], hidden: Array, features: Array) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxrl.networks.action_conditional import Predictions
 from jaxrl.numerics import returns
 from jaxrl.types import Array, Bool, Float, Int
+from jaxrl.validity import inverse_share, kept
 
 __all__ = [
     "Experience",
@@ -39,6 +40,7 @@ class Experience(NamedTuple):
         reward: weighted sum of the objectives.
         terminated: the task ended here.
         truncated: a time limit cut the episode here.
+        valid: False where a step tells nothing (see `Rollout.valid`).
     """
 
     current: Predictions
@@ -50,6 +52,7 @@ class Experience(NamedTuple):
     reward: Float[Array, "time env"]
     terminated: Bool[Array, "time env"]
     truncated: Bool[Array, "time env"]
+    valid: Bool[Array, "time env"] | None = None
 
 
 class Moments(NamedTuple):
@@ -120,11 +123,13 @@ def init_moments() -> Moments:
     return Moments(jnp.zeros(()), jnp.zeros(()), jnp.ones(()))
 
 
-def _update(moments: Moments, batch: Array) -> Moments:
+def _update(moments: Moments, batch: Array, valid: Array | None) -> Moments:
     def blend(old: Array, new: Array) -> Array:
         return _DECAY * old + (1.0 - _DECAY) * new
 
-    first, second = blend(moments.first, batch.mean()), blend(moments.second, jnp.square(batch).mean())
+    batch, factor = kept(valid, batch), inverse_share(valid)
+    first = blend(moments.first, batch.mean() * factor)
+    second = blend(moments.second, jnp.square(batch).mean() * factor)
     return Moments(first, second, _DECAY * moments.start)
 
 
@@ -173,9 +178,10 @@ def estimate_values(
         log_ratio,
         discount,
         trace,
+        experience.valid,
     )[..., 0]
     advantage, action_advantage = retraced - value, action_value - value[..., None]
-    moments = _update(moments, advantage)
+    moments = _update(moments, advantage, experience.valid)
     estimates = ValueEstimates(
         value=mean_value(policy, current),
         following_value=mean_value(next_policy, following),

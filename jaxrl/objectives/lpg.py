@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrl.objectives.trajectory import Heads, Trajectory, TrajectoryObjective
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import kept
 
 __all__ = ["LPGTargets", "learned_policy_gradient"]
 
@@ -97,28 +98,32 @@ def _targets(time_aware: bool, trajectory: Trajectory, parameters: dict[str, Arr
         inputs += [trajectory.progress.fraction, jnp.log(trajectory.progress.horizon) / _LOG_HORIZON_SCALE]
     shape = trajectory.reward.shape
     inputs = jnp.stack([jnp.broadcast_to(entry, shape).astype(trajectory.output.dtype) for entry in inputs], axis=-1)
-    hidden = _run_backward(inputs @ parameters["input"] + parameters["bias"], alive, parameters["hidden"])
+    gates = inputs @ parameters["input"] + parameters["bias"]
+    hidden = _run_backward(gates, alive, parameters["hidden"], trajectory.valid)
     policy = hidden @ parameters["policy"] + parameters["policy_bias"]
     return LPGTargets(policy, jax.nn.log_softmax(hidden @ parameters["output"] + parameters["output_bias"]))
 
 
 def _run_backward(
-    gates: Float[Array, "time env gate"], alive: Array, kernel: Float[Array, "hidden gate"]
+    gates: Float[Array, "time env gate"], alive: Array, kernel: Float[Array, "hidden gate"], valid: Array | None
 ) -> Float[Array, "time env hidden"]:
-    """A GRU from the last step to the first; what lies beyond the end of an episode is forgotten."""
+    """A GRU from the last step to the first; what lies beyond the end of an episode is forgotten.
 
-    def body(memory: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        gate, going_on = inputs
+    A step that is not valid is passed over: what came before it ends as a rollout does.
+    """
+
+    def body(memory: Array, inputs: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+        gate, going_on, valid = inputs
         memory = jnp.where(going_on[:, None], memory, 0.0)
         reset_input, update_input, new_input = jnp.split(gate, 3, axis=-1)
         reset_memory, update_memory, new_memory = jnp.split(memory @ kernel, 3, axis=-1)
         update = jax.nn.sigmoid(update_input + update_memory)
         new = jnp.tanh(new_input + jax.nn.sigmoid(reset_input + reset_memory) * new_memory)
-        memory = update * memory + (1.0 - update) * new
+        memory = kept(valid, update * memory + (1.0 - update) * new)
         return memory, memory
 
     first = jnp.zeros((gates.shape[1], kernel.shape[0]), gates.dtype)
-    return jax.lax.scan(body, first, (gates, alive), reverse=True)[1]
+    return jax.lax.scan(body, first, (gates, alive, valid), reverse=True)[1]
 
 
 def _loss(heads: Heads, targets: LPGTargets, parameters: PyTree, coefficient: Array) -> tuple[Array, dict[str, Array]]:

@@ -32,6 +32,7 @@ class Trajectory(NamedTuple):
         truncated: a time limit cut the episode here.
         discount: γ.
         progress: where in its life the agent is.
+        valid: False where a step tells nothing (see `Rollout.valid`); its loss has no gradient whatever its targets.
     """
 
     reward: Float[Array, "time env"]
@@ -42,6 +43,7 @@ class Trajectory(NamedTuple):
     truncated: Bool[Array, "time env"]
     discount: Float[Array, ""]
     progress: Progress
+    valid: Bool[Array, "time env"] | None = None
 
 
 class Heads(NamedTuple):
@@ -91,6 +93,7 @@ def advantage_actor_critic() -> TrajectoryObjective:
             trajectory.truncated,
             trajectory.discount,
             parameters["gae_lambda"],
+            trajectory.valid,
         )
         return advantage[..., 0], advantage + trajectory.output
 

@@ -1,9 +1,9 @@
 """What determines the numbers of a run, and how a run directory records it."""
 
 import json
-import os
 import platform
-from dataclasses import asdict, dataclass, field, replace
+import zlib
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,23 @@ import numpy as np
 
 from jaxrl import plugins
 from jaxrl.errors import CheckpointError, require_name
+from jaxrl.ranges import SEED
+from jaxrl.runs.kinds import KINDS
+from jaxrl.sweeps.files import check_writable, reason, replaced
 
-__all__ = ["Configuration", "claim", "read_configuration", "write_atomically"]
+__all__ = [
+    "Configuration",
+    "check_claim",
+    "check_free",
+    "check_writable",
+    "claim",
+    "configure",
+    "read_configuration",
+    "write_atomically",
+]
+
+# Written by jaxrl 0.1.0 into every configuration, also of kinds that have no such options.
+_FORMER_OPTIONS = {"evaluation_episodes", "discounted", "horizon", "outer", "outer_settings"}
 
 
 @dataclass(frozen=True)
@@ -21,15 +36,15 @@ class Configuration:
     """Everything that determines the numbers of a run."""
 
     kind: str
-    """train, sweep, pareto, meta, maml, align, or policy: one of a study's, saved alone, which no run made."""
+    """A name of `jaxrl list kinds`."""
     agent: str
-    """Name of the agent, algorithm, meta-learning or bilevel method."""
+    """What is run: an agent, an algorithm, a method, or whatever else the kind has names for."""
     environment: str
-    """Name of the environment."""
+    """Name of the environment; empty for kinds without one."""
     environment_options: dict[str, Any] = field(default_factory=dict)
     """Static options of the environment."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Settings of the trainer that differ from the defaults."""
+    """Settings of the program that differ from the defaults."""
     seeds: tuple[int, ...] = (0,)
     """Seeds; a single run uses the first."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
@@ -40,36 +55,100 @@ class Configuration:
     """grid, random or sobol."""
     samples: int | None = None
     """Settings of a random or Sobol design."""
-    evaluation_episodes: int = 64
-    """Episodes per policy of a Pareto study's final evaluation."""
-    discounted: bool = False
-    """Whether a front shows discounted returns."""
-    horizon: Any = 50
-    """Iterations of a life in meta-training, or bounds between which they are drawn."""
-    outer: str | None = None
-    """Outer loop of meta-training; None is the method's own."""
-    outer_settings: dict[str, Any] = field(default_factory=dict)
-    """Settings of the outer loop that differ from the method's."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What else the kind asks for; in configuration.json each stands by itself."""
     imports: tuple[str, ...] = field(default=(), compare=False)
     """Modules that register what is named above, filled in when the run is claimed; reading it imports them again."""
 
     def __post_init__(self) -> None:
-        require_name("kind of run", self.kind, ("train", "sweep", "pareto", "policy", "meta", "maml", "align"))
+        require_name("kind of run", self.kind, KINDS)
+        SEED.check("a seed", self.seeds)
+        for name in self.options:
+            require_name(f"option of {self.kind}", name, KINDS[self.kind].options)
+
+    def option(self, name: str) -> Any:
+        """An option of the kind, or its default."""
+        return self.options.get(name, KINDS[self.kind].options[name])
+
+
+def configure(**values: Any) -> Configuration:
+    """A configuration from its fields and, by their own names, the options of its kind."""
+    names = {item.name for item in fields(Configuration)}
+    own = {name: values.pop(name) for name in list(values) if name not in names}
+    return Configuration(**{**values, "options": {**values.get("options", {}), **own}})
+
+
+def _record(configuration: Configuration) -> dict[str, Any]:
+    """As configuration.json holds it, with the defaults of the kind's options."""
+    values = asdict(configuration)
+    record = {**values, **KINDS[configuration.kind].options, **values.pop("options")}
+    del record["options"], record["imports"]
+    return json.loads(json.dumps(record, default=_jsonable))
+
+
+def _from_record(record: dict[str, Any]) -> Configuration:
+    known = {item.name for item in fields(Configuration)} | set(KINDS[record["kind"]].options)
+    found = {name: value for name, value in record.items() if name in known or name not in _FORMER_OPTIONS}
+    return configure(**{**found, "seeds": tuple(record["seeds"]), "imports": tuple(record.get("imports", ()))})
+
+
+def check_claim(directory: Path, configuration: Configuration) -> None:
+    """Says whether a directory is free for a run, or already holds that very one.
+
+    Raises:
+        CheckpointError: if it holds another run, naming the settings that differ, or something else.
+        ValueError: for settings that no file can record.
+    """
+    _require_names(configuration)
+    if (directory / "configuration.json").exists():
+        found, wanted = _record(read_configuration(directory)), _record(configuration)
+        changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+        if changed:
+            details = "; ".join(text for name in changed for text in _differences(name, found, wanted))
+            what = f"{directory} holds a run with another {', '.join(changed)}"
+            raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
+        return
+    check_free(directory)
+
+
+def check_free(directory: Path) -> None:
+    """Says whether a run can be written to a directory, which need not exist yet.
+
+    Raises:
+        CheckpointError: if it cannot be written to, or holds something that is no run.
+    """
+    check_writable(directory)
+    if (directory / "configuration.json").exists():
+        return
+    present = directory.iterdir() if directory.exists() else ()
+    held = sorted(path.name for path in present if path.name[0] != "." and path.suffix != ".tmp")
+    if held:
+        shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
+        raise CheckpointError(
+            f"{directory} is no run directory: it holds {shown} but no configuration.json; choose another --out"
+        )
+
+
+def _differences(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """`name is OLD there, NEW here`, entry by entry of what is a mapping on both sides."""
+    missing = "left at its default"
+    old, new = found.get(name, missing), wanted.get(name, missing)
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key, missing) != new.get(key, missing)]
+        return [text for key in keys for text in _differences(key, old, new)]
+    shown = [value if value == missing else repr(value) for value in (old, new)]
+    return [f"{name} is {shown[0]} there and {shown[1]} here"]
 
 
 def claim(directory: Path, configuration: Configuration) -> None:
-    """Writes the configuration, or checks that the directory already holds the same one."""
+    """Writes the configuration, or checks that the directory already holds the same one.
+
+    Raises:
+        CheckpointError: as `check_claim`.
+    """
+    check_claim(directory, configuration)
     path = directory / "configuration.json"
-    _require_names(configuration)
     if path.exists():
-        found = read_configuration(directory)
-        if found != _roundtrip(configuration):
-            changed = [
-                name for name, value in asdict(_roundtrip(configuration)).items() if asdict(found)[name] != value
-            ]
-            raise CheckpointError(
-                f"{directory} holds a run with another {', '.join(changed)}; choose another --out or delete it"
-            )
         return
     import jaxlib
 
@@ -83,11 +162,15 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    names = (configuration.agent, configuration.environment, configuration.settings, configuration.hyperparameters)
-    imports = dict.fromkeys((*configuration.imports, *plugins.needed(*names, configuration.outer_settings)))
-    configuration = replace(configuration, imports=tuple(imports))
-    record = {"configuration": asdict(configuration), "versions": versions, "devices": devices}
-    write_atomically(path, json.dumps(record, indent=2, default=_jsonable))
+    named = (configuration.agent, configuration.environment, configuration.settings, configuration.hyperparameters)
+    imports = dict.fromkeys((*configuration.imports, *plugins.needed(*named, configuration.options)))
+    record = {**_record(configuration), **({"imports": [*imports]} if imports else {})}
+    written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
+    write_atomically(path, json.dumps(written, indent=2))
+
+
+def _checksum(record: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
 
 
 def _require_names(configuration: Configuration) -> None:
@@ -106,41 +189,43 @@ def _jsonable(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def _roundtrip(configuration: Configuration) -> Configuration:
-    return _from_dict(json.loads(json.dumps(asdict(configuration), default=_jsonable)))
-
-
-def _from_dict(values: dict[str, Any]) -> Configuration:
-    tuples = {name: tuple(values.get(name, ())) for name in ("seeds", "imports")}
-    return Configuration(**{**values, **tuples})
-
-
 def read_configuration(directory: str | Path) -> Configuration:
     """The configuration of a run directory.
 
     Raises:
-        CheckpointError: if the directory is not one, or its configuration is damaged.
+        CheckpointError: if the directory is not one, its configuration is damaged, or its kind is not registered.
     """
     path = Path(directory) / "configuration.json"
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run directory: it has no configuration.json")
     try:
-        values = json.loads(path.read_text())["configuration"]
-        plugins.load(values.get("imports", ()), remember=False)
-        return _from_dict(values)
+        written = json.loads(path.read_text())
+        record = written["configuration"]
+        kind = record["kind"]
+        # Versions before 0.2.0 wrote none.
+        if written.get("checksum", _checksum(record)) != _checksum(record):
+            raise ValueError("it is not what was written; another run needs another --out")
+        imports = tuple(record.get("imports", ()))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
+    try:
+        plugins.load(imports, remember=False)
     except ImportError as error:
         raise CheckpointError(
             f"{directory} needs a module of your own: {error}; run where Python finds it, or set PYTHONPATH"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if kind not in KINDS:
+        raise CheckpointError(
+            f"{directory} holds a run of the kind {kind!r}, which nothing has registered: import its module first"
+        )
+    try:
+        return _from_record(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file in one step, on the first host only."""
-    if jax.process_index() != 0:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    if jax.process_index() == 0:
+        with replaced(path) as file:
+            file.write(text.encode())

@@ -4,137 +4,78 @@ configuration.json   what was run: enough to repeat it exactly
 metrics.csv          one tidy table
 checkpoints/         of a single run; a sweep has group_*/block_* below it
 figures/             PNG
-front.csv, measures.csv   of a Pareto study
+Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxrl.bilevel import BILEVEL
-from jaxrl.environments.registry import make
-from jaxrl.errors import require_name
-from jaxrl.meta.methods import meta_learner
-from jaxrl.morl.algorithms import ALGORITHMS, study
-from jaxrl.morl.front import Front, front
-from jaxrl.multitask import maml
-from jaxrl.multitask.families import family
-from jaxrl.runs.configuration import Configuration, claim, read_configuration
-from jaxrl.runs.report import adaptation_columns, draw_curves, draw_sweep, write_front, write_table
-from jaxrl.runs.tables import evaluation_columns, metrics_table, return_columns
+from jaxrl.errors import CheckpointError, require_name
+from jaxrl.runs.configuration import Configuration, check_claim, claim, read_configuration
+from jaxrl.runs.kinds import KINDS, Outcome
+from jaxrl.runs.metrics import GrowingTable, read_metrics
+from jaxrl.runs.report import draw_table, write_table
 from jaxrl.sweeps import designs
-from jaxrl.sweeps.program import program
-from jaxrl.sweeps.running import RunOptions, execute
-from jaxrl.sweeps.sweep import Sweep, sweep
-from jaxrl.trainable import Trainable
-from jaxrl.training.loop import Result
-from jaxrl.training.trainer import trainer
+from jaxrl.sweeps.lock import lock
+from jaxrl.sweeps.running import RunOptions
+from jaxrl.sweeps.sweep import Plan, plan_sweep, run_plan
+from jaxrl.training.program import Program, check_program
 
-__all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "read_configuration", "run"]
-
-
-# Kinds of configuration that a study is built from.
-_STUDIES = ("pareto", "policy")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `run` returns: the trainer, and a `Result`, or a `Sweep` with its `Front`."""
-
-    trainer: Trainable
-    result: Result | None = None
-    sweep: Sweep | None = None
-    front: Front | None = None
+__all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "plan", "read_configuration", "run"]
 
 
 def run(configuration: Configuration, directory: str | Path, options: RunOptions | None = None) -> Outcome:
     """Runs a configuration into a directory, or finishes what was begun there.
 
     Raises:
-        CheckpointError: if the directory holds another configuration.
-        ValueError: for a single policy of a study, which is no run.
+        CheckpointError: if the directory holds another configuration or no run, cannot be written, or is being written.
+        ValueError: for what cannot be run. Nothing has been trained or written by then.
     """
-    if configuration.kind == "policy":
-        raise ValueError(f"{directory} holds one policy of a study: there is no run to go on with or to draw")
-    directory = Path(directory)
-    built = build(configuration)
-    claim(directory, configuration)
-    options = options or RunOptions()
-    options = replace(options, label=f"{configuration.agent} {configuration.environment}")
-    if configuration.kind == "train":
-        return _train(configuration, built, directory, options)
-    return _sweep(configuration, built, directory, options)
+    with lock(directory) as directory:
+        check_claim(directory, configuration)
+        built = build(configuration)
+        options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
+        drive = KINDS[configuration.kind].drive or drive_members
+        return drive(built, configuration, directory, options)
 
 
-def build(configuration: Configuration) -> Trainable:
-    """The trainer, study, meta-study, MAML or bilevel program of a configuration."""
-    if configuration.kind == "maml":
-        return maml(family(configuration.environment, **configuration.environment_options), **configuration.settings)
-    environment = make(configuration.environment, **configuration.environment_options)
-    if configuration.kind == "align":
-        return BILEVEL[configuration.agent](environment, **configuration.settings)
-    if configuration.kind in _STUDIES and environment.spec.num_objectives < 2:
-        raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
-    if configuration.kind in _STUDIES and configuration.agent in ALGORITHMS:
-        return study(configuration.agent, environment, **configuration.settings)
-    if configuration.kind == "meta":
-        horizon = configuration.horizon if isinstance(configuration.horizon, int) else tuple(configuration.horizon)
-        rest = (configuration.outer, configuration.outer_settings)
-        return meta_learner(configuration.agent, environment, horizon, *rest, **configuration.settings)
-    return trainer(configuration.agent, environment, **configuration.settings)
+def build(configuration: Configuration) -> Program:
+    """The program of a configuration."""
+    built = KINDS[configuration.kind].build(configuration)
+    check_program(built)
+    return built
 
 
-def _train(configuration: Configuration, built: Trainable, directory: Path, options: RunOptions) -> Outcome:
-    options = replace(options, checkpoint_directory=directory / "checkpoints")
-    compiled = program(built, options.num_chunks)
-    axes = jax.tree.map(lambda _: None, built.hyperparameters)
-    key = jax.random.key(configuration.seeds[0])
-    result = execute(built, compiled, key, built.hyperparameters, axes, options)
-    spec = built.environment.spec
-    table = metrics_table(result.metrics, spec, built.steps_per_iteration)
-    # Joined by iteration: counts of steps kept as float32 inside a program are inexact beyond 2^24.
-    for name, values in evaluation_columns(result.evaluation, spec).items():
-        if name != "steps":
-            table.loc[built.evaluation_iterations, name] = values
-    table.insert(0, "seed", configuration.seeds[0])
-    write_table(table, directory / "metrics.csv")
-    evaluated = table[table["length"].notna()].assign(setting=configuration.agent)
-    draw_curves(evaluated, return_columns(spec), spec.name, directory)
-    return Outcome(built, result=result)
-
-
-def _sweep(configuration: Configuration, built: Trainable, directory: Path, options: RunOptions) -> Outcome:
-    values = {name: parse_range(value) for name, value in configuration.hyperparameters.items()}
-    swept = sweep(
+def plan(built: Program, configuration: Configuration) -> Plan:
+    """The members that a configuration asks for, all checked."""
+    return plan_sweep(
         built,
         seeds=configuration.seeds,
-        hyperparameters=values,
+        hyperparameters={name: parse_range(value) for name, value in configuration.hyperparameters.items()},
         weights=configuration.weights,
         design=configuration.design,
         samples=configuration.samples,
-        options=options,
-        directory=directory / "checkpoints",
     )
+
+
+def drive_members(built: Program, configuration: Configuration, directory: Path, options: RunOptions) -> Outcome:
+    """Runs the members of a sweep, writes their table, and lets the kind finish."""
+    planned = plan(built, configuration)
+    claim(directory, configuration)
+    growing = GrowingTable(directory / "metrics.csv")
+    swept = run_plan(planned, options=options, directory=directory / "checkpoints", on_rows=growing.add)
+    outcome = Outcome(configuration, built, sweep=swept)
     if jax.process_index() != 0:
-        return Outcome(built, sweep=swept)
-    table = swept.table
-    write_table(table, directory / "metrics.csv")
-    if configuration.kind == "pareto":
-        found = front(swept, configuration.evaluation_episodes, configuration.discounted)
-        write_front(found, directory)
-        return Outcome(built, sweep=swept, front=found)
-    name = built.environment.spec.name
-    if configuration.kind == "meta":
-        draw_curves(table, ["final_return"], f"held out: {name}", directory)
-    elif configuration.kind == "maml":
-        draw_curves(table, adaptation_columns(table), name, directory)
-    elif configuration.kind == "align":
-        draw_curves(table, return_columns(built.environment.spec), name, directory)
-    else:
-        draw_sweep(table, swept, directory)
-    return Outcome(built, sweep=swept)
+        return outcome
+    kind, table = KINDS[configuration.kind], swept.table
+    write_table(table, growing.path)
+    found = kind.finish(outcome, directory) if kind.finish else None
+    if kind.draw or not kind.finish:
+        (kind.draw or draw_table)(table, built, configuration, directory)
+    return replace(outcome, found=found)
 
 
 def parse_range(value: Any) -> Any:
@@ -145,14 +86,26 @@ def parse_range(value: Any) -> Any:
     require_name("range", kind, ("log", "uniform", "int"))
     if len(bounds) != 2:
         raise ValueError(f"a range is written {kind}:low:high, got {value!r}")
-    low, high = (float(bound) for bound in bounds)
-    if kind == "int":
-        return designs.Integer(int(low), int(high))
-    return designs.LogUniform(low, high) if kind == "log" else designs.Uniform(low, high)
+    number = int if kind == "int" else float
+    try:
+        low, high = map(number, bounds)
+    except ValueError:
+        what = "integers" if kind == "int" else "numbers"
+        raise ValueError(f"the bounds of a range {kind}:low:high are {what}, got {value!r}") from None
+    return {"int": designs.Integer, "log": designs.LogUniform, "uniform": designs.Uniform}[kind](low, high)
 
 
 def draw(directory: str | Path) -> list[Path]:
-    """Draws the figures of a finished run again; returns their paths."""
+    """Draws the figures of a run again, as far as it has come; returns their paths. Nothing is trained.
+
+    Raises:
+        CheckpointError: if there is no run, or nothing of it has been evaluated.
+    """
     directory = Path(directory)
-    run(read_configuration(directory), directory, RunOptions(progress=False))
-    return sorted((directory / "figures").glob("*.png"))
+    configuration = read_configuration(directory)
+    table = read_metrics(directory / "metrics.csv")
+    (KINDS[configuration.kind].draw or draw_table)(table, build(configuration), configuration, directory)
+    drawn = sorted((directory / "figures").glob("*.png"))
+    if not drawn:
+        raise CheckpointError(f"{directory} has no evaluation to draw yet: its metrics.csv has {len(table)} rows")
+    return drawn

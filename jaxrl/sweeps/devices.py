@@ -1,6 +1,7 @@
 """Devices: CPU cores as devices, the member axis sharded over all of them, several hosts."""
 
 import os
+import warnings
 
 import jax
 import numpy as np
@@ -18,8 +19,8 @@ def use_cpu_cores(count: int | None = None) -> None:
     Args:
         count: number of CPU devices; default the number of cores.
 
-    Raises:
-        RuntimeError: if JAX has already started with another number of devices.
+    Warns:
+        if JAX has already started with another number of devices, with which everything goes on.
     """
     count = count or os.cpu_count() or 1
     # XLA runs all CPU devices on one pool of NPROC threads, and a program that occupies every
@@ -31,10 +32,11 @@ def use_cpu_cores(count: int | None = None) -> None:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
         if jax.local_device_count("cpu") != count:
-            raise RuntimeError(
-                f"use_cpu_cores({count}) must be called before the first JAX computation; "
-                f"JAX has started with {jax.local_device_count('cpu')} CPU devices"
-            ) from None
+            warnings.warn(
+                f"JAX has started with {jax.local_device_count('cpu')} CPU devices and goes on with them: "
+                f"use_cpu_cores({count}) must come before the first computation",
+                stacklevel=2,
+            )
 
 
 def member_mesh(max_devices: int | None = None) -> Mesh:

@@ -12,10 +12,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxrl.trainable import Trainable
+from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
-__all__ = ["Program", "Timing", "program"]
+__all__ = ["CompiledProgram", "Timing", "program"]
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Compiled:
         return self._executable(*arguments)
 
 
-class Program(NamedTuple):
+class CompiledProgram(NamedTuple):
     """Compiled parts of a run, for one run or for members on a leading axis.
 
     Attributes:
@@ -72,12 +72,12 @@ class Program(NamedTuple):
 
 
 def program(
-    trainer: Trainable,
+    trainer: Program,
     num_chunks: int,
     axes: PyTree = None,
     num_members: int = 0,
     mesh: Mesh | None = None,
-) -> Program:
+) -> CompiledProgram:
     """Compiles a trainer for the host loop.
 
     Args:
@@ -116,9 +116,9 @@ def program(
     return _program(init, advance, chunk, _placer(mesh), _fetcher(mesh), num_members)
 
 
-def _program(init: Callable, advance: Callable, *rest: Any) -> Program:
+def _program(init: Callable, advance: Callable, *rest: Any) -> CompiledProgram:
     timing = Timing()
-    return Program(Compiled(init, timing), Compiled(advance, timing, donate_argnums=0), *rest, timing)
+    return CompiledProgram(Compiled(init, timing), Compiled(advance, timing, donate_argnums=0), *rest, timing)
 
 
 def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:

@@ -1,19 +1,19 @@
 """A finished sweep: labelled results, and its members as policies."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.morl.study import Study
 from jaxrl.sweeps.program import Timing
-from jaxrl.trainable import Learned, Trainable
+from jaxrl.sweeps.tables import evaluation_table
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import Result
 from jaxrl.training.policy import Policy
-from jaxrl.types import Float, Int, PyTree
+from jaxrl.training.program import Program
+from jaxrl.types import Bool, Float, Int, PRNGKeyArray, PyTree
 
 if TYPE_CHECKING:
     import pandas
@@ -26,8 +26,8 @@ class Group:
     """Members that share one compiled program.
 
     Attributes:
-        trainer: their trainer.
-        static: static settings that differ from the sweep's trainer.
+        trainer: their program.
+        static: static settings that differ from the sweep's program.
         settings: per member, its traced settings by name (weights left out).
         weights: per member, `[member, objective]`, or None if weights are not swept.
         seeds: per member.
@@ -35,9 +35,10 @@ class Group:
         axes: 0 or None per leaf of `hyperparameters`.
         result: `Result` with a leading member axis.
         timing: seconds to compile and to run.
+        span: the first iteration that `result` has metrics and evaluations of, and the one after the last; None: all.
     """
 
-    trainer: Trainable
+    trainer: Program
     static: dict[str, Any]
     settings: list[dict[str, Any]]
     weights: Float[np.ndarray, "member objective"] | None
@@ -46,13 +47,36 @@ class Group:
     axes: Any
     result: Result
     timing: Timing
+    span: tuple[int, int] | None = None
+
+    @property
+    def _evaluated(self) -> Bool[np.ndarray, " evaluation"]:
+        """Which of the program's evaluations `result` has."""
+        due = self.trainer.evaluation_iterations
+        first, end = self.span or (0, self.trainer.num_iterations)
+        return (due >= first) & (due < end)
+
+    @property
+    def evaluation_rows(self) -> Int[np.ndarray, " evaluation"]:
+        """Where the metrics are of iterations that end with an evaluation."""
+        return self.trainer.evaluation_iterations[self._evaluated] - (self.span or (0,))[0]
 
     @property
     def evaluation_steps(self) -> Int[np.ndarray, "member evaluation"]:
         """Environment steps before each evaluation: exact, or at most, where bilevel programs end episodes early."""
         if "environment_steps" in self.result.metrics:
-            return np.asarray(self.result.metrics["environment_steps"])[:, self.trainer.evaluation_iterations]
-        return np.tile(self.trainer.evaluation_steps, (len(self.seeds), 1))
+            return np.asarray(self.result.metrics["environment_steps"])[:, self.evaluation_rows]
+        return np.tile(self.trainer.evaluation_steps[self._evaluated], (len(self.seeds), 1))
+
+    def evaluator(self, num_episodes: int, explore: bool | None) -> Callable[[PRNGKeyArray, PyTree, Any], Evaluation]:
+        """`(key, state, hyperparameters) -> Evaluation` of a member's policy."""
+        program, evaluate = self.trainer, self.trainer.evaluator(num_episodes, explore)
+
+        def of_member(key: PRNGKeyArray, state: PyTree, hyperparameters: Any) -> Evaluation:
+            player = program.actor(state, hyperparameters)
+            return evaluate(key, player.state, player.hyperparameters)
+
+        return of_member
 
     def member(self, index: int) -> tuple[PyTree, Any]:
         """The final run state and the hyperparameters of one member."""
@@ -74,8 +98,8 @@ class Sweep:
     names: list[str]
 
     @property
-    def trainer(self) -> Trainable:
-        """The first group's trainer."""
+    def trainer(self) -> Program:
+        """The first group's program."""
         return self.groups[0].trainer
 
     @property
@@ -88,12 +112,13 @@ class Sweep:
 
         Raises:
             IndexError: if there is no such member.
-            ValueError: for a study, whose policies are in archives, or a meta-study, which has none.
+            ValueError: for a program whose members have no policy, with what to use instead.
         """
         self._require_one_policy_each()
-        return self._find(member)
+        return self.find(member)
 
-    def _find(self, member: int) -> tuple[Group, int]:
+    def find(self, member: int) -> tuple[Group, int]:
+        """As `locate`, also where members have no policy."""
         if not 0 <= member < self.num_members:
             raise IndexError(f"member {member} does not exist: this sweep has members 0 to {self.num_members - 1}")
         for group in self.groups:
@@ -103,30 +128,27 @@ class Sweep:
         return group, member
 
     def _require_one_policy_each(self) -> None:
-        if isinstance(self.trainer, Study):
-            raise ValueError("a study's members hold archives of policies, not one each: use jaxrl.front(sweep)")
-        if isinstance(self.trainer, Learned):
-            raise ValueError("members hold what was learned, not an agent for a task each: use sweep.learned(member)")
+        if self.trainer.actor(*self.groups[0].member(0)) is None:
+            raise ValueError(self.trainer.without_actor)
 
     def learned(self, member: int) -> PyTree:
         """What one member has learned: a value of a leaf of the agents' hyperparameters; of MAML, parameters; of a
         bilevel program, the reward.
 
         Raises:
-            ValueError: for anything but a meta-study, MAML or a bilevel program.
+            ValueError: for a program that learns nothing but policies.
             IndexError: if there is no such member.
         """
-        if not isinstance(self.trainer, Learned):
-            raise ValueError("only members of a meta-study, of MAML or of a bilevel program hold something learned")
-        group, index = self._find(member)
-        return group.trainer.value(group.member(index)[0])
+        group, index = self.find(member)
+        found = group.trainer.learned(group.member(index)[0])
+        if found is None:
+            raise ValueError("these members have learned nothing besides policies")
+        return found
 
     @property
     def table(self) -> "pandas.DataFrame":
         """One row per member and evaluation, tidy: settings, seed, weights, steps, returns, length."""
         import pandas
-
-        from jaxrl.runs.tables import evaluation_table
 
         frames, first = [], 0
         for group in self.groups:
@@ -163,8 +185,7 @@ class Sweep:
     def policy(self, member: int, explore: bool = False) -> Policy:
         """One member as a policy."""
         group, index = self.locate(member)
-        state, hyperparameters = group.member(index)
-        return Policy(group.trainer.agent, state.agent, hyperparameters, explore)
+        return Policy(*group.trainer.actor(*group.member(index)), explore)
 
     def train_on(self, member: int, **settings: Any) -> Result:
         """Continues one member for another run, with settings such as `total_steps` changed."""
@@ -178,8 +199,8 @@ class Sweep:
         self._require_one_policy_each()
         parts = []
         for group in self.groups:
-            evaluate = group.trainer.evaluator(num_episodes, explore)
-            mapped = jax.jit(jax.vmap(evaluate, in_axes=(None, 0, group.axes)))
-            state = jax.tree.map(jnp.asarray, jax.device_get(group.result.state.agent))
+            mapped = jax.jit(jax.vmap(group.evaluator(num_episodes, explore), in_axes=(None, 0, group.axes)))
+            # On the host: what an actor does not read of a state is never moved.
+            state = jax.device_get(group.result.state)
             parts.append(jax.device_get(mapped(jax.random.key(seed), state, group.hyperparameters)))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

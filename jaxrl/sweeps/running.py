@@ -1,29 +1,39 @@
 """The host loop: a long run as chunks of one compiled program.
 
-Between chunks there is a progress bar, a checkpoint and a check for non-finite losses. The numbers
+Between chunks there is a progress bar, a checkpoint and a check of what is not finite. The numbers
 are those of `trainer.run`, bit for bit, and a run that was killed continues from its checkpoint to
 the same end.
 """
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
-from jaxrl.errors import CheckpointError, NonFiniteError
+from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
+from jaxrl.ranges import COUNT, PROBABILITY, SECONDS
+from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.checkpoint import Checkpoints
-from jaxrl.sweeps.program import Program
-from jaxrl.trainable import Trainable
+from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.training.loop import Result
+from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
 __all__ = ["RunOptions", "execute"]
+
+
+def _say(text: str) -> None:
+    print(f"jaxrl: {text}", file=sys.stderr)
+
+
+# Fewest iterations that a share of losses is taken of.
+_WINDOW = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +50,24 @@ class RunOptions:
     """Progress bar; None shows it on a terminal."""
     label: str = "train"
     """Text before the bar."""
+    max_lost: float = 0.1
+    """Largest share of environment steps, and of updates, that may be lost because they are not finite, over a chunk or
+    ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
+    on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
+    """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
+    the last, and whether a checkpoint held them already."""
+    say: Callable[[str], None] = _say
+    """Told what a user must know, such as that a damaged checkpoint was left out."""
+
+    def __post_init__(self) -> None:
+        COUNT.check("num_chunks", self.num_chunks)
+        SECONDS.check("checkpoint_seconds", self.checkpoint_seconds)
+        PROBABILITY.check("max_lost", self.max_lost)
 
 
 def execute(
-    trainer: Trainable,
-    compiled: Program,
+    trainer: Program,
+    compiled: CompiledProgram,
     keys: Key[Array, "*member"],
     hyperparameters: PyTree,
     axes: PyTree,
@@ -52,93 +75,98 @@ def execute(
 ) -> Result:
     """Runs to the end, from a checkpoint if there is one.
 
+    Args:
+        trainer: what is run.
+        compiled: its program; for members, of any size: they run in batches.
+        keys: of the run, or one per member.
+        hyperparameters: with a member axis where `axes` is 0.
+        axes: 0 or None per leaf of the hyperparameters.
+        options: of the host loop.
+
     Returns:
         The `Result` on the host; with members, their axis leads everywhere.
 
     Raises:
-        NonFiniteError: when a loss of a single run, or of every member, is not finite.
-        CheckpointError: when the checkpoint was written by other settings or is damaged.
+        NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
+        CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
     """
-    key_axes = 0 if compiled.num_members else None
-    keys = compiled.place(keys, key_axes)
-    hyperparameters = compiled.place(hyperparameters, axes)
+    batches = Batches(compiled, keys, hyperparameters, axes)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
-    if checkpoints and checkpoints.latest() is not None:
-        start, state, history = _restore(trainer, compiled, checkpoints, keys, hyperparameters)
-        state = compiled.place(state, key_axes)
-    else:
-        start, state, history = 0, compiled.init(keys, hyperparameters), None
+    start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
+    if start and options.on_rows:
+        options.on_rows(_result(trainer, batches, None, history[0], (0, start)), (0, start), True)
     total = trainer.num_iterations
-    bar = _progress_bar(trainer, max(1, compiled.num_members), options, start)
+    if start < total:
+        batches.start(state)
+        state = None
+    bar = _progress_bar(trainer, max(1, batches.num_members), options, start)
     last_save = time.monotonic()
-    try:
+    with bar:
         while start < total:
             count = min(compiled.chunk, total - start)
             began, compiling = time.perf_counter(), compiled.timing.compile_seconds
-            state, outputs = compiled.advance(state, hyperparameters, jnp.asarray(start), jnp.asarray(count))
-            rows = _rows(compiled.fetch(outputs), count, bool(compiled.num_members))
+            rows = batches.advance(start, count)
             compiling = compiled.timing.compile_seconds - compiling
             compiled.timing.run_seconds += time.perf_counter() - began - compiling
-            _stop_if_not_finite(rows[0], start, checkpoints)
-            history = rows if history is None else _append(history, rows, bool(compiled.num_members))
+            history.append(rows)
+            _stop_if_lost(trainer, history, start + count, count, options.max_lost, checkpoints)
+            if options.on_rows:
+                span = start, start + count
+                options.on_rows(_result(trainer, batches, None, rows, span), span, False)
             start += count
-            _advance_bar(bar, trainer, count, max(1, compiled.num_members), rows)
+            _advance_bar(bar, trainer, count, max(1, batches.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or start == total):
+                history = [_joined(history, batches)]
                 record = {"iteration": start, **asdict(compiled.timing)}
-                checkpoints.save(start, (state, hyperparameters, history), record)
+                checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
-    finally:
-        bar.close()
-        if checkpoints:
-            checkpoints.close()
-    metrics, evaluation = history
-    evaluated = trainer.evaluation_iterations
-    if compiled.num_members:
-        evaluation = jax.tree.map(lambda leaf: leaf[:, evaluated], evaluation)
-    else:
-        evaluation = jax.tree.map(lambda leaf: leaf[evaluated], evaluation)
+    history = _joined(history, batches)
+    return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
+
+
+def _result(trainer: Program, batches: Batches, state: PyTree, rows: PyTree, span: tuple[int, int]) -> Result:
+    """What a part of a run gave, of whose iterations some end with an evaluation."""
+    metrics, evaluation = rows
+    due = trainer.evaluation_iterations
+    due = due[(due >= span[0]) & (due < span[1])] - span[0]
+    evaluation = jax.tree.map(lambda leaf: leaf[:, due] if batches.num_members else leaf[due], evaluation)
     return Result(state, evaluation, metrics)
 
 
-def _rows(outputs: PyTree, count: int, batched: bool) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[:, :count] if batched else leaf[:count], outputs)
+def _joined(history: list[PyTree], batches: Batches) -> PyTree:
+    axis = 1 if batches.num_members else 0
+    return jax.tree.map(lambda *rows: np.concatenate(rows, axis=axis), *history) if len(history) > 1 else history[0]
 
 
-def _append(history: PyTree, rows: PyTree, batched: bool) -> PyTree:
-    axis = 1 if batched else 0
-    return jax.tree.map(lambda old, new: np.concatenate([np.asarray(old), new], axis=axis), history, rows)
+def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) -> tuple[int, PyTree, list[PyTree]]:
+    """Iterations done, the state after them, and their outputs, of the newest checkpoint that is whole."""
+    damaged = None
+    steps = checkpoints.steps()
+    for step, older in zip(steps, [*steps[1:], None]):
+        try:
+            start, state, history = _restore_step(batches, checkpoints, step)
+        except DamagedError as error:
+            damaged = damaged or error
+            if older is not None:
+                options.say(f"{error}: going on from step {older}")
+            continue
+        return start, state, [history]
+    if damaged:
+        raise DamagedError(f"{damaged}, and no other is whole: delete {checkpoints.directory} to start again")
+    return 0, None, []
 
 
-def _restore(
-    trainer: Trainable,
-    compiled: Program,
-    checkpoints: Checkpoints,
-    keys: Key[Array, "*member"],
-    hyperparameters: PyTree,
-) -> tuple[int, PyTree, PyTree]:
-    """Iterations done, the state after them, and their outputs."""
-    record = checkpoints.metadata()
-    start = record["iteration"]
-    compiled.timing.compile_seconds += record.get("compile_seconds", 0.0)
-    compiled.timing.run_seconds += record.get("run_seconds", 0.0)
-    state = jax.eval_shape(compiled.init.function, keys, hyperparameters)
-    template = (state, hyperparameters, _history_template(trainer, compiled, state, hyperparameters, start))
-    state, saved, history = checkpoints.restore(template)
+def _restore_step(batches: Batches, checkpoints: Checkpoints, step: int) -> tuple[int, PyTree, PyTree]:
+    record, timing = checkpoints.metadata(step), batches.compiled.timing
+    start, hyperparameters = record["iteration"], batches.hyperparameters
+    state, outputs = batches.shapes(start)
+    template = (state, hyperparameters, outputs)
+    state, saved, history = checkpoints.restore(template, step, on_host=bool(batches.num_members))
     _same_hyperparameters(saved, hyperparameters)
+    timing.compile_seconds += record.get("compile_seconds", 0.0)
+    timing.run_seconds += record.get("run_seconds", 0.0)
     return start, state, history
-
-
-def _history_template(trainer: Trainable, compiled: Program, state: PyTree, hp: PyTree, start: int) -> PyTree:
-    """Shapes of the first `start` iterations' outputs."""
-    zero = jnp.asarray(0)
-    shapes = jax.eval_shape(compiled.advance.function, state, hp, zero, zero)[1]
-    lead = 1 if compiled.num_members else 0
-
-    def longer(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((*leaf.shape[:lead], start, *leaf.shape[lead + 1 :]), leaf.dtype)
-
-    return jax.tree.map(longer, shapes)
 
 
 def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
@@ -151,17 +179,57 @@ def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
             )
 
 
-def _stop_if_not_finite(metrics: dict[str, np.ndarray], start: int, checkpoints: Checkpoints | None) -> None:
-    bad = np.asarray(metrics["non_finite"]).sum(axis=-1) > 0
-    if np.all(bad):
-        kept = f"; the last good checkpoint is step {checkpoints.latest()}" if checkpoints else ""
+def _stop_if_lost(
+    trainer: Program, history: list[PyTree], end: int, count: int, limit: float, checkpoints: Checkpoints | None
+) -> None:
+    """Raises if every member has lost more of its latest iterations than `limit`; `count` of them are new."""
+    length = max(count, _WINDOW)
+    lost = _latest(history, ("non_finite", "faulty_steps"), length)
+    if not lost:
+        return
+    first = max(0, end - length)
+    # A program that skips no updates has lost everything with the first one that is not finite.
+    limit_of_updates = limit if "skipped_updates" in history[-1][0] else 0.0
+    updates = lost.get("non_finite", np.zeros(1)).sum(axis=-1) / length
+    each = np.asarray(getattr(trainer, "iteration_steps", np.full(end, trainer.steps_per_iteration)))[first:end]
+    faulty = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / each.sum()
+    steps = faulty * each.size / length
+    if not np.all((updates > limit_of_updates) | (steps > limit)):
+        return
+    iterations = f"iterations {first} to {end - 1}{_kept(checkpoints)}"
+    if np.all(steps > limit):
         raise NonFiniteError(
-            f"the loss is not finite in iterations {start} to {start + metrics['non_finite'].shape[-1] - 1}{kept}. "
-            "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+            f"{faulty.min():.0%} of the environment's steps are not finite, max_lost={limit:g}, in {iterations}. "
+            "Mend its physics (jaxrl.environments.check), shorten its time step or bound its actions"
         )
+    raise NonFiniteError(
+        f"the loss is not finite in {iterations}. "
+        "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
+    )
 
 
-def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: int) -> tqdm:
+def _latest(history: list[PyTree], names: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
+    """The last iterations of metrics, as far as there are any of that name."""
+    parts, found = [], 0
+    for metrics, _ in reversed(history):
+        parts.insert(0, {name: np.asarray(metrics[name]) for name in names if name in metrics})
+        found += next((rows.shape[-1] for rows in parts[0].values()), length)
+        if found >= length:
+            break
+    return {name: np.concatenate([part[name] for part in parts], axis=-1)[..., -length:] for name in parts[0]}
+
+
+def _kept(checkpoints: Checkpoints | None) -> str:
+    """What a run that stops leaves behind."""
+    if checkpoints is None:
+        return ""
+    step = checkpoints.latest()
+    return "; no checkpoint was saved before" if step is None else f"; the last good checkpoint is step {step}"
+
+
+def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> Any:
+    from tqdm import tqdm
+
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -176,7 +244,7 @@ def _progress_bar(trainer: Trainable, members: int, options: RunOptions, start: 
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Trainable, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: Any, trainer: Program, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0].get("episode_return", np.nan))

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.errors import require_name
-from jaxrl.morl.study import Study
+from jaxrl.errors import NonFiniteError, require_name
+from jaxrl.ranges import COUNT, SAMPLES, SEEDS, Range
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.devices import member_mesh
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions
 from jaxrl.sweeps.sweep import batch_hyperparameters, sweep
-from jaxrl.trainable import Trainable
+from jaxrl.training.program import Program, by_rows
 from jaxrl.types import Float, PyTree
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Tuned(NamedTuple):
 
 
 def tune(
-    trainer: Trainable,
+    trainer: Program,
     space: Mapping[str, Any],
     *,
     samples: int = 16,
@@ -60,15 +60,15 @@ def tune(
     setting flatters it.
 
     Args:
-        trainer: a trainer or a study.
+        trainer: a trainer, a study or another program.
         space: `Uniform`, `LogUniform` or `Integer` ranges by name.
         samples: settings besides the defaults.
         seeds: runs of each setting, seeds 0, 1, ...
         rungs: equal parts of the run, the evaluations before whose ends are scored.
         keep: share of settings that goes on after each rung, in (0, 1).
         held_out_seeds: fresh seeds of the final comparison.
-        measure: what is maximised: a field of `FrontEvaluation` (default hypervolume) of a study; the (first
-            objective's) return of a trainer.
+        measure: what is maximised: a column of the program's `summary` or, by default, its `score`, the hypervolume of
+            a study, the (first objective's) return of a trainer.
         design: sobol or random.
         design_seed: of the design.
         say: told of every rung.
@@ -79,16 +79,19 @@ def tune(
     import pandas
 
     require_name("design", design, ("sobol", "random"))
-    for name, value in (("samples", samples), ("seeds", seeds), ("rungs", rungs), ("held_out_seeds", held_out_seeds)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not 0.0 < keep < 1.0:
-        raise ValueError(f"keep must lie in (0, 1), got {keep}")
-    score = _score_of(trainer, measure)
+    for name, value, within in (
+        ("samples", samples, SAMPLES), ("seeds", seeds, SEEDS), ("rungs", rungs, COUNT),
+        ("held_out_seeds", held_out_seeds, SEEDS), ("keep", keep, Range(0, 1, low_open=True, high_open=True)),
+    ):  # fmt: skip
+        within.check(name, value)
+    if not space:
+        raise ValueError("tune needs a range of at least one traced hyperparameter")
+    score, parts = _score_of(trainer, measure), _parts(trainer, rungs)
     build = designs.sobol_design if design == "sobol" else designs.random_design
     settings = [_defaults(trainer, space), *build(space, samples, design_seed)]
+    batch_hyperparameters(trainer, {name: np.asarray([row[name] for row in settings]) for name in space})
     alive, state, rows = np.arange(len(settings)), None, []
-    for rung, (start, end) in enumerate(_parts(trainer, rungs)):
+    for rung, (start, end) in enumerate(parts):
         say(f"rung {rung + 1} of {rungs}: {len(alive)} settings x {seeds} seeds, iterations {start} to {end}")
         state, scores = _run_rung(trainer, [settings[i] for i in alive], seeds, state, start, end, score)
         order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
@@ -109,40 +112,60 @@ def _members(state: PyTree, chosen: np.ndarray) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[chosen], state)
 
 
-def _defaults(trainer: Trainable, space: Mapping[str, Any]) -> dict[str, float]:
+def _defaults(trainer: Program, space: Mapping[str, Any]) -> dict[str, float]:
     from jaxrl import hyperparameters as named
 
+    for name in space:
+        if name in trainer.static_names:
+            raise ValueError(f"tune searches traced hyperparameters; {name!r} is static: sweep it instead")
     leaves = named.leaves(trainer.hyperparameters)
     found = {name: leaves[named.resolve(trainer.hyperparameters, name, trainer.static_names)] for name in space}
+    for name, leaf in found.items():
+        if np.ndim(leaf):
+            raise ValueError(f"tune searches numbers; {name!r} has shape {np.shape(leaf)}")
     return {name: float(leaf) for name, leaf in found.items()}
 
 
-def _score_of(trainer: Trainable, measure: str | None) -> Callable[[PyTree], np.ndarray]:
+def _score_of(trainer: Program, measure: str | None) -> Callable[[PyTree], np.ndarray]:
     """`evaluation rows -> score [member]`: of the last evaluation among the rows that is no NaN."""
 
     def last(values: np.ndarray) -> np.ndarray:
         done = ~np.isnan(values).all(axis=0)
         if not done.any():
-            raise ValueError("a rung ends before its first evaluation: use fewer rungs or more evaluations")
+            raise NonFiniteError("no setting has a score that is a number")
         return values[:, np.flatnonzero(done)[-1]]
 
-    if isinstance(trainer, Study):
-        name = require_name("measure", measure or "hypervolume", ("hypervolume", "expected_utility", "cardinality"))
-        return lambda evaluation: last(np.asarray(getattr(evaluation, name)))
-    if measure not in (None, "return"):
-        raise ValueError(f"a trainer is scored by its return, got measure={measure!r}")
-    return lambda evaluation: last(np.asarray(evaluation.returns)[..., 0])
+    name, allowed = measure or trainer.score, tuple(dict.fromkeys((trainer.score, *trainer.summary)))
+    if name not in allowed:
+        # Of several objectives, the first.
+        name = next((column for column in allowed if column.startswith(f"{name}_")), None)
+    if name is None:
+        raise ValueError(f"{trainer.name} is scored by its {', '.join(allowed)}, got measure={measure!r}")
+
+    def of_rows(evaluation: PyTree) -> np.ndarray:
+        values = by_rows(trainer, evaluation, num_axes=2)[name]
+        return last(values.reshape(np.shape(jax.tree.leaves(evaluation)[0])[:2]))
+
+    return of_rows
 
 
-def _parts(trainer: Trainable, rungs: int) -> list[tuple[int, int]]:
+def _parts(trainer: Program, rungs: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, trainer.num_iterations, rungs + 1).round().astype(int)
     if np.any(np.diff(edges) < 1):
         raise ValueError(f"rungs={rungs} is more than the run's {trainer.num_iterations} iterations")
-    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    evaluated = np.asarray(trainer.evaluation_iterations)
+    for start, end in parts:
+        if not np.any((evaluated >= start) & (evaluated < end)):
+            raise ValueError(
+                f"rungs={rungs}: a rung ends before its first evaluation, of which a run has {len(evaluated)}; "
+                "use fewer rungs or more evaluations"
+            )
+    return parts
 
 
 def _run_rung(
-    trainer: Trainable,
+    trainer: Program,
     settings: list[dict[str, float]],
     seeds: int,
     state: PyTree,
@@ -170,7 +193,7 @@ def _run_rung(
 
 
 def _final(
-    trainer: Trainable, setting: dict[str, float], seeds: range, score: Callable[[PyTree], np.ndarray]
+    trainer: Program, setting: dict[str, float], seeds: range, score: Callable[[PyTree], np.ndarray]
 ) -> np.ndarray:
     """Scores of whole runs."""
     values = {name: [value] for name, value in setting.items()}

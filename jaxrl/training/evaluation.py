@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.agents.base import Actor, Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec
@@ -14,12 +15,13 @@ from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_epi
 from jaxrl.environments.tasks import paying
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Evaluation", "evaluator"]
+__all__ = ["Evaluation", "evaluation_columns", "evaluator", "return_columns"]
 
 
 class Evaluation(NamedTuple):
     """Means over the episodes of one evaluation; a whole run stacks them on a leading axis.
 
+    An episode that comes to a step that is not finite is cut there and counts with what it gathered.
     Where objectives are tasks, each one's mean is over its own episodes; NaN if it had none.
 
     Attributes:
@@ -37,6 +39,27 @@ class Evaluation(NamedTuple):
     length: Float[Array, "*batch"]
     success: Float[Array, "*batch objective"]
     steps: Float[Array, "*batch"]
+
+
+def return_columns(spec: EnvironmentSpec) -> list[str]:
+    """`return` for one objective, else `return_<objective>` for each."""
+    return ["return"] if spec.num_objectives == 1 else [f"return_{name}" for name in spec.objective_names]
+
+
+def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
+    """Named columns of evaluations, whose leading axes are flattened to rows: steps, returns, their standard deviations
+    over episodes, lengths, and success where it is reported."""
+    columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
+    for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
+        flat = np.asarray(values).reshape(-1, spec.num_objectives)
+        columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
+    deviation = np.asarray(evaluation.deviation).reshape(-1, spec.num_objectives)
+    columns |= {name.replace("return", "deviation", 1): deviation[:, i] for i, name in enumerate(return_columns(spec))}
+    columns["length"] = np.asarray(evaluation.length).ravel()
+    success = np.asarray(evaluation.success).reshape(-1, spec.num_objectives)
+    if np.isfinite(success).any():
+        columns |= {name.replace("return", "success", 1): success[:, i] for i, name in enumerate(return_columns(spec))}
+    return columns
 
 
 def evaluator(
@@ -104,7 +127,7 @@ def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters
         state, timestep = copies.step(draws, state, action, hyperparameters.environment)
         episode = select_batch(done, episode, accumulate(episode, timestep.reward, discount))
         reached = jnp.asarray(timestep.info.get("success", jnp.nan), jnp.float32)
-        success = jnp.where(done, success, jnp.maximum(success, reached))
+        success = jnp.where(done | timestep.info["faulty"], success, jnp.maximum(success, reached))
         done = done | timestep.terminated | timestep.truncated
         return state, timestep.observation, memory, episode, success, done, step + 1
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Result", "count_evaluations", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps"]
+__all__ = ["Result", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps"]
 
 
 class Result(NamedTuple):
@@ -48,27 +48,6 @@ def evaluation_iterations(num_evaluations: int, num_iterations: int) -> np.ndarr
     """Indices of the iterations that `evaluation_due` picks."""
     index = np.arange(num_iterations)
     return index[evaluation_due(index, num_evaluations, num_iterations)]
-
-
-def count_evaluations(program: type) -> type:
-    """Gives a program's class what follows from its schedule.
-
-    Args:
-        program: has `num_iterations`, `steps_per_iteration` and, unless every iteration ends with an evaluation,
-            `config.num_evaluations`.
-
-    Returns:
-        The class, with `evaluation_iterations`, the indices of the iterations that end with an evaluation, and
-        `evaluation_steps`, the environment steps before each, counted exactly.
-    """
-
-    def rows(self: Any) -> Int[np.ndarray, " evaluation"]:
-        count = getattr(self.config, "num_evaluations", self.num_iterations)
-        return evaluation_iterations(count, self.num_iterations)
-
-    program.evaluation_iterations = property(rows)
-    program.evaluation_steps = property(lambda self: (self.evaluation_iterations + 1) * self.steps_per_iteration)
-    return program
 
 
 def evaluation_due(index: Any, num_evaluations: int, num_iterations: int) -> Any:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.batching import BatchedEnvironment
+from jaxrl.environments.batching import BatchedEnvironment, select_batch
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.tasks import paying
-from jaxrl.morl.weights import preferences
+from jaxrl.numerics.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["RunState", "collect", "num_episodes", "start_run"]
@@ -95,19 +95,20 @@ def collect(
         )
         env_state, timestep = environment.step(inputs[0], env_state, agent.action(raw), hyperparameters.environment)
         episode = accumulate(episode, timestep.reward, discount)
-        done = timestep.terminated | timestep.truncated
-        finished = _add_finished(finished, episode, done, paying(environment.spec, observation))
+        done, faulty = timestep.terminated | timestep.truncated, timestep.info["faulty"]
+        # What a fault cuts off has not come to its end.
+        finished = _add_finished(finished, episode, done & ~faulty, paying(environment.spec, observation))
         seen = {
             "observation": observation,
             "raw_action": raw,
             "reward": timestep.reward,
             "terminated": timestep.terminated,
             "truncated": timestep.truncated,
-            "final_observation": timestep.info["final_observation"],
+            "final_observation": select_batch(faulty, observation, timestep.info["final_observation"]),
             "start": start,
             "info": timestep.info,
         }
-        seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras))
+        seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras)) | {"valid": ~faulty}
         return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
 
     carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, AgentEntry, Progress, Rollout, agent_entry
@@ -21,15 +22,9 @@ from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.ranges import LARGEST_INTEGER, Range
-from jaxrl.training.evaluation import Evaluation, evaluator
-from jaxrl.training.loop import (
-    Result,
-    count_evaluations,
-    evaluate_where,
-    evaluation_due,
-    evaluation_iterations,
-    scan_steps,
-)
+from jaxrl.training.evaluation import Evaluation, evaluation_columns, evaluator, return_columns
+from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.program import Player, complete_program, num_bytes
 from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
 from jaxrl.training.schedule import Default, TrainerConfig, fit_config, fit_schedule
 from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
@@ -43,7 +38,7 @@ __all__ = [
 ]
 
 
-@count_evaluations
+@complete_program
 class Trainer(NamedTuple):
     """One training program.
 
@@ -102,6 +97,25 @@ class Trainer(NamedTuple):
     def static_names(self) -> set[str]:
         """Names of static settings."""
         return field_names(self.config) | field_names(self.agent.config)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Returns are drawn."""
+        return tuple(return_columns(self.environment.spec))
+
+    def columns(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
+        """Returns, lengths and, where it is reported, success."""
+        return evaluation_columns(evaluation, self.environment.spec)
+
+    def actor(self, state: RunState, hyperparameters: Any) -> Player:
+        """What acts of the agent as it is after a run."""
+        return Player(self.agent, self.agent.actor(state.agent), hyperparameters)
+
+    def experience_bytes(self) -> int:
+        """Bytes of one rollout."""
+        key = jax.random.key(0)
+        state = jax.eval_shape(self.init, key, self.hyperparameters)
+        return num_bytes(jax.eval_shape(self.collect, key, state, self.hyperparameters)[1])
 
 
 def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
@@ -262,6 +276,7 @@ def _learn(
         "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
         "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
         "episodes": num_episodes(parts.agent.spec, summary),
+        "faulty_steps": jnp.zeros(()) if rollout is None else jnp.sum(~rollout.valid, dtype=jnp.float32),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.family import make_family, mixture
 from jaxrl.environments.metaworld.environment import MetaWorldState, metaworld
 from jaxrl.environments.metaworld.experts import expert
 from jaxrl.environments.metaworld.scene import Evaluation, MetaWorldParams
@@ -24,7 +25,7 @@ from jaxrl.environments.metaworld.splits import (
     mt50,
 )
 from jaxrl.environments.metaworld.tasks import TASKS
-from jaxrl.multitask import make_family, mixture, suite
+from jaxrl.environments.suite import suite
 
 __all__ = [
     "ML10_TEST",

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.archive import Archive, extent
 from jaxrl.morl.pareto import crowding_distance
 from jaxrl.morl.population import Method, Phase, population
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.archive import Archive, extent
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, NUMBER, Range
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray

@@ -12,7 +12,7 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT
 from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.archive import Archive
 from jaxrl.morl.population import Method, population
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.archive import Archive
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, NOT_NEGATIVE
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray

@@ -17,7 +17,7 @@ from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState,
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
 from jaxrl.morl.study import Study, StudyHyperparameters
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, Range
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray

@@ -180,7 +180,8 @@ def measured(
     """The hypervolume where compiled code can measure it, else NaN."""
     if points.shape[-1] > MAX_HYPERVOLUME_OBJECTIVES:
         return jnp.float32(jnp.nan)
-    return jnp.where(jnp.any(jnp.isnan(reference)), jnp.nan, hypervolume(points, reference, mask))
+    unknown = jnp.any(jnp.isnan(reference))
+    return jnp.where(unknown, jnp.nan, hypervolume(points, jnp.where(unknown, 0.0, reference), mask))
 
 
 def reference_point(spec: EnvironmentSpec) -> Float[Array, " objective"]:

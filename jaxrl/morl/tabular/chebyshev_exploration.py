@@ -15,7 +15,7 @@ from jaxrl.morl.tabular.acting import by_tables
 from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, reference_point
 from jaxrl.morl.tabular.experience import Experience, explore, solver
 from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps
-from jaxrl.morl.weights import equally_spaced
+from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY, Range
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 

@@ -11,10 +11,10 @@ import numpy as np
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl import archive
 from jaxrl.morl.tabular.acting import by_tables, play
 from jaxrl.morl.tabular.base import Found, Tabular, as_arrays, epsilon, interact, reference_point
 from jaxrl.morl.tabular.model import require_finite, require_objectives, require_sizes, require_steps, state_index
+from jaxrl.numerics import archive
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 

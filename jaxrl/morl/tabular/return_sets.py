@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl import archive
 from jaxrl.morl.pareto import cardinality
 from jaxrl.morl.tabular.model import Model
+from jaxrl.numerics import archive
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
 __all__ = ["Plan", "ReturnSets", "bounded", "plan", "q_sets", "state_set"]
@@ -51,7 +51,7 @@ def bounded(
 ) -> tuple[Float[Array, "capacity objective"], Bool[Array, " capacity"], Int[Array, ""]]:
     """The non-dominated of at least `capacity` points, at most `capacity`, and how many more there were.
 
-    Beyond the capacity the most crowded goes first, extremes last, as in `jaxrl.morl.archive`.
+    Beyond the capacity the most crowded goes first, extremes last, as in `jaxrl.numerics.archive`.
     """
     # The first points stand as an archive to which the rest is added: no slots are compared in vain.
     held = archive.insert(

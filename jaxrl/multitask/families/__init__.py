@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.family import TaskFamily, merge
+from jaxrl.environments.registry import call_builder
 from jaxrl.errors import require_name
 from jaxrl.multitask.families.acrobot import acrobot
 from jaxrl.multitask.families.cart_pole import cart_pole
@@ -21,7 +23,6 @@ from jaxrl.multitask.families.mountain_car import mountain_car
 from jaxrl.multitask.families.objectives import objectives
 from jaxrl.multitask.families.pendulum import pendulum
 from jaxrl.multitask.families.point_mass import point_mass
-from jaxrl.multitask.family import TaskFamily, merge
 from jaxrl.multitask.trials import trials
 
 __all__ = ["FAMILIES", "family", "make", "names"]
@@ -49,8 +50,10 @@ def family(name: str, **options: Any) -> TaskFamily:
 
     Raises:
         UnknownNameError: with the nearest known names.
+        ValueError: for a value that an option cannot have.
     """
-    return FAMILIES[require_name("task family", name.removeprefix("multitask/"), FAMILIES)](**options)
+    builder = FAMILIES[require_name("task family", name.removeprefix("multitask/"), FAMILIES)]
+    return call_builder(builder, name, options)
 
 
 def names() -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Acrobot with varied links."""
 
+from jaxrl.environments.family import TaskFamily
 from jaxrl.environments.registry import make
 from jaxrl.multitask.families.draws import uniform_family
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.types import Array, PyTree
 
 __all__ = ["acrobot"]

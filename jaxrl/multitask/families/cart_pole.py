@@ -1,8 +1,8 @@
 """Cart-pole with varied physics: the family of PolicyGradEx's and many meta-learning experiments."""
 
+from jaxrl.environments.family import TaskFamily
 from jaxrl.environments.registry import make
 from jaxrl.multitask.families.draws import uniform_family
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.types import Array, PyTree
 
 __all__ = ["cart_pole"]

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 
 from jaxrl.environments.base import Environment
-from jaxrl.multitask.family import TaskFamily, make_family
+from jaxrl.environments.family import TaskFamily, make_family
 from jaxrl.types import Array, Key, PRNGKeyArray, PyTree
 
 __all__ = ["Bounds", "draw_family", "uniform", "uniform_family"]

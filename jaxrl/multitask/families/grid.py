@@ -1,8 +1,8 @@
 """Levels of one distribution of grid-worlds as tasks."""
 
+from jaxrl.environments.family import TaskFamily
 from jaxrl.environments.grid import grid
 from jaxrl.multitask.families.draws import draw_family
-from jaxrl.multitask.family import TaskFamily
 
 __all__ = ["grid_levels"]
 

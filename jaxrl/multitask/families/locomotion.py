@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment
+from jaxrl.environments.family import TaskFamily, make_family
+from jaxrl.environments.goals import GoalParams, with_goal
 from jaxrl.environments.registry import make
 from jaxrl.multitask.families.draws import uniform_family
-from jaxrl.multitask.family import TaskFamily, make_family
-from jaxrl.multitask.goals import GoalParams, with_goal
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["ant_direction", "ant_goal", "ant_velocity", "half_cheetah_direction", "half_cheetah_velocity"]

@@ -1,7 +1,7 @@
 """The objectives of one environment as tasks."""
 
+from jaxrl.environments.family import TaskFamily, objectives_as_tasks
 from jaxrl.environments.registry import make
-from jaxrl.multitask.family import TaskFamily, objectives_as_tasks
 
 __all__ = ["objectives"]
 

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
+from jaxrl.environments.family import TaskFamily
+from jaxrl.environments.goals import GoalParams, with_goal
 from jaxrl.environments.registry import make
 from jaxrl.multitask.families.draws import uniform_family
-from jaxrl.multitask.family import TaskFamily
-from jaxrl.multitask.goals import GoalParams, with_goal
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["pendulum"]

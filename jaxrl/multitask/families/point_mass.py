@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.family import TaskFamily, make_family
 from jaxrl.environments.spaces import Box
-from jaxrl.multitask.family import TaskFamily, make_family
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
 __all__ = ["PointMassParams", "point_mass"]

@@ -16,6 +16,7 @@ from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.training.rollouts import collect, start_run
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose
 
 __all__ = ["Adaptation", "Experience", "adapt_on", "experience", "outer_loss"]
 
@@ -74,22 +75,27 @@ def _batch(parts: Parts, params: PyTree, state: PyTree, rollout: Rollout, hp: An
         log_prob=parts.distribution.log_prob(parameters, rollout.raw_action),
         distribution=parameters[..., :0],
         value=unused,
-        advantage=standardise(advantage),
+        advantage=standardise(advantage, valid=rollout.valid),
         target=unused,
         weights=weights,
         start=rollout.start,
+        valid=rollout.valid,
     )
 
 
 def adapt_on(
     adaptation: Adaptation, params: PyTree, seen: Experience, rate: Float[Array, ""], state: PyTree, hp: Any
 ) -> PyTree:
-    """θ' = θ − α ∇L(θ) of one task's experience; without second order, ∇L is taken for a constant."""
+    """θ' = θ − α ∇L(θ) of one task's experience; without second order, ∇L is taken for a constant.
+
+    A step that is not finite is not taken.
+    """
     parts = adaptation.parts._replace(surrogate=adaptation.inner)
     slope = jax.grad(lambda params: _policy_loss(parts, params, seen, state, hp))(params)
     if not adaptation.second_order:
         slope = jax.lax.stop_gradient(slope)
-    return jax.tree.map(lambda leaf, gradient: leaf - rate * gradient, params, slope)
+    adapted = jax.tree.map(lambda leaf, gradient: leaf - rate * gradient, params, slope)
+    return choose(all_finite(slope), adapted, params)
 
 
 def outer_loss(

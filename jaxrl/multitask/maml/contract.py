@@ -1,13 +1,15 @@
 """The contract of a MAML run: like a trainer, but what is learnt is a policy from which to adapt."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxrl.environments.base import Environment
-from jaxrl.multitask.family import TaskFamily
+from jaxrl.environments.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
-from jaxrl.training.loop import Result, count_evaluations
+from jaxrl.training.loop import Result
+from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -40,7 +42,7 @@ class MamlEvaluation(NamedTuple):
     steps: Float[Array, "*batch"]
 
 
-@count_evaluations
+@complete_program
 class Maml(NamedTuple):
     """One meta-training program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
 
@@ -84,12 +86,29 @@ class Maml(NamedTuple):
         """Outer iterations of a run."""
         return self.config.num_iterations
 
-    @property
-    def static_names(self) -> set[str]:
-        """Names of static settings."""
-        return {field.name for field in fields(self.config)}
-
     @staticmethod
     def value(state: MamlState) -> PyTree:
         """What a run has learned: the meta-policy's parameters."""
         return state.params
+
+    without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
+    # After adaptation; before it, a meta-policy need not be good at any task.
+    score = property(lambda self: self.curves[-1])
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Mean returns over tasks, before and after each step of adaptation."""
+        return tuple(f"return_after_{i}" for i in range(self.config.evaluation_adaptations + 1))
+
+    def columns(self, evaluation: MamlEvaluation) -> dict[str, np.ndarray]:
+        """Those of `curves`."""
+        means = np.asarray(evaluation.returns).mean(axis=-1)
+        return {name: means[..., i] for i, name in enumerate(self.curves)}
+
+    def learned(self, state: MamlState) -> PyTree:
+        """As `value`."""
+        return self.value(state)
+
+    def experience_bytes(self) -> int:
+        """Bytes of the rollouts of one iteration."""
+        return self.num_members * self.trainer.experience_bytes()

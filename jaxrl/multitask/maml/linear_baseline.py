@@ -20,8 +20,8 @@ def baseline_advantage(
     """Generalised advantages under V = w·[o, o², t, t², t³, 1], w by ridge regression on the rollout's own returns.
 
     t counts the steps of an episode, so that V knows of time limits: what follows one is worth nothing. Episodes that
-    the rollout cuts are left out of the regression and completed by V (Duan et al., 2016, arXiv 1604.06778, section 4,
-    whose features these are).
+    the rollout or a step that is not finite cuts are left out of the regression and completed by V (Duan et al., 2016,
+    arXiv 1604.06778, section 4, whose features these are).
 
     Args:
         space: of observations.
@@ -34,13 +34,23 @@ def baseline_advantage(
     features = _features(space, rollout.observation, clock)
     zeros = jnp.zeros_like(reward)
     reached = returns.generalised_advantage(reward, zeros, zeros, done, done, discount, jnp.ones(()))[..., 0]
-    complete = jnp.flip(jnp.cumsum(jnp.flip(done, axis=0), axis=0), axis=0) > 0
+    complete = _complete(done, done if rollout.valid is None else done & rollout.valid)
     weights = _fit(features, reached, complete.astype(reached.dtype))
     following = _features(space, rollout.final_observation, clock + 1.0) @ weights
     advantage = returns.generalised_advantage(
-        reward, (features @ weights)[..., None], following[..., None], done, done, discount, gae_lambda
+        reward, (features @ weights)[..., None], following[..., None], done, done, discount, gae_lambda, rollout.valid
     )
     return advantage[..., 0]
+
+
+def _complete(done: Bool[Array, "time env"], ended: Bool[Array, "time env"]) -> Bool[Array, "time env"]:
+    """Whether the next end of an episode, if the rollout has one, is one of its own."""
+
+    def body(following: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        complete = jnp.where(inputs[0], inputs[1], following)
+        return complete, complete
+
+    return jax.lax.scan(body, jnp.zeros_like(done[0]), (done, ended), reverse=True)[1]
 
 
 def _clock(start: Bool[Array, "time env"]) -> Float[Array, "time env"]:

@@ -10,8 +10,8 @@ import optax
 from jaxrl.agents.on_policy import on_policy
 from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.family import TaskFamily
 from jaxrl.hyperparameters import split_settings
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
 from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
@@ -20,6 +20,7 @@ from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluati
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.validity import choose, pooled
 
 __all__ = ["maml"]
 
@@ -168,6 +169,7 @@ def _step(
     collect = lambda key, task: _explore(parts, key, state.params, task, hp, config.adaptation_steps)[::2]  # noqa: E731
     seen, found = jax.vmap(collect)(jax.random.split(act_key, count), tasks)
     params, optimiser, metrics = _descend(parts, state, tasks, seen, hp)
+    metrics["faulty_steps"] = sum(jnp.sum(~each.batch.valid, dtype=jnp.float32) for each in seen)
     # Of a whole iteration, as one objective.
     metrics |= {"episode_return": jnp.nanmean(found[:, -1])[None], "return_before": jnp.nanmean(found[:, 0])[None]}
     due = evaluation_due(index, config.num_evaluations, config.num_iterations)
@@ -193,13 +195,15 @@ def _descend(
     def body(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
         params, optimiser = carry
         value, gradient = jax.value_and_grad(mean_loss)(params)
-        changes, optimiser = _optimiser(hp).update(gradient, optimiser)
+        changes, following = _optimiser(hp).update(gradient, optimiser)
         norm = optax.global_norm(gradient)
-        metrics = {"outer_loss": value, "gradient_norm": norm, "non_finite": (~jnp.isfinite(norm)).astype(jnp.float32)}
-        return (optax.apply_updates(params, changes), optimiser), metrics
+        taken = jnp.isfinite(norm)
+        lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
+        following = choose(taken, (optax.apply_updates(params, changes), following), carry)
+        return following, {"outer_loss": value, "gradient_norm": norm, **lost}
 
     (params, optimiser), metrics = jax.lax.scan(body, (state.params, state.optimiser), None, parts.config.num_epochs)
-    return params, optimiser, jax.tree.map(jnp.mean, metrics)
+    return params, optimiser, pooled(metrics)
 
 
 def _adapt(parts: _Parts, key: PRNGKeyArray, params: PyTree, task: PyTree, hp: MamlHyperparameters) -> PyTree:

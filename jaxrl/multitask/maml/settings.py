@@ -6,8 +6,8 @@ from typing import Annotated, NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.configs import check_config
+from jaxrl.environments.family import TaskFamily
 from jaxrl.errors import require_name
-from jaxrl.multitask.family import TaskFamily
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, SOME
 from jaxrl.types import Array, Float, PyTree
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.spatial import HalfspaceIntersection
 
 from jaxrl.types import Float
 
@@ -44,6 +42,8 @@ def convex_coverage_set(points: np.ndarray, keep_ties: bool = False, tolerance: 
 
 def _margin(points: np.ndarray, index: int) -> float:
     """The largest t with w·(p − q) ≥ t for every other q and some w on the simplex."""
+    from scipy.optimize import linprog
+
     others = np.delete(points, index, axis=0)
     if not len(others):
         return np.inf
@@ -117,6 +117,8 @@ def _in_batches(solve: Callable[[np.ndarray], np.ndarray], weights: np.ndarray) 
 
 def _corners(points: np.ndarray) -> np.ndarray:
     """The weights at the vertices of {(w, u): w in the simplex, u ≥ w·p for every point p}."""
+    from scipy.spatial import HalfspaceIntersection
+
     num_objectives = points.shape[1]
     scale = max(1.0, float(np.abs(points).max()))
     points = points / scale

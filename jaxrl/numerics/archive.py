@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.morl.dominance import non_dominated
+from jaxrl.numerics.dominance import difference, non_dominated
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
 __all__ = ["Archive", "extent", "init", "insert"]
@@ -107,10 +107,10 @@ def _thin(points: Float[Array, "batch objective"], mask: Bool[Array, " batch"], 
     padded = jnp.concatenate([points, jnp.zeros_like(points[:1])])
 
     def distances(left: _Neighbours) -> Array:
-        """As `pareto.crowding_distance`."""
-        span = padded[left.before[size], columns] - padded[left.after[size], columns]
-        gaps = padded[left.after[:size], columns] - padded[left.before[:size], columns]
-        is_extreme = (left.after[:size] == size) | (left.before[:size] == size)
+        """As `morl.pareto.crowding_distance`."""
+        span = difference(padded[left.before[size], columns], padded[left.after[size], columns])
+        gaps = difference(padded[left.after[:size], columns], padded[left.before[:size], columns])
+        is_extreme = (left.after[:size] == size) | (left.before[:size] == size) | jnp.isinf(gaps)
         return jnp.sum(jnp.where(is_extreme, jnp.inf, gaps / jnp.where(span > 0.0, span, 1.0)), axis=-1)
 
     def drop(left: _Neighbours) -> _Neighbours:
@@ -147,4 +147,4 @@ def extent(archive: Archive) -> Float[Array, " objective"]:
     mask = archive.mask[:, None]
     most = jnp.max(archive.points, axis=0, where=mask, initial=-jnp.inf)
     least = jnp.min(archive.points, axis=0, where=mask, initial=jnp.inf)
-    return jnp.maximum(0.0, most - least)
+    return jnp.maximum(0.0, difference(most, least))

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.goals import GoalParams, weighted, with_goal
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
-from jaxrl.multitask.goals import GoalParams, weighted, with_goal
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [

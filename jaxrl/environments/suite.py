@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
-from jaxrl.multitask.family import named_observation, named_space
+from jaxrl.environments.family import named_observation, named_space
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = ["SuiteState", "suite"]

@@ -4,6 +4,7 @@ A set is an array `[batch, objective]` and an optional mask `[batch]` of the ent
 that sets of different sizes share one program. A point with a NaN, such as a diverged policy's, never counts.
 """
 
+from collections.abc import Sequence
 from functools import reduce
 
 import jax
@@ -12,7 +13,16 @@ import numpy as np
 
 from jaxrl.types import Array, Bool, Float
 
-__all__ = ["Mask", "Points", "as_set", "dominates", "non_dominated", "require_equal_width"]
+__all__ = [
+    "Mask",
+    "Points",
+    "as_set",
+    "difference",
+    "dominates",
+    "non_dominated",
+    "refuse_nan",
+    "require_equal_width",
+]
 
 Points = Float[Array | np.ndarray, "batch objective"]
 Mask = Bool[Array | np.ndarray, "batch"]
@@ -45,6 +55,20 @@ def require_equal_width(first: Array, second: Array, first_name: str, second_nam
             f"{first_name} and {second_name} need one entry per objective on their last axis, "
             f"got shapes {first.shape} and {second.shape}"
         )
+
+
+def refuse_nan(values: Array | np.ndarray | Sequence[float], name: str) -> None:
+    """Raises a ValueError that names the argument if one of its values is NaN; traced ones have none yet."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
+        return
+    array = np.asarray(values)
+    if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+        raise ValueError(f"{name} has an entry that is not a number: {np.round(array, 6).tolist()}")
+
+
+def difference(high: Float[Array, "..."], low: Float[Array, "..."]) -> Float[Array, "..."]:
+    """high − low, and 0 of equal infinities."""
+    return jnp.where(high == low, 0.0, high - low)
 
 
 def dominates(

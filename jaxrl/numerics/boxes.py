@@ -4,7 +4,8 @@ Points enter in falling order of the last objective. Below each level, the part 
 other objectives is a disjoint union of boxes, one for each local upper bound, and a box
 contributes its volume times the levels through which its bound stays valid (Klamroth et al.,
 2015). Coordinates are replaced by ranks (0 is best), so that no two points are level in any
-objective and no case needs a tie-break.
+objective and no case needs a tie-break. Volumes are counted in units of the largest single box, so that sets of any
+scale stay within the range of floats.
 """
 
 import math
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.numerics.units import in_units, product
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["compiled_volume", "host_volume", "most_bounds"]
@@ -44,7 +46,8 @@ class _Bounds(NamedTuple):
         definers: `definers[u, i]` is the point (as ranks) from which bound `u` has its entry `i`.
         since: the level at which each bound became valid.
         count: slots in use, a leading block.
-        total: volume of the boxes that are no longer valid.
+        total: volume of the boxes that are no longer valid, in units of 2^unit.
+        unit: fixed; the exponent of the largest point's box.
         entered: number of points so far.
         full: whether the next point needs a larger buffer.
     """
@@ -53,19 +56,20 @@ class _Bounds(NamedTuple):
     since: Float[Array, " bound"]
     count: Int[Array, ""]
     total: Float[Array, ""]
+    unit: Int[Array, ""]
     entered: Int[Array, ""]
     full: Bool[Array, ""]
 
 
-def compiled_volume(gains: Float[Array, "batch objective"]) -> Float[Array, ""]:
-    """Volume of the union of the boxes [0, gain], inside compiled code.
+def compiled_volume(gains: Float[Array, "batch objective"]) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """Volume of the union of the boxes [0, gain], as `(v, e)` for v·2^e, inside compiled code.
 
     The last buffer holds as many bounds as there can ever be, so the result is always exact. Each point
     costs a pass over a buffer: O(n² d²) for four objectives, O(n³ d²) for five and six; few sets need
     more than a fifth of that.
 
     Args:
-        gains: at least three objectives; all zero for points that do not count.
+        gains: at least three objectives, finite; all zero for points that do not count.
 
     Raises:
         ValueError: if the buffer would be larger than 64 MiB.
@@ -87,11 +91,15 @@ def compiled_volume(gains: Float[Array, "batch objective"]) -> Float[Array, ""]:
     value = jnp.concatenate([ordered[:1], ordered, jnp.zeros((1, width), gains.dtype)])
     # Points that do not count come last, at level zero, where they would add nothing.
     num_counted = jnp.sum(levels > 0.0)
+    exponents = product(gains)[1]
+    # The first point counts if any does.
+    unit = jnp.max(exponents, where=levels > 0.0, initial=exponents[0])
     bounds = _Bounds(
         definers=(jnp.eye(width, dtype=jnp.int32) * (num_points + 1))[None],
         since=levels[:1],
         count=jnp.ones((), jnp.int32),
         total=jnp.zeros((), gains.dtype),
+        unit=unit,
         entered=jnp.zeros((), jnp.int32),
         full=jnp.array(False),
     )
@@ -102,7 +110,7 @@ def compiled_volume(gains: Float[Array, "batch objective"]) -> Float[Array, ""]:
             _enlarged(bounds, capacity // share),
         )
     valid = jnp.arange(capacity) < bounds.count
-    return bounds.total + jnp.sum(jnp.where(valid, _volumes(bounds.definers, value) * bounds.since, 0.0))
+    return bounds.total + jnp.sum(jnp.where(valid, _volumes(bounds, value, bounds.since), 0.0)), unit
 
 
 def _enlarged(bounds: _Bounds, size: int) -> _Bounds:
@@ -125,7 +133,7 @@ def _split(bounds: _Bounds, value: Array, point: Array, level: Array) -> _Bounds
     capacity, width, _ = bounds.definers.shape
     valid = jnp.arange(capacity) < bounds.count
     hit = valid & jnp.all(point < jnp.diagonal(bounds.definers, axis1=1, axis2=2), axis=1)
-    paid = jnp.where(hit, _volumes(bounds.definers, value) * (bounds.since - level), 0.0)
+    paid = jnp.where(hit, _volumes(bounds, value, bounds.since - level), 0.0)
     # Child j, with entry j from the point, is a local upper bound only if the others still define their entries.
     others = jnp.max(jnp.where(jnp.eye(width, dtype=bool), -1, bounds.definers), axis=1)
     born = hit[:, None] & (point > others)
@@ -139,36 +147,37 @@ def _split(bounds: _Bounds, value: Array, point: Array, level: Array) -> _Bounds
     )
     parent, child = source // (width + 1), source % (width + 1) - 1
     replaced = (jnp.arange(width) == child[:, None])[..., None]
-    return _Bounds(
+    return bounds._replace(
         definers=jnp.where(replaced, point, bounds.definers[parent]),
         since=jnp.where(child < 0, bounds.since[parent], level),
         count=ends[-1].astype(jnp.int32),
         total=bounds.total + jnp.sum(paid),
         entered=bounds.entered + 1,
-        full=bounds.full,
     )
 
 
-def _volumes(definers: Array, value: Array) -> Array:
-    """Volume of each bound's box; a box ends where the definers of earlier entries begin."""
-    width = value.shape[1]
+def _volumes(bounds: _Bounds, value: Array, depths: Float[Array, " bound"]) -> Float[Array, " bound"]:
+    """Volume of each bound's box, which ends where the definers of earlier entries begin."""
+    definers, width = bounds.definers, value.shape[1]
     sides = []
     for j in range(width):
         low = jnp.max(definers[:, : max(j, 1), j], axis=1)
         high = value[definers[:, j, j], j] if j else 0.0
         sides.append(value[low, j] - high)
-    return jnp.prod(jnp.stack(sides), axis=0)
+    volume, exponent = product(jnp.stack([*sides, depths], axis=-1))
+    return in_units(volume, bounds.unit - exponent)
 
 
-def host_volume(gains: Float[np.ndarray, "batch objective"]) -> float:
-    """Volume of the union of the boxes [0, gain] in float64, with as many bounds as it takes.
+def host_volume(gains: Float[np.ndarray, "batch objective"]) -> tuple[float, int]:
+    """Volume of the union of the boxes [0, gain] in float64, as `(v, e)` for v·2^e, with as many bounds as it takes.
 
     Args:
-        gains: at least three objectives, all positive.
+        gains: at least three objectives, all positive and finite.
     """
     num_points, num_objectives = gains.shape
     if num_points == 0:
-        return 0.0
+        return 0.0, 0
+    unit = int(np.frexp(gains)[1].sum(axis=1).max())
     gains = gains[np.argsort(-gains[:, -1], kind="stable")]
     width = num_objectives - 1
     order = np.argsort(-gains[:, :width], axis=0, kind="stable")
@@ -180,19 +189,21 @@ def host_volume(gains: Float[np.ndarray, "batch objective"]) -> float:
     since = np.array([gains[0, -1]])
     total = 0.0
 
-    def volumes(definers: np.ndarray) -> np.ndarray:
+    def volumes(definers: np.ndarray, depths: np.ndarray) -> float:
         bounds = definers[:, columns, columns]
         low = np.stack([definers[:, : max(j, 1), j].max(axis=1) for j in columns], axis=1)
         high = bounds.copy()
         high[:, 0] = num_points + 1
-        return np.prod(value[low, columns] - value[high, columns], axis=1)
+        sides = np.column_stack([value[low, columns] - value[high, columns], depths])
+        mantissas, exponents = np.frexp(sides)
+        return float(np.ldexp(mantissas.prod(axis=1), exponents.sum(axis=1) - unit).sum())
 
     for point, level in zip(ranks, gains[:, -1], strict=True):
         hit = np.all(point < definers[:, columns, columns], axis=1)
         if not hit.any():
             continue
         split = definers[hit]
-        total += float(volumes(split) @ (since[hit] - level))
+        total += volumes(split, since[hit] - level)
         children = []
         for j in columns:
             others = np.delete(split[:, :, j], j, axis=1)
@@ -201,4 +212,4 @@ def host_volume(gains: Float[np.ndarray, "batch objective"]) -> float:
             children.append(child)
         definers = np.concatenate([definers[~hit], *children])
         since = np.concatenate([since[~hit], np.full(len(definers) - np.sum(~hit), level)])
-    return total + float(volumes(definers) @ since)
+    return total + volumes(definers, since), unit

@@ -1,0 +1,112 @@
+"""The documentation says what is measured, what is registered, and code that runs."""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import jaxrl
+from jaxrl.agents import AGENTS
+from jaxrl.aggregation import AGGREGATORS
+from jaxrl.meta.methods import METHODS
+from jaxrl.morl.algorithms import ALGORITHMS
+from jaxrl.moved import MODULES
+from jaxrl.objectives.surrogate import SURROGATES
+
+pytestmark = pytest.mark.quick_compilation
+
+DOCS = Path(__file__).parents[1] / "docs"
+SNIPPET = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def write_pages():
+    spec = importlib.util.spec_from_file_location("write_pages", DOCS / "write_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_of_results_have_the_numbers_of_results(write_pages):
+    pages = write_pages.results()
+    assert {path.name for path in pages} == {path.name for path in (DOCS / "results").glob("*.md")}
+    for path, text in pages.items():
+        assert path.read_text() == text, f"{path.name} is not what results/ says: run python docs/write_pages.py"
+
+
+def test_the_readme_has_the_numbers_of_results(write_pages):
+    assert (DOCS.parent / "README.md").read_text() == write_pages.readme(), "run python docs/write_pages.py"
+
+
+def test_the_catalogue_is_what_is_registered(write_pages):
+    catalogue = (DOCS / "catalogue.md").read_text()
+    assert catalogue == write_pages.catalogue(), "run python docs/write_pages.py"
+    for registry in (AGENTS, SURROGATES, AGGREGATORS, ALGORITHMS, METHODS, jaxrl.list_environments()):
+        for name in registry:
+            assert f"`{name}`" in catalogue, name
+
+
+def test_a_changed_number_is_a_changed_page(write_pages, monkeypatch):
+    def changed(path):
+        found = write_pages.json.loads((write_pages.RESULTS / path).read_text())
+        if path == "learning/summary.json":
+            found["acrobot"]["variants"]["ppo"]["final_return_iqm"] = -123.4
+        return found
+
+    monkeypatch.setattr(write_pages, "read_json", changed)
+    pages = {path.name: text for path, text in write_pages.results().items()}
+    assert "−123.4" in pages["learning.md"]
+    assert "−123.4" not in (DOCS / "results" / "learning.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "written, shown",
+    [
+        (("number", -0.04, 1), "0.0"),
+        (("number", -80.52, 1), "−80.5"),
+        (("number", 101480.0, 0), "101,480"),
+        (("significant", 4658400.0, 3), "4.66e6"),
+        (("significant", 0.109404, 3), "0.109"),
+        (("significant", 8.6, 2), "8.6"),
+        (("thousands", 274424.4), "274k"),
+        (("thousands", 1_500_000), "1.5M"),
+        (("listed", (0.85, 0.89, 0.962), 2), "0.85, 0.89 and 0.96"),
+        (("interval", (-0.15, -0.03), 0, 100), "[−15, −3]"),
+        (("span", (3, 1, 2), 0), "1 to 3"),
+        (("span", (2, 2), 0), "2"),
+    ],
+)
+def test_numbers_are_written_as_people_read_them(write_pages, written, shown):
+    name, *arguments = written
+    assert getattr(write_pages, name)(*arguments) == shown
+
+
+def test_the_environment_of_the_how_to_is_one(monkeypatch):
+    monkeypatch.setattr("jaxrl.environments.registry._REGISTERED", {})
+    (snippet,) = SNIPPET.findall((DOCS / "how_to" / "environment.md").read_text())
+    cheap = "total_steps=512, num_envs=4, num_steps=32, num_epochs=1, num_evaluations=1, evaluation_episodes=1"
+    for written, replacement in (("total_steps=500_000", cheap), ("weights=8", "weights=2"), ("seeds=2", "seeds=1")):
+        assert written in snippet
+        snippet = snippet.replace(written, replacement)
+    names: dict = {}
+    exec(snippet, names)
+    assert names["sweep"].num_members == 4
+    assert names["front"].points.shape == (4, 2)
+
+
+def _stands(name: str) -> bool:
+    """Whether a dotted name is a module, or is found in one, under its present path."""
+    module, _, attribute = name.rpartition(".")
+    if module and hasattr(importlib.import_module(module), attribute):
+        return True
+    return name not in MODULES and importlib.util.find_spec(name) is not None
+
+
+def test_names_in_prose_stand_where_they_are_said_to():
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md")]
+    text = "\n".join(page.read_text() for page in pages if page.parent.name not in ("reference", "notebooks"))
+    names = set(re.findall(r"[`<](jaxrl(?:\.\w+)+)[`>(]", text))
+    assert len(names) > 20
+    assert [name for name in sorted(names) if not _stands(name)] == []
