@@ -99,7 +99,10 @@ def custom_network(
             shared_torso, weights,
         )  # fmt: skip
         return _of_module(module, observation, num_preferences, initial_shared)
-    built = network(observation, num_parameters, num_values)
+    try:
+        built = network(observation, num_parameters, num_values)
+    except TypeError as error:
+        raise ValueError(f"network {_name(network)} fails: TypeError: {error}") from error
     if not isinstance(built, ActorCritic):
         raise ValueError(f"network {_name(network)} must build an ActorCritic, it returns {type(built).__name__}")
     return built
