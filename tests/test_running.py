@@ -130,10 +130,18 @@ def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
 
 
 def test_not_a_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
-    trainer = build(probes.not_a_number(40), aggregator="linear", normalise_rewards=False, normalise_observations=False)
-    with pytest.raises(NonFiniteError, match=r"not finite .* last good checkpoint is step 2"):
+    # Every third reward: after four iterations more than a tenth of ten are lost.
+    trainer = build(probes.not_a_number(2), aggregator="linear", normalise_rewards=False, normalise_observations=False)
+    with pytest.raises(NonFiniteError, match=r"not finite .* last good checkpoint is step 3"):
         drive(trainer, 11, checkpoint_directory=tmp_path, checkpoint_seconds=0.0)
-    assert Checkpoints(tmp_path).latest() == 2
+    assert Checkpoints(tmp_path).latest() == 3
+
+
+def test_a_rare_fault_does_not_stop_the_run():
+    trainer = build(probes.not_a_number(40), aggregator="linear", normalise_rewards=False, normalise_observations=False)
+    result = drive(trainer, 11)
+    assert result.metrics["faulty_steps"].sum() == 4 * (11 * 16 // 41) and not result.metrics["non_finite"].any()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.state.agent))
 
 
 def test_a_run_directory_refuses_another_configuration(tmp_path):
