@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
+from jaxrl.bilevel.contract import BilevelEvaluation
 from jaxrl.bilevel.episodes import JACOBIANS, Episodes
 from jaxrl.bilevel.hypergradient import HypergradientConfig
 from jaxrl.bilevel.reward import Alignment
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.learned import learned_program
 from jaxrl.loop import Result
 from jaxrl.morl.tabular.model import require_sizes
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
@@ -94,23 +95,15 @@ class BarfiState(NamedTuple):
     key: PRNGKeyArray
 
 
-@bilevel_program
+@learned_program
 class BarfiStudy(NamedTuple):
-    """One bilevel program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One bilevel program, a `LearnedProgram`.
 
     Attributes:
-        init: `(key, hyperparameters) -> BarfiState`.
-        step: `(BarfiState, hyperparameters, index) -> (BarfiState, (metrics, BilevelEvaluation))`; the evaluation is of
-            the policy after its inner steps.
-        run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
+        step: the evaluation is of the policy after its inner steps.
         field: `(θ, φ, hyperparameters, key) -> g`, the policy gradient under r_φ.
         objective: `(θ, φ, hyperparameters, key) -> F`, what the outer problem maximises.
         experience: `(key, BarfiState, hyperparameters) -> Episodes` of one estimate.
-        hyperparameters: traced defaults.
-        environment: the environment.
-        config: static settings.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> BarfiStudy`, with some settings changed.
         steps_per_iteration: environment steps of one outer step at most.
         num_members: estimates of one outer step, each with episodes of its own.
     """

@@ -1,12 +1,10 @@
-"""What bilevel programs have in common with trainers, so that sweeps, checkpoints and tables take them."""
+"""How bilevel programs, each a `LearnedProgram` whose every outer step ends with an evaluation, are measured."""
 
-from dataclasses import fields
 from typing import NamedTuple
 
-from jaxrl.loop import count_evaluations
 from jaxrl.types import Array, Float
 
-__all__ = ["BilevelEvaluation", "bilevel_program"]
+__all__ = ["BilevelEvaluation"]
 
 
 class BilevelEvaluation(NamedTuple):
@@ -19,16 +17,3 @@ class BilevelEvaluation(NamedTuple):
 
     returns: Float[Array, "*batch objective"]
     length: Float[Array, "*batch"]
-
-
-def bilevel_program(program: type) -> type:
-    """Gives a program's class what follows from its schedule: every outer step ends with an evaluation.
-
-    Args:
-        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, and `value(state)`.
-
-    Returns:
-        The class with `static_names` and what `jaxrl.loop.count_evaluations` gives.
-    """
-    program.static_names = property(lambda self: {field.name for field in fields(self.config)})
-    return count_evaluations(program)

@@ -1,12 +1,11 @@
 """The contract of a MAML run: like a trainer, but what is learnt is a policy from which to adapt."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, NamedTuple
 
-from jaxrl.environments.base import Environment
 from jaxrl.environments.family import TaskFamily
-from jaxrl.loop import Result, count_evaluations
+from jaxrl.learned import learned_program
+from jaxrl.loop import Result
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.training import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
@@ -40,23 +39,16 @@ class MamlEvaluation(NamedTuple):
     steps: Float[Array, "*batch"]
 
 
-@count_evaluations
+@learned_program
 class Maml(NamedTuple):
-    """One meta-training program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One meta-training program: a `LearnedProgram` that learns a policy's parameters.
 
     Attributes:
-        init: `(key, hyperparameters) -> MamlState`.
-        step: `(MamlState, hyperparameters, index) -> (MamlState, (metrics, MamlEvaluation))`.
-        run: `(key, hyperparameters) -> Result`, a scan of `step`.
         adapt: `(key, params, task, hyperparameters) -> params` after the inner steps on one task's parameters.
         evaluate: `(key, params, hyperparameters) -> MamlEvaluation`.
         hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
         trainer: of the agent that acts and adapts.
         family: the tasks.
-        config: what is static.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> Maml`, with some settings changed.
-        steps_per_iteration: environment steps of one iteration, those of inner steps included.
         num_members: rollouts of one iteration, which are held until its end.
     """
 
@@ -75,19 +67,9 @@ class Maml(NamedTuple):
     num_members: int
 
     @property
-    def environment(self) -> Environment:
-        """The environment that tasks are parameters of."""
-        return self.trainer.environment
-
-    @property
     def num_iterations(self) -> int:
         """Outer iterations of a run."""
         return self.config.num_iterations
-
-    @property
-    def static_names(self) -> set[str]:
-        """Names of static settings."""
-        return {field.name for field in fields(self.config)}
 
     @staticmethod
     def value(state: MamlState) -> PyTree:
