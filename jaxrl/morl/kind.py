@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PARETO", "POLICY", "front_table", "save_policy", "write_front"]
 
 _OPTIONS = {"evaluation_episodes": 64, "discounted": False}
+_KNOWN = ("mo/deep-sea-treasure", "mo/deep-sea-treasure-concave", "mo/deep-sea-treasure-mirrored")
 
 
 def _build(configuration: Configuration) -> "Program":
@@ -49,8 +50,23 @@ def _front(swept: "Sweep", configuration: Configuration, num_episodes: int | Non
 
 def _finish(outcome: Outcome, directory: Path) -> "Front":
     found = _front(outcome.sweep, outcome.configuration)
-    write_front(found, directory)
+    write_front(found, directory, _known_front(outcome))
     return found
+
+
+def _known_front(outcome: Outcome) -> np.ndarray | None:
+    """The exact front of an environment as it comes, where it takes a moment to compute."""
+    from jaxrl.environments.multi_objective.fronts import front
+
+    configuration, environment = outcome.configuration, outcome.trainer.environment
+    if configuration.environment not in _KNOWN or configuration.environment_options:
+        return None
+    changed = {name.rpartition(".")[2] for name in (*configuration.settings, *configuration.hyperparameters)}
+    if changed & {*environment.params._fields, "horizon"}:
+        return None
+    problem = getattr(outcome.trainer, "problem", None)
+    discount = environment.spec.discount if configuration.option("discounted") else 1.0
+    return front(configuration.environment.removeprefix("mo/"), problem.discount if problem else discount)
 
 
 def front_table(found: "Front") -> Any:
@@ -59,8 +75,8 @@ def front_table(found: "Front") -> Any:
     return found.labels.assign(on_front=found.on_front, **returns)
 
 
-def write_front(found: "Front", directory: Path) -> None:
-    """Tables and figure of a Pareto study."""
+def write_front(found: "Front", directory: Path, known: np.ndarray | None = None) -> None:
+    """Tables and figure of a Pareto study, beside the exact front where it is `known`."""
     from jaxrl.figures import plotting
     from jaxrl.runs.report import figures, write_table
 
@@ -69,7 +85,7 @@ def write_front(found: "Front", directory: Path) -> None:
     write_table(found.measures, directory / "measures.csv")
     if not len(found.points):
         return
-    figure = plotting.front(found.points, names, found.spec.reference_point, title=found.spec.name)
+    figure = plotting.front(found.points, names, found.spec.reference_point, known, title=found.spec.name)
     plotting.save(figure, figures(directory) / "front.png")
 
 
