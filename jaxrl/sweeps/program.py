@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxrl.training.loop import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
@@ -89,14 +90,15 @@ def program(
         mesh: devices over which the member axis is sharded.
     """
     chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
+    step = traced_once(trainer.step)
 
     def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
-        shapes = jax.eval_shape(trainer.step, state, hyperparameters, start)[1]
+        shapes = jax.eval_shape(step, state, hyperparameters, start)[1]
         outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
 
         def body(i: jax.Array, carry: tuple) -> tuple:
             state, outputs = carry
-            state, output = trainer.step(state, hyperparameters, start + i)
+            state, output = step(state, hyperparameters, start + i)
             return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), outputs, output)
 
         return jax.lax.fori_loop(0, count, body, (state, outputs))
