@@ -92,7 +92,7 @@ def test_help_shows_groups_ranges_defaults_and_the_leaves_of_what_is_chosen(caps
     chosen = "--surrogate kl_penalty --aggregator chebyshev --optimiser natural"
     text = shown(f"train ppo gymnax/CartPole-v1 {chosen} --help")
     assert "--clip-epsilon" not in text and "--gravity NUMBER environment.gravity" in text
-    assert all(leaf in text for leaf in ("objective.kl_coefficient", "aggregator.scale", "optimiser.trust_region"))
+    assert all(leaf in text for leaf in ("objective.kl_coefficient", "aggregator.margin", "optimiser.trust_region"))
     assert "objective.clip_epsilon, of clip" in shown("pareto c_morl --help")
 
 
@@ -141,7 +141,7 @@ def test_leaves_of_what_is_chosen_are_options(built):
         ("compare ppo,ppo gymnax/CartPole-v1", "every algorithm once, got ppo, ppo"),
         ("meta-train lpo --horizon 0", "--horizon must be at least 1, got 0"),
         ("meta-train lpo --horizon 1 2 3", "--horizon takes one number or two bounds, got 1 2 3"),
-        ("meta-test run", "ENVIRONMENTS are missing"),
+        ("meta-test run", "ENVIRONMENTS is missing"),
         ("meta-test run grid/tiny --tasks 0", "--tasks must be at least 1, got 0"),
         ("meta-test run grid/tiny --learning-rates -1", "--learning-rates must be above 0, got -1"),
         ("meta-test run grid/tiny --horizon 0", "--horizon must be at least 1, got 0"),
@@ -236,3 +236,21 @@ def test_words_that_are_no_pairs_are_refused():
         with pytest.raises(ValueError, match="expected NAME=VALUE"):
             values.pairs([word])
     assert values.pairs(["a=1", "b=x=y", "c=(" + "(" * 500]) == {"a": 1, "b": "x=y", "c": "(" + "(" * 500}
+
+
+def test_a_module_of_ones_own_registers_what_the_other_words_name(tmp_path, monkeypatch, built, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_tasks.py").write_text(
+        "import jaxrl\njaxrl.register('mine/cart-pole', lambda: jaxrl.make('gymnax/CartPole-v1'))\n"
+    )
+    words = "train ppo mine/cart-pole --gravity 3"
+    assert main(words.split()) == 2
+    assert "unknown environment 'mine/cart-pole'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--import", "my_tasks", *words.split()])
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--import=my_tasks"])
+    assert [configuration.environment for configuration in built] == ["mine/cart-pole"] * 2
+    for word, sentence in (("no_such_module", "'no_such_module' cannot be imported"), ("", "name of a module")):
+        assert main(["train", "--import", word]) == 2
+        assert sentence in capsys.readouterr().err

@@ -53,6 +53,15 @@ def test_a_study_leaves_a_front_its_measures_and_a_figure(study_directory):
     assert progress["steps"].max() <= 12_000 and progress.groupby("seed")["hypervolume"].is_monotonic_increasing.all()
 
 
+def test_the_exact_front_is_drawn_where_it_is_known(study_directory, monkeypatch):
+    from jaxrl.figures import plotting
+
+    drawn, draw = [], plotting.front
+    monkeypatch.setattr(plotting, "front", lambda *values, **named: drawn.append(values[3]) or draw(*values, **named))
+    assert main(["plot", str(study_directory)]) == 0
+    np.testing.assert_allclose(sorted(drawn[0][:, 0])[-1], 23.7, rtol=1e-6)  # undiscounted, as the protocol says
+
+
 def test_a_chosen_policy_is_rolled_out_saved_alone_and_plays_what_was_chosen(study_directory, tmp_path, capsys):
     table = pandas.read_csv(study_directory / "front.csv")
     front = table[table["on_front"]]

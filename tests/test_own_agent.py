@@ -19,7 +19,7 @@ from jaxrl.agents import Agent, Collection
 from jaxrl.agents.check import AgentContractError, check
 from jaxrl.cli import main
 from jaxrl.runs import experiment
-from jaxrl.runs.configuration import read_configuration
+from jaxrl.runs.configuration import configure, read_configuration
 from jaxrl.sweeps.running import RunOptions
 from jaxrl.training.trainer import _entry
 
@@ -42,7 +42,7 @@ def test_it_is_short():
 def pareto(tmp_path_factory):
     """Three weights of two objectives, each action best under one, from the command line's own code."""
     directory = tmp_path_factory.mktemp("pareto") / "run"
-    configuration = experiment.Configuration(
+    configuration = configure(
         kind="pareto",
         agent="my_dqn",
         environment="own/fork",
@@ -56,7 +56,7 @@ def pareto(tmp_path_factory):
 
 def test_it_learns_the_action_of_each_preference(pareto):
     directory, outcome = pareto
-    found = outcome.front
+    found = outcome.found
     assert {tuple(point) for point in found.points} == {(3.0, 0.0), (0.0, 2.0)}
     assert np.asarray(outcome.sweep.groups[0].result.metrics["non_finite"]).sum() == 0.0
     policy = jaxrl.load(directory, member=0)
@@ -65,8 +65,8 @@ def test_it_learns_the_action_of_each_preference(pareto):
 
 def test_a_policy_holds_what_acts(pareto):
     directory, outcome = pareto
-    jaxrl.save_policy(outcome.front, 0, directory.parent / "one")
-    for policy in (outcome.front.policy(0), outcome.sweep.policy(0), jaxrl.load(directory.parent / "one")):
+    jaxrl.save_policy(outcome.found, 0, directory.parent / "one")
+    for policy in (outcome.found.policy(0), outcome.sweep.policy(0), jaxrl.load(directory.parent / "one")):
         sizes = {leaf.shape for leaf in leaves(policy.state)}
         assert sizes == {(1, 64), (64,), (64, 6), (6,)}
     saved = read_configuration(directory.parent / "one")
@@ -141,10 +141,10 @@ def test_the_shell_imports_the_module_and_remembers_it(own_devices, tmp_path):
 
 
 def test_help_of_an_agent_without_docstrings(capsys):
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit):
         main(["train", "my_dqn", "--help"])
-    assert done.value.code in (0, None)
-    assert "--buffer-size" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--buffer-size INTEGER" in text and "--epsilon-end NUMBER" in text and "in [0, 1]" in text
 
 
 # --- less than a DQN ---
@@ -220,7 +220,7 @@ def test_an_agent_says_what_it_records():
     trainer = jaxrl.trainer(lambda spec: least(spec, **parts), probes.one_step(), total_steps=6)
     state = trainer.init(jax.random.key(0), trainer.hyperparameters)
     rollout = trainer.collect(jax.random.key(1), state, trainer.hyperparameters)[1]
-    assert set(rollout.info) == {"final_observation"} and rollout.terminated is None
+    assert "final_observation" in rollout.info and rollout.terminated is None
     np.testing.assert_array_equal(rollout.extras["half"], rollout.raw_action / 2)
 
 

@@ -235,3 +235,17 @@ def test_sparsity_is_measured_on_the_front_alone():
     # Two distinct points: 123² + 18², whatever is dominated or repeated.
     assert found["sparsity"] == pytest.approx(123.0**2 + 18.0**2)
     assert found["cardinality"] == 2
+
+
+def test_a_program_that_is_run_again_stays_compiled_whatever_shapes_its_leaves_have():
+    trainer = jaxrl.trainer("ppo", "mo/deep-sea-treasure", total_steps=64, num_envs=2, num_steps=16, hidden_sizes=(4,))
+    quiet = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None, "max_devices": 1}
+    first, again = (jaxrl.sweep(trainer, seeds=[seed], **quiet).groups[0] for seed in (3, 4))
+    assert first.timing.compile_seconds > 0.0 and again.timing.compile_seconds == 0.0
+    alone = trainer.rebuild()
+    assert jaxrl.sweep(alone, seeds=[4], **quiet).groups[0].timing.compile_seconds > 0.0
+    one, each = ({"discount": [value]} for value in (0.9, [0.9, 0.8]))
+    for values in (one, each, one):
+        found = jaxrl.sweep(trainer, seeds=1, hyperparameters=values, **quiet).groups[0]
+        assert found.hyperparameters.discount.shape == (1, *np.shape(values["discount"][0]))
+    assert found.timing.compile_seconds == 0.0

@@ -122,25 +122,17 @@ class ParlState(NamedTuple):
 
 @bilevel_program
 class ParlStudy(NamedTuple):
-    """One program of learning from preferences; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One program of learning from preferences, a `LearnedProgram`.
 
     Attributes:
-        init: `(key, hyperparameters) -> ParlState`.
-        step: `(ParlState, hyperparameters, index) -> (ParlState, (metrics, BilevelEvaluation))`: one round;
-            `metrics["hidden_return"]` is the mean undiscounted hidden return of the policy after it,
+        step: one round; `metrics["hidden_return"]` is the mean undiscounted hidden return of the policy after it,
             `metrics["labels"]` the labels until then.
-        run: `(key, hyperparameters) -> Result`: all rounds, one program.
         label: `(key, logits, hyperparameters) -> Pairs`: fresh pairs of a policy.
         gradient: `(ν, θ, pairs, hyperparameters) -> dF/dν`, the hypergradient that those pairs estimate.
         experience: `(key, ParlState, hyperparameters) -> (Episodes, Episodes)`: those of the pairs, and those by which
             the policy is measured.
-        hyperparameters: traced defaults.
-        environment: the environment.
         model: what actions do.
         features: of states and actions.
-        config: static settings.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> ParlStudy`, with some settings changed.
         steps_per_iteration: environment steps of one round's pairs at most.
     """
 

@@ -14,7 +14,7 @@ from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
-from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SEEDS, SOME
+from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SEEDS, SOME, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
@@ -173,6 +173,8 @@ def _policy(arguments: list[str]) -> None:
 
     parsed = parse("policy", COMMANDS["policy"], arguments, _policy_options())
     bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
+    for name, bound in bounds.items():
+        UNBOUNDED.check(f"the least return of {name}", bound)
     index, table = saved.choose_policy(
         parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
     )

@@ -136,8 +136,6 @@ def meta_test(arguments: list[str]) -> None:
     parsed = parse("meta-test", COMMANDS["meta-test"], arguments, _meta_test_options())
     use_cpu_cores()
     horizon, settings = _horizon(parsed), settings_of(parsed.set, inspect.signature(transfer.meta_test).parameters)
-    if not parsed.environments:
-        raise ValueError("ENVIRONMENTS are missing: jaxrl meta-test RUN ENVIRONMENTS ...")
     transfer.check_learning_rates(parsed.learning_rates, parsed.baselines)
     table = transfer.meta_test(
         load_meta_training(parsed.run), parsed.environments, horizon, parsed.tasks, parsed.baselines,

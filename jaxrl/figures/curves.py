@@ -57,7 +57,8 @@ def learning_curves(
         add_legend(figure, figure.axes[0], axis_label(by, labels))
     every = [curve for groups in curves.values() for curve in groups.values()]
     counts = [int(count) for curve in every for count in curve["count"]]
-    note(figure, seeds_note(counts, confidence, any(_is_spread(curve) for curve in every)))
+    shown = seeds_note(counts, confidence, any(_is_spread(curve) for curve in every))
+    note(figure, f"{shown}; grey: the other panels" if panels else shown)
     if title:
         figure.suptitle(title, fontsize=12)
     return figure

@@ -15,7 +15,9 @@ __all__ = ["dots_by_row", "intervals_by_row", "runs"]
 Values = Sequence | np.ndarray
 
 
-def runs(axes: "matplotlib.axes.Axes", x: Values, values: Values, index: int, label: str) -> None:
+def runs(
+    axes: "matplotlib.axes.Axes", x: Values, values: Values, index: int, label: str, linestyle: str | None = None
+) -> None:
     """Every run as a thin line, and their mean as a thick one where there are several.
 
     Args:
@@ -24,9 +26,10 @@ def runs(axes: "matplotlib.axes.Axes", x: Values, values: Values, index: int, la
         values: `[run, point]`.
         index: of the series, which decides on its colour and style.
         label: of the series.
+        linestyle: instead of the series' own, where two may lie on each other.
     """
     values, style = np.asarray(values, np.float64), series_style(index)
-    line = {"color": style["color"], "linestyle": style["linestyle"]}
+    line = {"color": style["color"], "linestyle": linestyle or style["linestyle"]}
     several = len(values) > 1
     for run, curve in enumerate(values):
         axes.plot(x, curve, linewidth=0.8, alpha=0.6, label=None if several or run else label, zorder=3, **line)
@@ -47,19 +50,23 @@ def dots_by_row(axes: "matplotlib.axes.Axes", rows: Mapping[str, Values], xlabel
     _name_rows(axes, list(rows), xlabel)
 
 
-def intervals_by_row(axes: "matplotlib.axes.Axes", rows: Mapping[str, Values], xlabel: str, index: int = 0) -> None:
+def intervals_by_row(
+    axes: "matplotlib.axes.Axes", rows: Mapping[str, Values], xlabel: str, index: int = 0, color: str | None = None
+) -> None:
     """A dot and a bar in the row of each name, from above.
 
     Args:
         axes: where to draw.
         rows: by name, the middle and both ends.
         xlabel: text below.
-        index: of the series, where several are drawn over one another: colour, and a small step down.
+        index: of the series, where several are drawn over one another: colour, marker, and a small step down.
+        color: instead of the series' own.
     """
     style, step = series_style(index), 0.22 * index
+    color = color or style["color"]
     for place, (middle, low, high) in enumerate(rows.values()):
-        axes.hlines(place + step, low, high, color=style["color"], linewidth=1.6, zorder=3)
-        axes.plot([middle], [place + step], style["marker"], color=style["color"], markersize=5.5, zorder=4)
+        axes.hlines(place + step, low, high, color=color, linewidth=1.6, zorder=3)
+        axes.plot([middle], [place + step], style["marker"], color=color, markersize=5.5, zorder=4)
     _name_rows(axes, list(rows), xlabel)
 
 

@@ -94,7 +94,8 @@ def execute(
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
     start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
     if start and options.on_rows:
-        options.on_rows(_result(trainer, batches, None, history[0], (0, start)), (0, start), True)
+        rows = jax.tree.map(np.asarray, history[0])
+        options.on_rows(_result(trainer, batches, None, rows, (0, start)), (0, start), True)
     total = trainer.num_iterations
     if start < total:
         batches.start(state)
