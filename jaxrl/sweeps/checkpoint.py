@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxrl.errors import CheckpointError, DamagedError
 from jaxrl.sweeps import former_checkpoints as former
-from jaxrl.sweeps.files import reason, replaced
+from jaxrl.sweeps.files import reason, remove_leftovers, replaced
 from jaxrl.types import PyTree
 
 __all__ = ["Checkpoints"]
@@ -59,6 +59,7 @@ class Checkpoints:
             kept = self.latest()
             left = "none was saved before" if kept is None else f"step {kept} is whole: resume goes on from it"
             raise CheckpointError(f"cannot save step {step} in {self.directory}: {reason(error)}; {left}") from error
+        remove_leftovers(self.directory, "*.npz")
         # Later steps are damaged ones, before which the run went on.
         before = [other for other in self.steps() if other < step]
         for path in self.directory.glob("*.npz"):
