@@ -68,9 +68,15 @@ class Checkpoints:
 
     def metadata(self, step: int | None = None) -> dict[str, Any]:
         """What was passed to `save` as metadata."""
-        step = self._require(step)
+        return self._record(self._require(step), "metadata")
+
+    def names(self, step: int | None = None) -> set[str]:
+        """Paths of the leaves that were saved, `2/0/entropy`."""
+        return set(self._record(self._require(step), "leaves"))
+
+    def _record(self, step: int, entry: str) -> dict[str, Any]:
         try:
-            return self._read(step)[0]["metadata"]
+            return self._read(step)[0][entry]
         except Exception as error:
             raise self._damaged(step, error) from error
 
