@@ -15,7 +15,7 @@ from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "validate"]
@@ -127,8 +127,8 @@ class OnPolicyHyperparameters(NamedTuple):
     gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
     entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.01
     value_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
-    value_clip: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.2
-    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
+    value_clip: Annotated[Float[Array, ""] | float, LIMIT] = 0.2
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: dict[str, Array] = {}  # noqa: RUF012
     optimiser: PyTree = ()

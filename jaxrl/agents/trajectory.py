@@ -20,7 +20,7 @@ from jaxrl.errors import require_name
 from jaxrl.networks import is_custom
 from jaxrl.numerics import distributions
 from jaxrl.objectives.trajectory import OBJECTIVES, Heads, Trajectory, TrajectoryObjective
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, Range
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 from jaxrl.validity import all_finite, choose, constant_unless
 
@@ -76,7 +76,7 @@ class TrajectoryHyperparameters(NamedTuple):
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 5e-4
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
     target_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
-    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: PyTree = ()
     environment: PyTree = ()

@@ -12,7 +12,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.tabular.model import Model
 from jaxrl.numerics.linear_solve import SOLVERS
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, Range
 from jaxrl.training.loop import Result
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -73,7 +73,7 @@ class ParlHyperparameters(NamedTuple):
 
     weights: Float[Array, " objective"]
     environment: PyTree
-    precision: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    precision: Annotated[Float[Array, ""] | float, Range(0, finite=False)] = 1.0
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.9
     temperature: Annotated[Float[Array, ""] | float, POSITIVE] = 0.2
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.05

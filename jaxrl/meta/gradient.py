@@ -21,7 +21,7 @@ from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subje
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import actor_critic
 from jaxrl.numerics.finite import mean_of_finite, soundness
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -72,7 +72,7 @@ class GradientHyperparameters(NamedTuple):
 
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-4
     learning_rate_decay: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
-    max_gradient_norm: Annotated[Float[Array, ""] | float, POSITIVE] = 1.0
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 1.0
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
     gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
     entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.0
