@@ -3,17 +3,14 @@
 import importlib
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import jaxrl
-from jaxrl.agents import AGENTS
-from jaxrl.aggregation import AGGREGATORS
-from jaxrl.meta.methods import METHODS
-from jaxrl.morl.algorithms import ALGORITHMS
 from jaxrl.moved import MODULES
-from jaxrl.objectives.surrogate import SURROGATES
 
 pytestmark = pytest.mark.quick_compilation
 
@@ -40,12 +37,12 @@ def test_the_readme_has_the_numbers_of_results(write_pages):
     assert (DOCS.parent / "README.md").read_text() == write_pages.readme(), "run python docs/write_pages.py"
 
 
-def test_the_catalogue_is_what_is_registered(write_pages):
-    catalogue = (DOCS / "catalogue.md").read_text()
-    assert catalogue == write_pages.catalogue(), "run python docs/write_pages.py"
-    for registry in (AGENTS, SURROGATES, AGGREGATORS, ALGORITHMS, METHODS, jaxrl.list_environments()):
-        for name in registry:
-            assert f"`{name}`" in catalogue, name
+def test_the_catalogue_is_what_is_registered():
+    # In a process of its own: here other tests may have registered names of theirs. That listings hold what registries
+    # do is a test of imports.
+    words = [sys.executable, "-m", "jaxrl", "list", "--markdown"]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert (DOCS / "catalogue.md").read_text() == printed, "run python docs/write_pages.py"
 
 
 def test_a_changed_number_is_a_changed_page(write_pages, monkeypatch):
@@ -123,9 +120,7 @@ def test_names_in_prose_stand_where_they_are_said_to():
 def test_what_how_to_pages_register_trains(monkeypatch, page, agent, settings):
     import jax
 
-    import jaxrl
     from jaxrl.networks import NETWORKS
-    from jaxrl.objectives.surrogate import SURROGATES
 
     for registry in (NETWORKS, SURROGATES):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
