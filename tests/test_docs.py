@@ -11,6 +11,7 @@ import pytest
 
 import jaxrl
 from jaxrl.moved import MODULES
+from jaxrl.objectives.surrogate import SURROGATES
 
 pytestmark = pytest.mark.quick_compilation
 
