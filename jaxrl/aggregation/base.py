@@ -60,6 +60,10 @@ class Aggregator(NamedTuple):
     init_parameters: Callable[[Array], dict[str, Array]] | None = None
     ranges: Mapping[str, Range] = MappingProxyType({})
 
+    def __hash__(self) -> int:
+        # Of all but the ranges: a mapping has no hash, and a static argument needs one.
+        return hash(self[:-1])
+
 
 # Of thresholds and other returns, which may be infinite for none; and of what a unit of return is worth.
 RETURNS, SCALE = UNBOUNDED, POSITIVE

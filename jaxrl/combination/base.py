@@ -24,6 +24,10 @@ class Combination(NamedTuple):
     parameters: Callable[[], dict[str, Array]]
     ranges: Mapping[str, Range] = MappingProxyType({})
 
+    def __hash__(self) -> int:
+        # Of all but the ranges: a mapping has no hash, and a static argument needs one.
+        return hash(self[:-1])
+
 
 def no_parameters() -> dict[str, Array]:
     """Of combinations that have none."""

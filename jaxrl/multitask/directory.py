@@ -25,6 +25,7 @@ from jaxrl.runs.configuration import read_configuration, write_atomically
 from jaxrl.runs.experiment import build
 from jaxrl.runs.report import write_table
 from jaxrl.runs.saved import load, save_run
+from jaxrl.runs.trained import restore_alone
 
 if TYPE_CHECKING:
     import pandas
@@ -97,12 +98,16 @@ def finetune(directory: str | Path, total_steps: int | None = None, seed: int = 
         COUNT.check("total_steps", total_steps)
     directory = Path(directory)
     labels = _read(directory, "groups", "group")["group"].to_numpy()
-    trainer, policy = build(read_configuration(directory)), load(directory)
-    masks, hp = group_masks(labels), policy.hyperparameters
+    trainer = build(read_configuration(directory))
+    # What learns goes on, not what acts alone.
+    trained, hp = restore_alone(
+        directory, lambda key: (trainer.init(key, trainer.hyperparameters), trainer.hyperparameters)
+    )
+    masks = group_masks(labels)
     part = trainer.rebuild(total_steps=(total_steps or trainer.config.total_steps) // len(masks), num_evaluations=1)
-    state = jax.jit(trainer.init)(jax.random.key(seed), hp)._replace(agent=policy.state)
+    state = jax.jit(trainer.init)(jax.random.key(seed), hp)._replace(agent=trained.agent)
     tuned = own_returns(jax.jit(lambda *rest: fine_tune(part, *rest))(jax.random.key(seed), state, hp, masks), masks)
-    before = jax.jit(trainer.evaluate)(jax.random.key(seed), policy.state, hp)
+    before = jax.jit(trainer.evaluate)(jax.random.key(seed), trained.agent, hp)
     for index, mask in enumerate(masks):
         result = jax.tree.map(lambda leaf: leaf[index], tuned.result)  # noqa: B023
         save_run(part, seed, result, on_subset(hp, mask), directory / "groups" / str(index))

@@ -53,3 +53,7 @@ class Surrogate(NamedTuple):
     update: Callable[[PyTree, Array, Mapping[str, Array]], PyTree] = lambda state, kl, parameters: state
     uses_divergence: bool = False
     ranges: Mapping[str, Range] = MappingProxyType({})
+
+    def __hash__(self) -> int:
+        # Of all but the ranges: a mapping has no hash, and a static argument needs one.
+        return hash(self[:-1])

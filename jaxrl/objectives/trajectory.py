@@ -77,6 +77,10 @@ class TrajectoryObjective(NamedTuple):
     loss: Callable[[Heads, PyTree, PyTree, Array], tuple[Array, dict[str, Array]]]
     ranges: Mapping[str, Range] = MappingProxyType({})
 
+    def __hash__(self) -> int:
+        # Of all but the ranges: a mapping has no hash, and a static argument needs one.
+        return hash(self[:-1])
+
 
 def advantage_actor_critic() -> TrajectoryObjective:
     """-A log π + c_v (v - G)²/2 - c_e H with generalised advantages (A2C, Mnih et al., 2016); y is the value."""

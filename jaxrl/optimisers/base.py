@@ -41,3 +41,7 @@ class LearnedOptimiser(NamedTuple):
     transformation: Callable[..., Any]
     learning_rate: float
     ranges: Mapping[str, Range] = MappingProxyType({})
+
+    def __hash__(self) -> int:
+        # Of all but the ranges: a mapping has no hash, and a static argument needs one.
+        return hash(self[:-1])
