@@ -202,14 +202,14 @@ def _stop_if_lost(
     steps = faulty * each.size / length
     if not np.all((updates > limit_of_updates) | (steps > limit)):
         return
-    iterations = f"iterations {first} to {end - 1}{_kept(checkpoints)}"
+    iterations, kept = f"iterations {first} to {end - 1}", _kept(checkpoints)
     if np.all(steps > limit):
         raise NonFiniteError(
-            f"{faulty.min():.0%} of the environment's steps are not finite, max_lost={limit:g}, in {iterations}. "
+            f"{faulty.min():.0%} of the environment's steps are not finite in {iterations}, max_lost={limit:g}{kept}. "
             "Mend its physics (jaxrl.environments.check), shorten its time step or bound its actions"
         )
     raise NonFiniteError(
-        f"the loss is not finite in {iterations}. "
+        f"the loss is not finite in {iterations}{kept}. "
         "Lower learning_rate or max_gradient_norm, or check the environment's rewards"
     )
 
