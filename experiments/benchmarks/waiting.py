@@ -3,9 +3,10 @@
     python experiments/benchmarks/waiting.py                 # results/benchmarks/waiting.json
     python experiments/benchmarks/waiting.py --suite         # the test suite of both, besides
 
-Checks the earlier commit out into a folder of its own, runs both with this interpreter, one after the other in turns, and
-reports medians of seconds that passed and of seconds of processors, and their ratios. Every command starts a process of
-its own. Training starts with no compiled programs kept (`first train`) and goes on with those that it kept (`second`).
+Checks the earlier commit out into a folder of its own, runs both with this interpreter, one after the other in
+turns, and reports medians of seconds that passed and of seconds of processors, and their ratios. Every command starts
+a process of its own. Training starts with no compiled programs kept (`first train`) and goes on with those that it
+kept (`second`).
 """
 
 import argparse
