@@ -174,15 +174,13 @@ def _saved(directory: Path, configuration: Configuration) -> Policies:
     """The policy that `save_policy` wrote."""
     from jaxrl.runs.trained import restore_alone
     from jaxrl.training.policy import Policy
-    from jaxrl.training.trainer import Trainer
 
     built = _build(configuration)
 
     def alone(key: Any) -> tuple:
         state = built.init(key, built.hyperparameters)
-        if isinstance(built, Trainer):
-            return built.agent.actor(state.agent), built.hyperparameters
-        return built.policy(state, built.hyperparameters, 0)
+        player = built.actor(state, built.hyperparameters)
+        return built.policy(state, built.hyperparameters, 0) if player is None else tuple(player[1:])
 
     def save(_: int, to: Path) -> None:
         raise ValueError(f"{directory} is a single policy already")
