@@ -13,6 +13,7 @@ from jaxrl import plugins
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
+from jaxrl.ranges import Range
 
 __all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
@@ -101,6 +102,9 @@ def call_builder(
         UnknownNameError: for an option that it does not have, with the nearest that it has.
         ValueError: for a value that an option cannot have.
     """
+    for option, value in options.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            Range(integer=True).check(f"{option} of {name}", value)
     try:
         built = builder(**options)
         if options:
