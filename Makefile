@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # One test process per core; every process compiles with its own devices.
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-slow lint format docs notebooks bench clean
+.PHONY: help setup demo test test-changed test-slow lint format docs notebooks bench clean
 
 help:
 	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
 	@echo "make test       the test suite (notebooks included, the third cut short)"
+	@echo "make test-changed  the tests that import what differs from main (BASE=commit: from there)"
 	@echo "make test-slow  the longer tests"
 	@echo "make lint       ruff check and format"
 	@echo "make docs       the documentation in build/docs/index.html; numbers and catalogue written anew"
@@ -34,6 +35,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-changed: setup
+	$(BIN)/python tests/changed.py $(if $(BASE),--base $(BASE)) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -19,6 +19,7 @@ import numpy as np
 import pandas
 
 import jaxrl
+from jaxrl import plotting
 
 RESULTS = Path(__file__).parents[1] / "results" / "pareto"
 SEEDS = 4
@@ -123,20 +124,21 @@ SHOWN = {
 
 def draw(table: pandas.DataFrame) -> None:
     """A row of panels per environment: every seed a dot."""
-    from matplotlib.figure import Figure
-
     environments = list(dict.fromkeys(table["environment"]))
-    figure = Figure(figsize=(13.0, 2.3 * len(environments) + 0.6), layout="constrained")
+    figure = plotting.new_figure(14.0, 2.4 * len(environments) + 0.6)
     panels = figure.subplots(len(environments), len(SHOWN), sharey=True, squeeze=False)
     for row, environment in zip(panels, environments, strict=True):
         mine = table[table["environment"] == environment]
         for axes, (name, label) in zip(row, SHOWN.items(), strict=True):
-            places = [-list(VARIANTS).index(variant) for variant in mine["variant"]]
-            axes.plot(mine[name], places, "o", markersize=5, alpha=0.6)
+            plotting.dots_by_row(axes, {v: mine.loc[mine["variant"] == v, name].to_numpy() for v in VARIANTS}, "")
             axes.set_title(f"{environment[3:]}: {label}", fontsize=9, loc="left")
-            axes.set_yticks([-index for index in range(len(VARIANTS))], VARIANTS)
-            axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "c_morl_ablation.png", dpi=110)
+    plotting.note(figure, f"dots: {table['seed'].nunique()} seeds each, bars: their means; equal environment steps")
+    plotting.save(figure, RESULTS / "c_morl_ablation.png")
+
+
+def redraw() -> None:
+    """The figure again, from the table."""
+    draw(pandas.read_csv(RESULTS / "c_morl_ablation.csv"))
 
 
 def main(names: list[str]) -> None:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.grid import uniform_return
 from jaxrl.meta import MetaStudy, differentiate, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks
@@ -119,27 +120,32 @@ def meta_train(seeds: int) -> dict[str, Any]:
 
 def draw(record: dict[str, Any]) -> None:
     """Catch under both rules, and held-out returns along meta-training."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+    figure = plotting.new_figure(10.5, 3.4)
     left, right = figure.subplots(1, 2)
-    for name, colour in (("published", "C0"), ("random", "C1")):
-        for seed, curve in enumerate(record.get("catch", {}).get(name, {}).get("returns", [])):
-            label = f"{name} rule" if seed == 0 else None
-            left.plot(record["catch"][name]["updates"], curve, color=colour, alpha=0.8, label=label)
-    left.set(xlabel="updates of the agent, 5x5 Catch", ylabel="return", ylim=(-1.05, 1.05))
-    found = record.get("meta", {})
-    for seed, (start, curve) in enumerate(zip(found.get("untrained", []), found.get("curves", []))):
-        label = "meta-trained on other levels" if seed == 0 else None
-        right.plot([0, *found["updates_of_the_rule"]], [start, *curve], color="C2", alpha=0.8, label=label)
-    if found:
-        right.axhline(found["uniform"], color="0.6", linewidth=0.8, label="uniform policy")
-    right.set(xlabel="updates of the rule, tiny grids", ylabel="return on held-out levels")
-    for axes in (left, right):
+    for index, name in enumerate(("published", "random")):
+        found = record.get("catch", {}).get(name)
+        if found:
+            label = f"{name} rule, {len(found['returns'])} seeds"
+            plotting.runs(left, found["updates"], found["returns"], index, label)
+    plotting.style_axes(left, "updates of the agent, 5x5 Catch", "return")
+    left.set_ylim(-1.05, 1.6)
+    meta = record.get("meta")
+    if meta:
+        curves = [[start, *curve] for start, curve in zip(meta["untrained"], meta["curves"], strict=True)]
+        label = f"meta-trained on other levels, {len(curves)} meta-seeds"
+        plotting.runs(right, [0, *meta["updates_of_the_rule"]], curves, 2, label)
+        right.axhline(meta["uniform"], color="#8A8A8A", linewidth=0.8, label="uniform policy")
+    plotting.style_axes(right, "updates of the rule, tiny grids", "return on held-out levels")
+    for axes, place in ((left, "upper right"), (right, "lower right")):
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "disco.png", dpi=110)
+            axes.legend(frameon=False, fontsize=9, loc=place, bbox_to_anchor=(1.0, 0.06) if axes is right else None)
+    plotting.note(figure, "thin: every seed; thick: their mean")
+    plotting.save(figure, RESULTS / "disco.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "disco.json").read_text()))
 
 
 def main() -> None:

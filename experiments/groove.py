@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments import Environment
 from jaxrl.environments.grid import grid, random_levels, uniform_return
 from jaxrl.errors import require_name
@@ -172,33 +173,40 @@ def compare(record: dict[str, Any]) -> dict[str, Any]:
 
 def draw(record: dict[str, Any], path: Path) -> None:
     """Returns along meta-training, scores of the held-out levels in order, and the measures of every meta-seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.0, 3.2), layout="constrained")
+    figure = plotting.new_figure(14.0, 3.7)
     along, left, right = figure.subplots(1, 3)
     for place, name in enumerate(META_SEEDS):
         if name not in record:
             continue
-        label, colour = name.replace("_", " "), f"C{place}"
+        style = plotting.series_style(place)
+        line = {"color": style["color"], "linestyle": ("-", "--", "-.")[place], "linewidth": 1.6}
+        label = (
+            f"{'fresh levels' if name == 'uniform' else name.replace('_', ' ')}, {len(record[name]['mean'])} meta-seeds"
+        )
         returns, scores = record[name]["returns_along"], np.asarray(record[name]["scores"])
-        along.plot(np.linspace(0.0, 1.0, len(returns) + 1)[1:], returns, color=colour, label=label)
-        left.plot(np.linspace(0.0, 1.0, scores.size), scores, color=colour, label=label)
+        along.plot(np.linspace(0.0, 1.0, len(returns) + 1)[1:], returns, label=label, **line)
+        left.plot(np.linspace(0.0, 1.0, scores.size), scores, **line)
         for column, what in enumerate(("mean", "worst_quarter")):
-            values = record[name][what]
-            at = column + 0.2 * (place - 1)
-            right.scatter(np.full(len(values), at), values, color=colour, s=14)
-            right.hlines(np.mean(values), at - 0.08, at + 0.08, color=colour)
-    along.set_xlabel("share of processor time")
-    along.set_ylabel("mean return on 64 held-out levels")
-    left.axhline(1.0, color="0.6", linewidth=0.8)
-    left.set_xlabel("share of held-out levels")
-    left.set_ylabel("score (0 uniform, 1 A2C)")
-    along.legend(frameon=False)
+            values, at = record[name][what], column + 0.2 * (place - 1)
+            dots = {"color": style["color"], "marker": style["marker"], "s": 16, "alpha": 0.7, "zorder": 3}
+            right.scatter(np.full(len(values), at), values, **dots)
+            right.hlines(np.mean(values), at - 0.08, at + 0.08, color=style["color"], linewidth=2, zorder=4)
+    left.axhline(1.0, color="#8A8A8A", linewidth=0.8)
+    plotting.style_axes(along, "share of processor time", "mean return on 64 held-out levels")
+    plotting.style_axes(left, "share of held-out levels, worst first", "score (0 uniform, 1 A2C)")
+    plotting.style_axes(right, "", "score of each meta-seed")
     right.set_xticks([0, 1], ["mean", "worst quarter"])
-    right.set_ylabel("score of each meta-seed")
-    for axes in (along, left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    plotting.add_legend(figure, along)
+    plotting.note(
+        figure, "lines: means over meta-seeds; dots: every meta-seed, bars: their means; equal processor time"
+    )
+    plotting.save(figure, path)
+
+
+def redraw() -> None:
+    """The figures again, from the record."""
+    for name, record in json.loads((RESULTS / "groove.json").read_text()).items():
+        draw(record, RESULTS / f"groove_{name}.png")
 
 
 def examine(name: str, curricula: list[str]) -> None:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import make_problem, measure
 
@@ -78,16 +79,19 @@ def run(name: str, agent: str, own: dict[str, Any]) -> dict[str, Any]:
 
 def draw(results: dict[str, dict[str, dict[str, Any]]]) -> None:
     """One panel per environment, a dot per seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 2.6), layout="constrained")
+    figure = plotting.new_figure(12.0, 3.0)
     for axes, (environment, rows) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
-        for place, row in enumerate(rows.values()):
-            axes.plot(row["hypervolume"], [-place] * SEEDS, "o", markersize=5, alpha=0.6)
-        axes.set_yticks([-place for place in range(len(rows))], list(rows))
-        axes.set_title(f"{environment}: hypervolume", fontsize=9, loc="left")
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "group_relative.png", dpi=110)
+        plotting.dots_by_row(axes, {name: row["hypervolume"] for name, row in rows.items()}, "hypervolume")
+        axes.set_title(environment, fontsize=10, loc="left")
+    plotting.note(
+        figure, f"dots: {SEEDS} seeds each, bars: their means; {NUM_WEIGHTS} weights, equal environment steps"
+    )
+    plotting.save(figure, RESULTS / "group_relative.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "group_relative.json").read_text())["results"])
 
 
 def main() -> None:

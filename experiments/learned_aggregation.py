@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.meta import evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.morl.pareto import hypervolume
@@ -95,23 +96,20 @@ def main() -> None:
 
 def draw(record: dict[str, Any]) -> None:
     """Hypervolumes of fresh fronts, with standard errors."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 2.6), layout="constrained")
-    panels = figure.subplots(1, 3)
+    figure = plotting.new_figure(12.0, 3.0)
+    panels = figure.subplots(1, 3, sharey=True)
     titles = ("convex treasure (seen)", "concave (unseen)", "mirrored (unseen)")
     for axes, environment, title in zip(panels, (TRAINED, *UNSEEN), titles, strict=True):
-        names = list(record[environment])
-        means, errors = np.asarray([record[environment][name] for name in names]).T
-        colours = ["C1" if name.startswith("learned") else "C0" for name in names]
-        axes.errorbar(means, np.arange(len(names)), xerr=errors, fmt="none", ecolor=colours)
-        axes.scatter(means, np.arange(len(names)), color=colours)
-        axes.set_yticks(np.arange(len(names)), names if axes is panels[0] else [""] * len(names))
-        axes.invert_yaxis()
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("hypervolume")
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "learned_aggregation.png", dpi=110)
+        rows = {name: (mean, mean - error, mean + error) for name, (mean, error) in record[environment].items()}
+        plotting.intervals_by_row(axes, rows, "hypervolume")
+        axes.set_title(title, fontsize=10, loc="left")
+    plotting.note(figure, f"means over {record['runs']} fresh fronts, bars: one standard error")
+    plotting.save(figure, RESULTS / "learned_aggregation.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "learned_aggregation.json").read_text()))
 
 
 if __name__ == "__main__":

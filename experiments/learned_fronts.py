@@ -18,6 +18,7 @@ import numpy as np
 import pandas
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.multi_objective.allocation import front as allocation_front
 from jaxrl.environments.multi_objective.allocation import front_hypervolume
 from jaxrl.environments.multi_objective.fronts import coverage_set
@@ -110,21 +111,27 @@ def study(name: str, total_steps: int) -> list[dict[str, Any]]:
 
 def draw(table: pandas.DataFrame) -> None:
     """Share of the exact hypervolume, one dot per seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
-    axes = figure.subplots()
     table = table[table["hypervolume_share"].notna()]
     names = list(dict.fromkeys(table["environment"]))
-    for offset, (algorithm, rows) in enumerate(table.groupby("algorithm", sort=False)):
-        places = [names.index(name) + 0.2 * (offset - 1) for name in rows["environment"]]
-        axes.plot(places, rows["hypervolume_share"], "o", markersize=5, label=algorithm, alpha=0.8)
-    axes.axhline(1.0, color="#8A8A8A", linewidth=0.8)
+    figure = plotting.new_figure(9.0, 4.0)
+    axes = figure.subplots()
+    for index, (algorithm, rows) in enumerate(table.groupby("algorithm", sort=False)):
+        places = [names.index(name) + 0.2 * (index - 1) for name in rows["environment"]]
+        style = {**plotting.series_style(index), "linestyle": "none"}
+        axes.plot(places, rows["hypervolume_share"], markersize=5, label=algorithm, alpha=0.75, **style)
+    axes.axhline(1.0, color="#8A8A8A", linewidth=0.8, label="exact front")
+    plotting.style_axes(axes, "", "share of the exact hypervolume")
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axes.set_ylabel("share of the exact hypervolume")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(RESULTS / "learned_fronts.png", dpi=120)
+    plotting.add_legend(figure, axes)
+    plotting.note(
+        figure, f"one dot per seed, {table['seed'].nunique()} each; equal environment steps within an environment"
+    )
+    plotting.save(figure, RESULTS / "learned_fronts.png")
+
+
+def redraw() -> None:
+    """The figure again, from the table."""
+    draw(pandas.read_csv(RESULTS / "learned_fronts.csv"))
 
 
 def main(names: list[str]) -> None:

@@ -156,9 +156,24 @@ def run(name: str, study: Study, chosen: str, known: dict[str, Any]) -> dict[str
     table = pandas.concat(tables, ignore_index=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.6g")
-    plotting.save(plotting.learning_curves(table, title=study.environment), RESULTS / f"{name}.png")
+    draw(name, table)
     summary["jax"] = jax.__version__
     return summary
+
+
+def draw(name: str, table: Any) -> None:
+    """Learning curves; in panels where their lines would hide each other."""
+    figure = plotting.learning_curves(table, title=STUDIES[name].environment, panels=table["setting"].nunique() > 2)
+    plotting.save(figure, RESULTS / f"{name}.png")
+
+
+def redraw() -> None:
+    """The figures again, from the tables."""
+    import pandas
+
+    for name in STUDIES:
+        if (RESULTS / f"{name}.csv").exists():
+            draw(name, pandas.read_csv(RESULTS / f"{name}.csv"))
 
 
 def main(names: list[str]) -> None:

@@ -16,8 +16,10 @@ from typing import Any
 import jax
 import numpy as np
 import pandas
+from matplotlib.ticker import EngFormatter
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.grid import uniform_return
 from jaxrl.meta import MetaStudy, differentiate, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
@@ -88,20 +90,24 @@ def untrained(study: MetaStudy) -> np.ndarray:
 
 def draw(table: pandas.DataFrame) -> None:
     """Normalised held-out return over environment steps and over seconds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2, sharey=True), ("steps", "seconds"), strict=True):
-        for method, rows in table.groupby("method"):
-            for seed, curve in rows.groupby("seed"):
-                line = {"color": "C0" if method == "evolution" else "C1", "alpha": 0.8}
-                axes.plot(curve[name], curve["normalised"], label=method if seed == 0 else None, **line)
-        axes.axhline(1.0, color="0.6", linewidth=0.8)
-        axes.set_xlabel("environment steps, all agents" if name == "steps" else "seconds, compilation included")
-        axes.spines[["top", "right"]].set_visible(False)
+    figure = plotting.new_figure(10.5, 3.4)
+    labels = {"steps": "environment steps, all agents", "seconds": "seconds, compilation included"}
+    for axes, (name, label) in zip(figure.subplots(1, 2, sharey=True), labels.items(), strict=True):
+        for index, (method, rows) in enumerate(table.groupby("method")):
+            curves = rows.pivot(index="seed", columns=name, values="normalised")
+            plotting.runs(axes, curves.columns.to_numpy(), curves.to_numpy(), index, method)
+        axes.axhline(1.0, color="#8A8A8A", linewidth=0.8, label="A2C, tuned")
+        plotting.style_axes(axes, label, "")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.axes[0].set_ylabel("held-out return (0 uniform, 1 A2C)")
-    figure.axes[0].legend(frameon=False)
-    figure.savefig(RESULTS / "lpg.png", dpi=110)
+    plotting.add_legend(figure, figure.axes[0])
+    plotting.note(figure, f"thin: each of {table['seed'].nunique()} meta-seeds; thick: their mean")
+    plotting.save(figure, RESULTS / "lpg.png")
+
+
+def redraw() -> None:
+    """The figure again, from the table."""
+    draw(pandas.read_csv(RESULTS / "lpg.csv"))
 
 
 def main(names: list[str]) -> None:

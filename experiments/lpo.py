@@ -19,6 +19,7 @@ import numpy as np
 import pandas
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.errors import require_name
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, learn_tasks
@@ -96,23 +97,24 @@ def untrained(study: MetaStudy) -> list[float]:
 
 def draw(table: pandas.DataFrame, returns: dict[str, float]) -> None:
     """Held-out return over generations, beside the hand-written surrogates."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+    figure = plotting.new_figure(7.4, 3.6)
     axes = figure.subplots()
-    for colour, (method, rows) in zip(("C0", "C1"), table.groupby("method", sort=False)):
-        for seed, curve in rows.groupby("seed"):
-            axes.plot(
-                curve["generation"], curve["final_return"], colour, label=method if seed == 0 else None, alpha=0.8
-            )
-    for name, value in returns.items():
-        axes.axhline(value, color="0.6", linewidth=0.8)
-        axes.annotate(name, (OUTER["num_generations"], value), fontsize=8, color="0.4", va="bottom", ha="right")
-    axes.set_xlabel("generations")
-    axes.set_ylabel("return on held-out levels")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower center")
-    figure.savefig(RESULTS / "lpo.png", dpi=110)
+    for index, (method, rows) in enumerate(table.groupby("method", sort=False)):
+        curves = rows.pivot(index="seed", columns="generation", values="final_return")
+        plotting.runs(axes, curves.columns.to_numpy(), curves.to_numpy(), index, method)
+    for (name, value), line in zip(returns.items(), ("-.", "--", ":"), strict=True):
+        axes.axhline(value, color="#8A8A8A", linewidth=0.9, linestyle=line, label=name)
+    plotting.style_axes(axes, "generations", "return on held-out levels")
+    plotting.add_legend(figure, axes)
+    plotting.note(
+        figure, f"thin: each of {table['seed'].nunique()} meta-seeds; thick: their mean; grey: written by hand"
+    )
+    plotting.save(figure, RESULTS / "lpo.png")
+
+
+def redraw() -> None:
+    """The figure again, from table and record."""
+    draw(pandas.read_csv(RESULTS / "lpo.csv"), json.loads((RESULTS / "lpo.json").read_text())["returns"])
 
 
 def main() -> None:

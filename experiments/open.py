@@ -15,9 +15,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.base import Environment
 from jaxrl.environments.grid import grid, random_levels, uniform_return
 from jaxrl.meta import MetaStudy, evolve, make_tasks
@@ -88,23 +88,28 @@ def untrained(study: MetaStudy) -> float:
     return float(test(value))
 
 
-def draw(table: pandas.DataFrame, anchors: dict[str, float]) -> None:
-    """Normalised held-out return over generations, beside tuned optimisers."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+def draw(curves: np.ndarray, generations: np.ndarray, anchors: dict[str, float]) -> None:
+    """Normalised held-out return `[meta-seed, evaluation]` over generations, beside tuned optimisers."""
+    figure = plotting.new_figure(7.0, 3.6)
     axes = figure.subplots()
-    for seed, curve in table.groupby("seed"):
-        generations, returns = [0, *curve["generation"]], [anchors["untrained"], *curve["normalised"]]
-        axes.plot(generations, returns, "C0", label="OPEN, three meta-seeds" if seed == 0 else None, alpha=0.8)
-    for name, value in anchors.items():
-        axes.axhline(value, color="0.6", linewidth=0.8)
-        axes.annotate(name, (OUTER["num_generations"], value - 0.01), fontsize=8, color="0.4", va="top", ha="right")
-    axes.set_xlabel("generations")
-    axes.set_ylabel("normalised held-out return")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center right")
-    figure.savefig(RESULTS / "open.png", dpi=110)
+    from_start = np.concatenate([np.full((len(curves), 1), anchors["untrained"]), curves], axis=1)
+    plotting.runs(axes, [0, *generations], from_start, 0, "OPEN")
+    for index, (name, value) in enumerate(anchors.items()):
+        if name != "untrained":
+            axes.axhline(value, color="#8A8A8A", linewidth=0.9, linestyle=("--", ":", "-")[index], label=name)
+    plotting.style_axes(axes, "generations", "held-out return (0 uniform, 1 Adam)")
+    plotting.add_legend(figure, axes)
+    plotting.note(figure, f"thin: each of {len(curves)} meta-seeds; thick: their mean; at 0 the untrained optimiser")
+    plotting.save(figure, RESULTS / "open.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    record = json.loads((RESULTS / "open.json").read_text())
+    curves = np.asarray(list(record["curves"].values()))
+    generations = np.linspace(0.0, record["outer"]["num_generations"], curves.shape[1] + 1)[1:]
+    anchors = {name: value for name, value in record["normalised"].items() if name != "OPEN"}
+    draw(curves, generations, anchors)
 
 
 def main() -> None:
@@ -120,9 +125,7 @@ def main() -> None:
     swept = jaxrl.sweep(study, seeds=META_SEEDS, say=lambda _: None)
     seconds = time.perf_counter() - began
     table = swept.table[["seed", "steps", "final_return"]]
-    table = table.assign(
-        generation=table["steps"] / study.steps_per_iteration, normalised=normalised(table["final_return"])
-    )
+    table = table.assign(normalised=normalised(table["final_return"]))
     final = table[table["steps"] == table["steps"].max()]["normalised"]
     anchors = {
         "untrained": normalised(untrained(study)),
@@ -134,7 +137,7 @@ def main() -> None:
     record |= {"normalised": {**anchors, "OPEN": final.tolist()}, "curves": curves, "seconds_all_seeds": seconds}
     (RESULTS / "open.json").write_text(json.dumps(record, indent=1) + "\n")
     print(record["normalised"], f"{seconds:.0f} s", flush=True)
-    draw(table, anchors)
+    redraw()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.multi_objective.fronts import front as exact_front
 from jaxrl.morl.esr import esr_trainer
 from jaxrl.types import Array, Float
@@ -111,18 +112,29 @@ def played(sweep: jaxrl.Sweep, known: np.ndarray, explore: bool) -> np.ndarray:
 
 
 def draw(known: np.ndarray, results: dict[str, dict[str, Any]]) -> None:
-    """The front once per method: the darker a plan, the more seeds found it; crosses are means of sampled episodes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.0, 3.2), layout="constrained")
+    """The exact front once per method: the darker a plan, the more seeds found it; crosses: sampled episodes."""
+    figure = plotting.new_figure(13.0, 3.6)
     for axes, (name, result) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
-        axes.scatter(*known.T, c=result["share_of_seeds"], cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="#333333")
-        axes.plot(*np.asarray(result["sampled_returns"]).T, "x", color="#B5482A", markersize=5)
+        shade = {"c": result["share_of_seeds"], "cmap": "Blues", "vmin": 0.0, "vmax": 1.0}
+        axes.plot(*known.T, color="#8A8A8A", linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
+        axes.scatter(*known.T, edgecolors="#333333", zorder=3, **shade)
+        axes.plot(*np.asarray(result["sampled_returns"]).T, "x", color="#D55E00", markersize=5, zorder=4)
+        plotting.style_axes(axes, "treasure (discounted)", "")
         axes.set_title(f"{name}: {np.mean(result['points_found']):.1f} of {len(known)} plans", fontsize=10, loc="left")
-        axes.set_xlabel("treasure (discounted)")
-        axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("time (discounted)")
-    figure.savefig(RESULTS / "preordered.png", dpi=110)
+    seeds = len(result["points_found"])
+    plotting.note(
+        figure,
+        f"circles: the exact front's plans, the darker the more of {seeds} seeds found them; "
+        "crosses: mean returns of sampled episodes, one per bound",
+    )
+    plotting.save(figure, RESULTS / "preordered.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    record = json.loads((RESULTS / "preordered.json").read_text())
+    draw(np.asarray(record["plans"]), record["methods"])
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from lpg import A2C, AGENT, ENVIRONMENT, LPG
 
 import jaxrl
-from jaxrl import statistics
+from jaxrl import plotting, statistics
 from jaxrl.environments.grid import uniform_return
 from jaxrl.meta import MetaStudy, evolve, make_tasks
 from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
@@ -73,32 +73,28 @@ def schedule(agent: jaxrl.Trainer, value: Any, horizon: int) -> dict[str, np.nda
     return {"entropy": np.asarray(metrics["entropy"]).mean(axis=0), "size": size.mean(axis=0)}
 
 
-def draw(record: dict[str, Any], schedules: dict[str, list[dict[str, np.ndarray]]]) -> None:
+def draw(record: dict[str, Any]) -> None:
     """Returns over horizons, and schedules over progress."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.5, 3.0), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for place, method in enumerate(METHODS):
-        colour, label = f"C{place}", method.replace("_", "-").upper()
-        for seed in range(META_SEEDS):
-            values = [record[method]["normalised"][str(horizon)][seed] for horizon in TESTED]
-            axes[0].plot(TESTED, values, "o-", color=colour, alpha=0.8, label=label if seed == 0 else None)
-            for column, what in ((1, "entropy"), (2, "size")):
-                curve = schedules[method][seed][what]
-                axes[column].plot(np.arange(curve.size) / curve.size, curve, color=colour, alpha=0.8)
-    axes[0].axvline(HORIZONS[1], color="0.7", linewidth=0.8)
-    axes[0].set_xscale("log")
-    axes[0].set_xlabel("updates in a life (100: the longest seen)")
-    axes[0].set_ylabel("held-out return (0 uniform, 1 A2C)")
-    axes[0].legend(frameon=False)
-    axes[1].set_ylabel("entropy of the policy, nats")
-    axes[2].set_ylabel("root mean square of π̂")
-    for panel in axes[1:]:
-        panel.set_xlabel("progress n/N, N = 100")
-    for panel in axes:
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "ta_lpg.png", dpi=110)
+    panels = [("entropy", "entropy of the policy, nats"), ("size", "root mean square of π̂")]
+    figure = plotting.new_figure(14.0, 3.7)
+    axes, *rest = figure.subplots(1, 1 + len(panels))
+    for index, method in enumerate(METHODS):
+        label = method.replace("_", "-").upper()
+        values = [record[method]["normalised"][str(horizon)] for horizon in TESTED]
+        plotting.runs(axes, TESTED, np.asarray(values).T, index, label)
+        for panel, (what, _) in zip(rest, panels, strict=True):
+            curves = np.asarray([schedule[what] for schedule in record[method]["schedules"]])
+            plotting.runs(panel, np.arange(curves.shape[1]) / curves.shape[1], curves, index, label)
+    axes.axvline(HORIZONS[1], color="#8A8A8A", linewidth=0.8, linestyle=":", label="the longest life seen")
+    axes.set_xscale("log")
+    axes.set_xticks(TESTED, [str(horizon) for horizon in TESTED])
+    axes.minorticks_off()
+    plotting.style_axes(axes, "updates in a life", "held-out return (0 uniform, 1 A2C)")
+    for panel, (_, label) in zip(rest, panels, strict=True):
+        plotting.style_axes(panel, f"progress n/N, N = {HORIZONS[1]}", label)
+    plotting.add_legend(figure, axes)
+    plotting.note(figure, f"thin: each of {META_SEEDS} meta-seeds; thick: their mean")
+    plotting.save(figure, RESULTS / "ta_lpg.png")
 
 
 def main() -> None:
@@ -113,7 +109,6 @@ def main() -> None:
     record: dict[str, Any] = {"outer": OUTER, "horizons": HORIZONS, "held_out": HELD_OUT, "uniform": uniform}
     record["a2c"] = {str(horizon): value for horizon, value in anchors.items()}
     found: dict[str, dict[int, np.ndarray]] = {}
-    schedules: dict[str, list[dict[str, np.ndarray]]] = {}
     for method in METHODS:
         built, began = study(method), time.perf_counter()
         swept = jaxrl.sweep(built, seeds=META_SEEDS, say=lambda _: None)
@@ -128,7 +123,10 @@ def main() -> None:
             "seconds_all_seeds": time.perf_counter() - began,
         }
         found[method] = {h: every[h][:META_SEEDS].mean(axis=0) for h in TESTED}
-        schedules[method] = [schedule(built.trainer, value, HORIZONS[1]) for value in values]
+        drawn = [schedule(built.trainer, value, HORIZONS[1]) for value in values]
+        record[method]["schedules"] = [
+            {what: curve.round(4).tolist() for what, curve in each.items()} for each in drawn
+        ]
         print(method, record[method], flush=True)
     for horizon in TESTED:
         difference = (found["ta_lpg"][horizon] - found["lpg"][horizon]) / (anchors[horizon] - uniform)
@@ -136,7 +134,7 @@ def main() -> None:
         record.setdefault("difference", {})[str(horizon)] = [float(difference.mean()), float(low), float(high)]
     print(record["difference"])
     (RESULTS / "ta_lpg.json").write_text(json.dumps(record, indent=1) + "\n")
-    draw(record, schedules)
+    draw(record)
 
 
 if __name__ == "__main__":

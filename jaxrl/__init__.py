@@ -7,12 +7,15 @@ from jaxrl import moved
 
 if TYPE_CHECKING:
     from jaxrl import agents, environments
+    from jaxrl.agents.entries import register_agent
     from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
     from jaxrl.figures import plotting
     from jaxrl.morl.algorithms import study
     from jaxrl.morl.front import Front, choose, front
     from jaxrl.morl.kind import save_policy
+    from jaxrl.networks.custom import register_network
     from jaxrl.numerics import statistics
+    from jaxrl.objectives.registration import register_objective
     from jaxrl.runs.kinds import Kind, register_kind
     from jaxrl.runs.saved import load, load_sweep, save_member
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives; it is imported when it is first asked for, so that `import jaxrl` is quick.
 _HOMES = {
+    "jaxrl.agents.entries": ("register_agent",),
     "jaxrl.environments": (
         "Environment",
         "EnvironmentSpec",
@@ -42,6 +46,8 @@ _HOMES = {
     "jaxrl.morl.kind": ("save_policy",),
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
+    "jaxrl.networks.custom": ("register_network",),
+    "jaxrl.objectives.registration": ("register_objective",),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
     "jaxrl.sweeps.devices": ("use_cpu_cores",),
     "jaxrl.sweeps.running": ("RunOptions",),
@@ -87,7 +93,10 @@ __all__ = [
     "make",
     "plotting",
     "register",
+    "register_agent",
     "register_kind",
+    "register_network",
+    "register_objective",
     "save_member",
     "save_policy",
     "statistics",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-__all__ = ["GROUP", "load", "load_installed", "needed", "note"]
+__all__ = ["GROUP", "load", "load_installed", "module_of", "needed", "note"]
 
 GROUP = "jaxrl.plugins"
 """Entry points of installed packages, modules or functions, that register names when they are imported or called."""
@@ -20,8 +20,12 @@ _REGISTERED: dict[str, str] = {}
 _INSTALLED: list[str] = []
 
 
-def load(modules: Iterable[str]) -> None:
+def load(modules: Iterable[str], remember: bool = True) -> None:
     """Imports modules that register names, looked for in the current folder, too.
+
+    Args:
+        modules: their names.
+        remember: whether every run directory that this process writes records them.
 
     Raises:
         ValueError: for what is no module's name.
@@ -38,7 +42,8 @@ def load(modules: Iterable[str]) -> None:
             importlib.import_module(name)
         except Exception as error:
             raise ImportError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
-        _IMPORTED[name] = None
+        if remember:
+            _IMPORTED[name] = None
 
 
 def _stem(path: str) -> str:
@@ -62,6 +67,11 @@ def load_installed() -> None:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ImportError(f"plugin {point.name!r} ({point.value}) fails: {reason}") from error
+
+
+def module_of(entry: Any) -> str:
+    """The module that something is of, `__main__` where that is not known."""
+    return getattr(entry, "__module__", None) or "__main__"
 
 
 def note(name: str, module: str) -> None:

@@ -11,6 +11,7 @@ __all__ = [
     "EPISODES",
     "LARGEST_INTEGER",
     "LARGEST_NUMBER",
+    "LIMIT",
     "NOT_NEGATIVE",
     "NUMBER",
     "NUM_WEIGHTS",
@@ -108,6 +109,8 @@ def _text(number: float | int) -> str:
 NUMBER = Range()
 UNBOUNDED = Range(finite=False)
 POSITIVE = Range(0, low_open=True)
+# Of what is clipped; infinity clips nothing.
+LIMIT = Range(0, low_open=True, finite=False)
 NOT_NEGATIVE = Range(0)
 COUNT = Range(1, integer=True)
 SOME = Range(0, integer=True)

@@ -61,7 +61,7 @@ def ascend(aggregator, front, cases, num_steps=3000, rate=0.03):
 def learn(trainer, cases, seed=0):
     """Mean episode returns over the last quarter of one run per case; `cases` as in `ascend`, by hyperparameter."""
     defaults = trainer.hyperparameters
-    swept = named.replace(defaults, cases, batch_axes=1)
+    swept = named.replace(defaults, cases, batch_axes=1, ranges=trainer.ranges)
     count = len(next(iter(cases.values())))
 
     def every(new, old):

@@ -18,10 +18,28 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import pytest
-from jaxtyping import install_import_hook
+import inspect
 
-install_import_hook("jaxrl", "beartype.beartype")
+import jaxtyping
+import pytest
+
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def _checks_itself(cls):
+    """Whether a class is a config, whose own check says what is wrong in a sentence."""
+    own = (inspect.unwrap(base.__post_init__) for base in cls.__mro__ if hasattr(base, "__post_init__"))
+    return any(check.__name__ == "check_config" or "check_config" in check.__code__.co_names for check in own)
+
+
+def _jaxtyped_but_configs(fn=None, *, typechecker):
+    if fn is None:
+        return lambda fn: _jaxtyped_but_configs(fn, typechecker=typechecker)
+    return fn if inspect.isclass(fn) and _checks_itself(fn) else _jaxtyped(fn, typechecker=typechecker)
+
+
+jaxtyping.jaxtyped = _jaxtyped_but_configs
+jaxtyping.install_import_hook("jaxrl", "beartype.beartype")
 # Traces are many small objects that live long.
 gc.set_threshold(50_000, 20, 20)
 

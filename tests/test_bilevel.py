@@ -454,7 +454,7 @@ def test_the_command_sweeps_modes_and_leaves_a_run_directory(tmp_path, capsys):
         ("barfi alignment/goal-grid --mode sum --coefficient-learning-rate 0.5", "mode='sum' decides it"),
         ("barfi alignment/goal-grid --mode primary --set coefficients=[0,1,7]", "mode='primary' decides it"),
         ("barfi alignment/goal-grid --environment-option sise=3", "unknown option of alignment/goal-grid 'sise'"),
-        ("parl alignment/goal-grid --set environment=3", "unknown setting 'environment'"),
+        ("parl alignment/goal-grid --set environment=3", "environment is no setting of what is run"),
         ("barfi gymnax/CartPole-v1", "has one objective"),
         ("parl gymnax/CartPole-v1", "needs a finite environment"),
         ("parl alignment/goal-grid --set weights=[1]", "weights has shape"),

@@ -33,7 +33,7 @@ def test_a_run_directory_has_everything(runs):
     assert table["steps"].tolist() == [64, 128, 192, 256]
     assert table["return"].notna().sum() == 2
     assert (runs / "train" / "figures" / "curve_return.png").stat().st_size > 10_000
-    assert list((runs / "train" / "checkpoints").glob("4"))
+    assert list((runs / "train" / "checkpoints").glob("4.npz"))
 
 
 def test_a_sweep_writes_its_table_and_figures(runs):

@@ -159,6 +159,7 @@ def command_lines(command: str, monkeypatch, root: Path) -> list[list[str]]:
 
 def outcome(arguments: list[str], capsys) -> str:
     """Empty where a command line ends as it should, else what is wrong."""
+    capsys.readouterr()
     try:
         status = main(arguments)
     except ReachedError:

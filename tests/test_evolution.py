@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxrl.errors import UnknownNameError
-from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy, search_gradient
+from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy, search_gradient, search_metrics
 from jaxrl.meta.evosax import from_evosax
 from jaxrl.meta.shaping import SHAPING, make_shaping
 
@@ -151,3 +151,76 @@ def test_evosax_without_a_mean_is_refused():
     algorithms = pytest.importorskip("evosax.algorithms")
     with pytest.raises(ValueError, match="SimpleGA keeps no mean"):
         from_evosax(algorithms.SimpleGA)
+
+
+def test_evosax_refuses_at_build_what_would_fail_later():
+    algorithms = pytest.importorskip("evosax.algorithms")
+    for name in ("SV_CMA_ES", "SV_Open_ES"):
+        with pytest.raises(ValueError, match=f"{name} keeps several means"):
+            from_evosax(getattr(algorithms, name))
+    with pytest.raises(
+        ValueError, match=r"RandomSearch has no default for sampling_fn: give from_evosax\(RandomSearch"
+    ):
+        from_evosax(algorithms.RandomSearch)
+    with pytest.raises(UnknownNameError, match="optimizer"):
+        from_evosax(algorithms.Open_ES, optimiser=None)
+
+
+# --- candidates that diverged ---
+
+# Those of evosax 0.3.2 whose means one such candidate made NaN for good.
+FRAGILE = ("ASEBO", "ESMC", "GuidedES", "LES", "NoiseReuseES", "PersistentES")
+SLOW = (
+    "ARS", "CMAAnchoredLES", "CMA_ES", "CR_FM_NES", "DES", "EvoTF_ES", "GradientlessDescent", "HillClimbing",
+    "LM_MA_ES", "MA_ES", "Open_ES", "PGPE", "Rm_ES", "SNES", "Sep_CMA_ES", "SimpleES", "SimulatedAnnealing",
+    "iAMaLGaM_Full", "iAMaLGaM_Univariate", "xNES",
+)  # fmt: skip
+
+
+def strategy_named(name):
+    if name in ("open_es", "pgpe", "snes"):
+        return make_strategy(name, TARGET, 8, "centred_rank")
+    algorithms = pytest.importorskip("evosax.algorithms")
+    return make_strategy(from_evosax(algorithms.distribution_based_algorithms[name]), TARGET, 8)
+
+
+@pytest.mark.parametrize(
+    "name", ["open_es", "snes", "pgpe", *FRAGILE, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
+def test_strategies_take_a_candidate_that_diverged_for_the_worst(name):
+    strategy, hp = strategy_named(name), EvolutionHyperparameters()
+
+    @jax.jit
+    def generation(state, key, fitness):
+        candidates, noise = strategy.ask(key, state, hp)
+        return strategy.tell(state, noise, fitness, hp), candidates
+
+    start = strategy.init(TARGET, hp)
+    broken = jnp.asarray([1.0, jnp.nan, 3.0, 2.0, -jnp.inf, 0.5, 1.0, jnp.inf])
+    found, candidates = generation(start, jax.random.key(0), broken)
+    expected, _ = generation(start, jax.random.key(0), jnp.where(jnp.isfinite(broken), broken, 0.5))
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    # A generation of which nothing is known leaves the search as it was.
+    after, candidates = generation(found, jax.random.key(1), jnp.full(8, jnp.nan))
+    np.testing.assert_array_equal(after.mean, found.mean)
+    assert int(after.generation) == 2 and int(found.generation) == 1
+    for leaf in jax.tree.leaves((after.mean, after.log_deviation, candidates)):
+        assert np.isfinite(leaf).all()
+
+
+def test_every_strategy_of_evosax_with_one_mean_is_tried():
+    algorithms = pytest.importorskip("evosax.algorithms")
+    # One needs a setting of its own, two keep several means.
+    others = {"RandomSearch", "SV_CMA_ES", "SV_Open_ES"}
+    assert {*FRAGILE, *SLOW} == set(algorithms.distribution_based_algorithms) - others
+
+
+def test_metrics_of_a_search_leave_out_and_count_candidates_that_diverged():
+    strategy, hp = make_strategy("open_es", TARGET, 4), EvolutionHyperparameters()
+    search = strategy.init(TARGET, hp)
+    metrics = search_metrics(jnp.asarray([1.0, jnp.nan, 4.0, -jnp.inf]), search)
+    found = {name: float(metrics[name]) for name in ("fitness", "best_fitness", "fitness_deviation")}
+    assert found == {"fitness": 2.5, "best_fitness": 4.0, "fitness_deviation": 1.5}
+    assert metrics["non_finite_candidates"] == 2.0 and metrics["non_finite"] == 0.0
+    lost = search_metrics(jnp.full(4, jnp.nan), search)
+    assert lost["non_finite_candidates"] == 4.0 and lost["non_finite"] == 1.0 and np.isnan(lost["best_fitness"])

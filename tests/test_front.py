@@ -10,6 +10,9 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.spaces import Discrete
+from jaxrl.morl.front import Front
 from jaxrl.numerics.attainment import attainment_surface
 
 pytestmark = pytest.mark.quick_compilation
@@ -51,6 +54,15 @@ def test_a_study_leaves_a_front_its_measures_and_a_figure(study_directory):
     assert record["agent"] == "morl_d" and record["settings"]["num_members"] == 3
     progress = pandas.read_csv(study_directory / "metrics.csv")
     assert progress["steps"].max() <= 12_000 and progress.groupby("seed")["hypervolume"].is_monotonic_increasing.all()
+
+
+def test_the_exact_front_is_drawn_where_it_is_known(study_directory, monkeypatch):
+    from jaxrl.figures import plotting
+
+    drawn, draw = [], plotting.front
+    monkeypatch.setattr(plotting, "front", lambda *values, **named: drawn.append(values[3]) or draw(*values, **named))
+    assert main(["plot", str(study_directory)]) == 0
+    np.testing.assert_allclose(sorted(drawn[0][:, 0])[-1], 23.7, rtol=1e-6)  # undiscounted, as the protocol says
 
 
 def test_a_chosen_policy_is_rolled_out_saved_alone_and_plays_what_was_chosen(study_directory, tmp_path, capsys):
@@ -107,6 +119,13 @@ SLOW_CHOICES = [
 def test_a_choice_that_cannot_be_made_is_one_clear_line(study_directory, arguments, message, capsys):
     assert main(["policy", str(study_directory), *arguments.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_policy_whose_utility_is_no_number_is_not_chosen():
+    points = np.array([[np.inf, -np.inf], [1.0, 2.0], [3.0, 1.0]])
+    spec = EnvironmentSpec("probe", Discrete(2), Discrete(2), 2, time_limit=1)
+    found = Front(points, np.ones(3, bool), np.arange(3), None, None, spec, None, None)
+    assert jaxrl.choose(found, [0.5, 0.5]) == 2 and jaxrl.choose(found, [0.0, 1.0]) == 1
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from jaxrl.agents.minibatches import Batch
 from jaxrl.cli import main
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 from jaxrl.multitask import make_family, maml
+from jaxrl.multitask.maml import program
 from jaxrl.multitask.maml.adaptation import Experience, outer_loss
 from jaxrl.multitask.maml.linear_baseline import baseline_advantage
 from jaxrl.sweeps import running
@@ -221,6 +222,35 @@ def test_tasks_may_be_drawn_and_rates_given_one_by_one():
     result = jax.eval_shape(built.run, jax.random.key(0), built.hyperparameters)
     assert result.metrics["episode_return"].shape == (2, 1)
     assert built.steps_per_iteration == 3 * 16 * STATES
+
+
+def test_outer_steps_without_a_finite_gradient_are_left_out_and_counted():
+    built = maml(corridor(), network="table", num_envs=4, num_iterations=1, num_evaluations=1)
+    hp, parts = built.hyperparameters, built.step.args[0]
+    state = built.init(jax.random.key(0), hp)
+
+    @jax.jit
+    def descend(first, second):
+        collect = lambda key, task: program._explore(parts, key, state.params, task, hp, 1)[0]  # noqa: E731
+        seen = jax.vmap(collect)(jax.random.split(jax.random.key(1), 2), hp.tasks)
+        damage = jnp.stack([first, second])
+        seen = jax.tree.map(
+            lambda leaf: leaf * damage.reshape(2, *[1] * (leaf.ndim - 1)) if _floats(leaf) else leaf, seen
+        )
+        return program._descend(parts, state, hp.tasks, seen, hp)
+
+    params, _, metrics = descend(1.0, 1.0)
+    assert metrics["skipped_updates"] == metrics["diverged_tasks"] == metrics["non_finite"] == 0.0
+    assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(state.params), strict=True))
+    params, _, metrics = descend(1.0, jnp.nan)
+    # Steps of adaptation that were left out are counted too.
+    assert metrics["skipped_updates"] >= 1.0 and (metrics["diverged_tasks"], metrics["non_finite"]) == (1.0, 0.0)
+    jax.tree.map(np.testing.assert_array_equal, params, state.params)
+    assert descend(jnp.nan, jnp.nan)[2]["non_finite"] == 1.0
+
+
+def _floats(leaf):
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 @pytest.mark.slow

@@ -336,6 +336,35 @@ def test_the_outer_rate_decays_by_a_factor_per_meta_step(stepping):
     np.testing.assert_allclose(half[2] - half[1], 0.5 * (full[2] - full[1]), rtol=1e-3, atol=1e-7)
 
 
+def test_a_life_that_diverged_restarts_and_its_meta_gradient_is_left_out():
+    trainer = learner(agent="a2c", learning_rate=0.1)
+    study = differentiate(
+        trainer, make_tasks(RICH, 4), "learning_rate", num_agents=3, unroll=1, num_meta_steps=4,
+        num_evaluations=1, evaluation_tasks=1, critic_network="table", learning_rate=0.1,
+    )  # fmt: skip
+    hp, step = study.hyperparameters, jax.jit(study.step)
+    state = study.init(jax.random.key(0), hp)
+    poison = lambda leaf: leaf.at[1].set(jnp.nan) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf  # noqa: E731
+    agent = jax.tree.map(poison, state.lives.run.agent)
+    broken = state._replace(lives=state.lives._replace(run=state.lives.run._replace(agent=agent)))
+    after, (metrics, _) = step(broken, hp, 0)
+    whole, (usual, _) = step(state, hp, 0)
+    assert metrics["skipped_updates"] >= 1.0 and (metrics["diverged_lives"], metrics["non_finite"]) == (1.0, 0.0)
+    assert (usual["diverged_lives"], usual["skipped_updates"]) == (0.0, 0.0) and np.isfinite(metrics["outer_loss"])
+    assert after.value == state.value != whole.value
+    assert after.lives.age.tolist()[1] == 0 and after.lives.births.tolist()[1] == state.lives.births.tolist()[1] + 1
+    # The other lives and critics go on as without it.
+    one, other = (jax.tree.map(lambda leaf: _data(leaf)[::2], (s.lives, s.critics)) for s in (after, whole))
+    for leaf, expected in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(leaf, expected)
+    later, (metrics, _) = step(after, hp, 1)
+    assert metrics["diverged_lives"] == metrics["skipped_updates"] == 0.0 and np.isfinite(later.value) != after.value
+    # Where no life is left there is nothing to learn from.
+    every = jax.tree.map(lambda leaf: leaf * jnp.nan if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, agent)
+    lost = state._replace(lives=state.lives._replace(run=state.lives.run._replace(agent=every)))
+    assert step(lost, hp, 0)[1][0]["non_finite"] == 1.0
+
+
 @pytest.mark.slow
 def test_an_agent_that_restarts_gets_a_fresh_critic():
     study = gradient_study(num_agents=4, unroll=2, num_meta_steps=2)

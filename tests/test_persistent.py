@@ -99,3 +99,20 @@ def test_it_learns_a_hyperparameter_that_is_known_to_matter():
 def test_ranks_are_refused():
     with pytest.raises(UnknownNameError, match="z_score"):
         study(shaping="centred_rank")
+
+
+def test_a_life_that_diverged_is_the_worst_until_it_ends_and_changes_nothing_else():
+    built = study(horizon=4)
+    state = built.init(jax.random.key(0), built.hyperparameters)
+    broken = state._replace(lives=state.lives._replace(total=state.lives.total.at[1].set(jnp.nan)))
+    step, counts = jax.jit(built.step), []
+    for index in range(3):
+        before = broken.search.mean
+        broken, (metrics, _) = step(broken, built.hyperparameters, index)
+        counts.append(float(metrics["non_finite_candidates"]))
+        assert np.isfinite(broken.search.mean).all() and not np.array_equal(broken.search.mean, before)
+        assert np.isfinite(metrics["fitness"]) and metrics["non_finite"] == 0.0
+    # A life of four iterations, cut short at first, two of them a step.
+    assert counts[0] == 1.0 and counts[-1] == 0.0
+    state, _ = step(state, built.hyperparameters, 0)
+    assert jax.tree.structure(state) == jax.tree.structure(broken)

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -76,6 +77,59 @@ def test_learning_curves_of_one_seed_and_many_groups():
     many = pandas.DataFrame({"setting": range(20), "seed": 0, "steps": 1, "return": 1.0})
     lines = plotting.learning_curves(many).axes[0].lines
     assert len({(to_hex(line.get_color()), line.get_linestyle()) for line in lines}) == 20
+
+
+def _note(figure):
+    return figure._supxlabel.get_text()
+
+
+def test_figures_say_which_statistic_interval_and_seeds_they_show():
+    assert _note(plotting.learning_curves(_curves(), value="return_speed")) == (
+        "interquartile mean over 5 seeds, 95 % bootstrap interval"
+    )
+    assert _note(plotting.learning_curves(_curves(num_seeds=1), value="return_speed")).startswith("one seed, mean")
+    few = plotting.learning_curves(
+        _curves().query("setting == 'ppo' or seed == 0"), value="return_speed", confidence=0.9
+    )
+    assert "90 %" in _note(few) and "; thin: one seed" in _note(few)
+    assert "seeds" in _note(plotting.sensitivity(_sweep(), "width", by="rate"))
+
+
+def test_one_seed_is_thin_with_the_spread_of_its_episodes():
+    table = _curves(num_seeds=1).assign(deviation_speed=2.0)
+    (axes,) = plotting.learning_curves(table, value="return_speed").axes
+    assert all(line.get_linewidth() < 1.0 for line in axes.lines)
+    band = axes.collections[2].get_paths()[0].vertices[:, 1]
+    own = table[table["setting"] == "ppo"]["return_speed"]
+    assert (band.min(), band.max()) == pytest.approx((own.min() - 2.0, own.max() + 2.0))
+
+
+def test_panels_show_each_group_with_the_others_in_grey():
+    figure = plotting.learning_curves(_curves(), value="return_speed", panels=True)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels] == ["dpo", "mdpo", "ppo"] and not figure.legends
+    assert all(len(axes.lines) == 3 + 1 and len(axes.collections) == 1 for axes in panels)
+    with pytest.raises(ValueError, match="panels of groups show one value"):
+        plotting.learning_curves(_curves(), value=["return_speed", "return_energy"], panels=True)
+
+
+def test_two_settings_are_points_without_a_trend():
+    (axes,) = plotting.sensitivity(_sweep(), "width", by="rate").axes
+    assert {line.get_linestyle() for line in axes.lines} == {"None"}
+    assert not any(isinstance(part, FillBetweenPolyCollection) for part in axes.collections)
+
+
+def test_parts_show_every_run():
+    figure = plotting.new_figure(6.0, 3.0)
+    lines, dots, bars = figure.subplots(1, 3)
+    plotting.runs(lines, [0, 1], [[0.0, 1.0], [2.0, 3.0]], 0, "two seeds")
+    np.testing.assert_allclose(lines.lines[2].get_ydata(), [1.0, 2.0])
+    assert [line.get_label() for line in lines.lines][2] == "two seeds"
+    plotting.dots_by_row(dots, {"a": [1.0, 3.0], "b": [2.0]}, "score")
+    assert dots.lines[1].get_xdata() == [2.0]
+    assert [text.get_text() for text in dots.get_yticklabels()] == ["a", "b"] and dots.yaxis_inverted()
+    plotting.intervals_by_row(bars, {"a": (1.0, 0.5, 2.0)}, "score")
+    assert bars.collections[0].get_segments()[0][:, 0].tolist() == [0.5, 2.0]
 
 
 def test_sweep_heatmap_holds_final_values():

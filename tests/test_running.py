@@ -13,6 +13,7 @@ import pytest
 import jaxrl
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.runs import experiment
+from jaxrl.runs.metrics import read_metrics
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
@@ -96,12 +97,13 @@ def test_a_killed_process_resumes_bit_for_bit(own_devices, tmp_path):
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "killed" / "metrics.csv").exists()
+    begun = read_metrics(tmp_path / "killed" / "metrics.csv", as_text=True).to_csv(index=False)
     assert start(tmp_path / "whole").wait() == 0
     resume = [sys.executable, "-m", "jaxrl", "resume", str(tmp_path / "killed")]
     subprocess.run(resume, env=own_devices, check=True, stdout=subprocess.DEVNULL)
     whole, resumed = (tmp_path / name / "metrics.csv" for name in ("whole", "killed"))
     assert resumed.read_bytes() == whole.read_bytes()
+    assert whole.read_text().startswith(begun) and begun.count("\n") > 1
     first, second = jaxrl.load(tmp_path / "whole"), jaxrl.load(tmp_path / "killed")
     assert_identical(first.state, second.state)
 
@@ -128,10 +130,18 @@ def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
 
 
 def test_not_a_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
-    trainer = build(probes.not_a_number(40), aggregator="linear", normalise_rewards=False, normalise_observations=False)
-    with pytest.raises(NonFiniteError, match=r"not finite .* last good checkpoint is step 2"):
+    # Every third reward: after four iterations more than a tenth of ten are lost.
+    trainer = build(probes.not_a_number(2), aggregator="linear", normalise_rewards=False, normalise_observations=False)
+    with pytest.raises(NonFiniteError, match=r"not finite .* last good checkpoint is step 3"):
         drive(trainer, 11, checkpoint_directory=tmp_path, checkpoint_seconds=0.0)
-    assert Checkpoints(tmp_path).latest() == 2
+    assert Checkpoints(tmp_path).latest() == 3
+
+
+def test_a_rare_fault_does_not_stop_the_run():
+    trainer = build(probes.not_a_number(40), aggregator="linear", normalise_rewards=False, normalise_observations=False)
+    result = drive(trainer, 11)
+    assert result.metrics["faulty_steps"].sum() == 4 * (11 * 16 // 41) and not result.metrics["non_finite"].any()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.state.agent))
 
 
 def test_a_run_directory_refuses_another_configuration(tmp_path):

@@ -195,21 +195,23 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 import jaxrl
 trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **json.loads(sys.argv[3]))
-options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_directory=None)
-result = jaxrl.sweep(trainer, seeds=6, options=options)
+options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_seconds=0.0)
+result = jaxrl.sweep(trainer, seeds=6, options=options, directory=sys.argv[4])
 assert jax.device_count() == 4
 print("RETURNS", json.dumps(result.final_returns().tolist()))
 """
 
 
-def test_two_processes_share_a_sweep(own_devices, trainer):
+def test_two_processes_share_a_sweep(own_devices, trainer, tmp_path):
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         address = f"localhost:{listener.getsockname()[1]}"
     environment = {**own_devices, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # As this module is compiled.
     command = [sys.executable, "-c", WORKER, address]
     workers = [
-        subprocess.Popen([*command, str(i), json.dumps(SMALL)], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(i), json.dumps(SMALL), tmp_path], env=environment, stdout=subprocess.PIPE, text=True
+        )
         for i in range(2)
     ]
     outputs = [worker.communicate(timeout=240)[0] for worker in workers]
@@ -218,6 +220,10 @@ def test_two_processes_share_a_sweep(own_devices, trainer):
     np.testing.assert_allclose(found[0], found[1])
     alone = jaxrl.sweep(trainer, seeds=6, max_devices=1, **QUIET).final_returns()
     np.testing.assert_allclose(found[0], alone)
+    # What two hosts of two devices wrote, one device reads.
+    np.testing.assert_array_equal(
+        jaxrl.sweep(trainer, seeds=6, max_devices=1, directory=tmp_path, **QUIET).final_returns(), found[0]
+    )
 
 
 def test_sparsity_is_measured_on_the_front_alone():
@@ -229,3 +235,17 @@ def test_sparsity_is_measured_on_the_front_alone():
     # Two distinct points: 123² + 18², whatever is dominated or repeated.
     assert found["sparsity"] == pytest.approx(123.0**2 + 18.0**2)
     assert found["cardinality"] == 2
+
+
+def test_a_program_that_is_run_again_stays_compiled_whatever_shapes_its_leaves_have():
+    trainer = jaxrl.trainer("ppo", "mo/deep-sea-treasure", total_steps=64, num_envs=2, num_steps=16, hidden_sizes=(4,))
+    quiet = {"options": jaxrl.RunOptions(progress=False), "say": lambda _: None, "max_devices": 1}
+    first, again = (jaxrl.sweep(trainer, seeds=[seed], **quiet).groups[0] for seed in (3, 4))
+    assert first.timing.compile_seconds > 0.0 and again.timing.compile_seconds == 0.0
+    alone = trainer.rebuild()
+    assert jaxrl.sweep(alone, seeds=[4], **quiet).groups[0].timing.compile_seconds > 0.0
+    one, each = ({"discount": [value]} for value in (0.9, [0.9, 0.8]))
+    for values in (one, each, one):
+        found = jaxrl.sweep(trainer, seeds=1, hyperparameters=values, **quiet).groups[0]
+        assert found.hyperparameters.discount.shape == (1, *np.shape(values["discount"][0]))
+    assert found.timing.compile_seconds == 0.0

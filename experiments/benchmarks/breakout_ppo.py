@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import tyro
 from contenders import Contender, machine, measure, summarise, table
+from matplotlib.ticker import EngFormatter
 from peers import ROOT
+
+from jaxrl import plotting
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,27 @@ def contenders(arguments: Arguments) -> list[Contender]:
     ]
 
 
-def draw(runs: dict[str, list[dict[str, Any]]], total_steps: int, path: Path) -> None:
+def draw(runs: dict[str, list[dict[str, Any]]], settings: dict[str, Any], path: Path) -> None:
     """Mean return over seeds against environment steps."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for name, outcomes in runs.items():
+    figure = plotting.new_figure(7.4, 3.8)
+    axes = figure.subplots()
+    for index, (name, outcomes) in enumerate(runs.items()):
         curve = outcomes[0]["curve"]
-        axes.plot(np.arange(1, len(curve) + 1) * total_steps / len(curve) / 1e6, curve, label=name)
-    axes.set(xlabel="environment steps (millions)", ylabel="return", title="MinAtar Breakout")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+        steps = np.arange(1, len(curve) + 1) * settings["total_steps"] / len(curve)
+        style = plotting.series_style(index)
+        axes.plot(steps, curve, label=name, color=style["color"], linestyle=("-", "--")[index], linewidth=1.7)
+    plotting.style_axes(axes, "environment steps", "return, MinAtar Breakout")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    plotting.add_legend(figure, axes)
+    plotting.note(figure, f"means over {settings['num_seeds']} seeds, {settings['evaluation_episodes']} episodes each")
+    plotting.save(figure, path)
+
+
+def redraw() -> None:
+    """The figure again, from the report."""
+    path = Arguments.output
+    report = json.loads(path.read_text())
+    draw(report["runs"], report["settings"], path.with_suffix(".png"))
 
 
 def main(arguments: Arguments) -> None:
@@ -83,7 +96,7 @@ def main(arguments: Arguments) -> None:
     report = {"machine": machine(), "settings": rivals[0].settings, "results": results, "runs": runs}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(report, indent=1) + "\n")
-    draw(runs, arguments.total_steps, arguments.output.with_suffix(".png"))
+    draw(runs, rivals[0].settings, arguments.output.with_suffix(".png"))
     print(table(results))
 
 

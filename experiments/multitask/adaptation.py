@@ -20,10 +20,10 @@ import numpy as np
 import tyro
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.family import MergedParams
 from jaxrl.multitask import adaptation_curve, maml, trials
 from jaxrl.multitask.families import family
-from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS, EPISODES, STEPS = 4, 4, 1_000_000
@@ -147,28 +147,29 @@ def main(arguments: Arguments) -> None:
 
 def draw(record: dict[str, Any]) -> None:
     """Return in held-out tasks over the episodes that were seen of them."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 3.0), layout="constrained")
+    figure = plotting.new_figure(12.0, 3.7)
     panels = figure.subplots(1, 2, sharey=True)
-    names = [name for name in ALL if name in record["curves"]]
-    for place, name in enumerate(names):
+    for place, name in enumerate(name for name in ALL if name in record["curves"]):
         found = record["curves"][name]
         axes = panels[0] if found["episodes_each"] == 1 else panels[1]
         returns = np.asarray(found["returns"])
-        seen = found["episodes_each"] * np.arange(returns.shape[1])
-        ends = np.asarray([interval(column) for column in returns.T])
         label = name if found["rate"] is None else f"{name} (later rate {found['rate']})"
-        axes.plot(seen, returns.mean(axis=0), "o-", color=f"C{place}", label=label)
-        axes.fill_between(seen, ends[:, 0], ends[:, 1], color=f"C{place}", alpha=0.2, linewidth=0)
+        seen = found["episodes_each"] * np.arange(returns.shape[1])
+        # Both orders of MAML lie on each other.
+        plotting.runs(axes, seen, returns, place, label, "--" if "first order" in name else None)
     for axes, title in zip(panels, ("by memory", "by gradient steps on 8 episodes each"), strict=True):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("episodes seen of a held-out task")
+        plotting.style_axes(axes, "episodes seen of a held-out task", "")
+        axes.set_title(title, fontsize=10, loc="left")
         if axes.lines:
-            axes.legend(fontsize=7, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(fontsize=8.5, frameon=False)
     panels[0].set_ylabel("return of an episode")
-    figure.savefig(RESULTS / "adaptation.png", dpi=110)
+    plotting.note(figure, "thin: every seed (5 of RL², 4 of the others); thick: their mean")
+    plotting.save(figure, RESULTS / "adaptation.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "adaptation.json").read_text()))
 
 
 if __name__ == "__main__":

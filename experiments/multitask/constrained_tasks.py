@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.multitask import TaskFamily, make_family, merge
 from jaxrl.multitask.families import family
 from jaxrl.multitask.families.point_mass import PointMassParams
-from jaxrl.numerics.statistics import interval
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
 SEEDS = 5
@@ -124,27 +124,28 @@ def main() -> None:
 
 def draw(record: dict[str, Any]) -> None:
     """Return of each bounded task over training, its bound dashed."""
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(10.0, 2.9), layout="constrained")
+    figure = plotting.new_figure(14.5, 3.6)
     panels = [("shared policy", 2, "lower"), ("seen tasks", 0, "lower"), ("seen tasks", 2, "upper")]
     names = goals().names
     for axes, (setting, task, kind) in zip(figure.subplots(1, 3), panels, strict=True):
         bound = SETTINGS[setting]["thresholds" if kind == "lower" else "upper"][task]
         for place, method in enumerate(METHODS):
             found = record[setting][method]
-            returns = np.asarray(found["returns"])[:, :, task]
-            ends = np.asarray([interval(column) for column in returns.T])
-            axes.plot(found["steps"], returns.mean(axis=0), color=f"C{place}", label=method)
-            axes.fill_between(found["steps"], ends[:, 0], ends[:, 1], color=f"C{place}", alpha=0.2, linewidth=0)
-        axes.axhline(bound, color="black", linestyle="--", linewidth=1, label=f"{kind} bound")
-        axes.set_title(f"{setting}: {names[task]}", fontsize=10)
-        axes.set_xlabel("environment steps")
-        axes.set_ylabel("return")
-        axes.locator_params(axis="x", nbins=4)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=6, frameon=False)
-    figure.savefig(RESULTS / "constrained_tasks.png", dpi=110)
+            plotting.runs(axes, found["steps"], np.asarray(found["returns"])[:, :, task], place, method)
+        axes.axhline(bound, color="black", linestyle="--", linewidth=1, label="bound")
+        plotting.style_axes(axes, "environment steps", "return")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_title(f"{setting}: {names[task]}, {kind} bound", fontsize=10, loc="left")
+    plotting.add_legend(figure, figure.axes[0])
+    plotting.note(figure, f"thin: each of {record['seeds']} seeds; thick: their mean")
+    plotting.save(figure, RESULTS / "constrained_tasks.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "constrained_tasks.json").read_text()))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from scipy.stats import spearmanr
 
 from jaxrl import plotting
 from jaxrl.errors import require_name
-from jaxrl.figures.figure import new_figure, series_style, style_axes
 from jaxrl.multitask.grouping.adaptation import adapted, evaluated_performance, linearised_performance
 from jaxrl.multitask.grouping.affinity import estimated_affinity
 from jaxrl.multitask.grouping.clustering import ClusteringConfig, make_clustering
@@ -311,7 +310,7 @@ def draw(record: dict[str, Any]) -> None:
     """Affinities of the last seed, errors of the expansion, the gap."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-    figure = new_figure(15.0, 3.4)
+    figure = plotting.new_figure(15.0, 3.6)
     panels = figure.subplots(1, 4)
     order = np.argsort(np.asarray(GROUPS), kind="stable")
     for axes, name in zip(panels, ("logistic, linearised", "trained")):
@@ -324,21 +323,30 @@ def draw(record: dict[str, Any]) -> None:
     errors = record["expansion"]
     for i, name in enumerate(("first_order", "zero_order")):
         mean = np.mean(errors[name], axis=0)
-        panels[2].loglog(errors["distance"], mean, label=name.replace("_", " "), **series_style(i))
+        panels[2].loglog(errors["distance"], mean, label=name.replace("_", " "), **plotting.series_style(i))
     panels[2].axhline(0.02, color="#8A8A8A", linewidth=0.8)
-    style_axes(panels[2], "‖θ − θ*‖/‖θ*‖", "relative error of log p (line: 2 %)")
+    plotting.style_axes(panels[2], "‖θ − θ*‖/‖θ*‖", "relative error of log p (line: 2 %)")
     panels[2].legend(frameon=False, fontsize=9)
     for i, name in enumerate(("logistic", "squared")):
         points = [(row["measure"], row["gap"]) for row in record[f"generalisation, {name}"]]
-        panels[3].loglog(*zip(*points), label=f"{name} loss", **{**series_style(i), "linestyle": "none"})
+        panels[3].loglog(*zip(*points), label=f"{name} loss", **{**plotting.series_style(i), "linestyle": "none"})
     panels[3].plot((0.4, 4), (0.4, 4), color="#8A8A8A", linewidth=0.8)
     for axis in (panels[3].xaxis, panels[3].yaxis):
         axis.set_major_locator(FixedLocator([0.5, 1, 2, 4]))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_locator(NullLocator())
-    style_axes(panels[3], "√(tr H ‖θ − θ₀‖²/N)", "held-out − training loss (line: equal)")
+    plotting.style_axes(panels[3], "√(tr H ‖θ − θ₀‖²/N)", "held-out − training loss (line: equal)")
     panels[3].legend(frameon=False, fontsize=9)
+    seeds = len(errors["first_order"])
+    plotting.note(
+        figure, f"affinities of one seed; errors: means over {seeds} seeds; right: a point per seed and training set"
+    )
     plotting.save(figure, RESULTS / "grouping_supervised.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "grouping_supervised.json").read_text()))
 
 
 PARTS = {

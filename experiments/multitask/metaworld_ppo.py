@@ -110,24 +110,24 @@ def summarise(table: pandas.DataFrame) -> dict[str, Any]:
 
 
 def draw(table: pandas.DataFrame) -> None:
-    """Success of every task over steps, a panel per run."""
-    import matplotlib.pyplot as plt
+    """Success of every task over steps, a panel per task and one for their mean; a figure per suite."""
+    for name, rows in table.groupby("suite"):
+        rows = rows[rows["steps_in_all"] == rows["steps_in_all"].max()]
+        mean = rows.groupby(["seed", "steps"], as_index=False)["success"].mean().assign(task="mean of all tasks")
+        figure = plotting.learning_curves(
+            pandas.concat([rows, mean]),
+            by="task",
+            value="success",
+            labels={"success": "share of episodes", "steps": "environment steps, all tasks"},
+            title=f"Success of one policy, {rows['task'].nunique()} tasks",
+            panels=True,
+        )
+        plotting.save(figure, RESULTS / ("metaworld_ppo.png" if name == "five" else f"metaworld_ppo_{name}.png"))
 
-    runs = list(table.groupby(["suite", "steps_in_all"]))
-    figure, panels = plt.subplots(1, len(runs), figsize=(7 * len(runs), 3.6), squeeze=False, layout="constrained")
-    colours = dict(zip(TEN, plt.get_cmap("tab10").colors, strict=True))
-    for axes, ((name, _), rows) in zip(panels[0], runs, strict=True):
-        for task, curve in rows.groupby("task", sort=False):
-            mean = curve.groupby("steps")["success"].mean()
-            axes.plot(mean.index, mean, "o-", markersize=3, color=colours[task], label=task)
-        mean = rows.groupby("steps")["success"].mean()
-        axes.plot(mean.index, mean, color="black", linewidth=2, label="mean")
-        axes.set_title(f"{name}: success of {rows['task'].nunique()} tasks, one policy")
-        axes.set_xlabel("environment steps of all tasks")
-        axes.set_ylabel("share of episodes")
-        axes.set_ylim(-0.03, 1.03)
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    plotting.save(figure, RESULTS / "metaworld_ppo.png")
+
+def redraw() -> None:
+    """The figures again, from the table."""
+    draw(pandas.read_csv(RESULTS / "metaworld_ppo.csv"))
 
 
 def main(arguments: Arguments) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import tyro
 
 import jaxrl
+from jaxrl import plotting
 from jaxrl.numerics.statistics import interquartile_mean, interval, probability_of_improvement
 
 RESULTS = Path(__file__).parents[2] / "results" / "multitask"
@@ -141,30 +142,36 @@ def main(arguments: Arguments) -> None:
 
 def draw(record: dict[str, Any]) -> None:
     """Interquartile means over training and at its end, with intervals."""
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     names = [name for name in FAMILIES if name in record["runs"]]
-    figure = Figure(figsize=(10.0, 2.6 * len(names)), layout="constrained")
+    figure = plotting.new_figure(13.0, 3.2 * len(names) + 0.4)
     for row, name in zip(figure.subplots(len(names), 2, squeeze=False), names, strict=True):
         runs = {method: record["runs"][name][method] for method in METHODS if method in record["runs"][name]}
+        ends: dict[str, dict[str, tuple[float, float, float]]] = {"final": {}, "area": {}}
         for place, (method, found) in enumerate(runs.items()):
             each = scores(name, found)
-            row[0].plot(found["steps"], interquartile_mean(np.moveaxis(each, 1, 0)), color=f"C{place}", label=method)
-            for offset, (kind, measure) in enumerate(measures(each).items()):
-                low, high = interval(measure)
-                middle = float(interquartile_mean(measure))
-                ends, mark = [[middle - low], [high - middle]], "o" if kind == "final" else "|"
-                row[1].errorbar(middle, place + 0.25 * offset, xerr=ends, fmt=mark, color=f"C{place}")
-        row[0].set_title(f"{name}: score over training", fontsize=10)
-        row[0].set_xlabel("environment steps")
-        row[0].locator_params(axis="x", nbins=4)
-        row[0].legend(fontsize=6, frameon=False)
-        row[1].set_yticks(range(len(runs)), list(runs), fontsize=8)
-        row[1].invert_yaxis()
-        row[1].set_title("at the end (o) and on average (|), 95 % intervals", fontsize=10)
-        for axes in row:
-            axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "multitask_ppo.png", dpi=110)
+            curve = interquartile_mean(np.moveaxis(each, 1, 0))
+            row[0].plot(found["steps"], curve, label=method, markersize=4, **plotting.series_style(place))
+            for kind, measure in measures(each).items():
+                ends[kind][method] = (float(interquartile_mean(measure)), *interval(measure))
+        label = "score: at the end (●), on average over training (■)"
+        for index, (rows, color) in enumerate(zip(ends.values(), ("#222222", "#8A8A8A"), strict=True)):
+            plotting.intervals_by_row(row[1], rows, label, index, color)
+        plotting.style_axes(row[0], "environment steps", f"score, {name}")
+        row[0].xaxis.set_major_formatter(EngFormatter(sep=""))
+        row[1].set_title(name, fontsize=10, loc="left")
+    plotting.add_legend(figure, figure.axes[0])
+    seeds = record.get("seeds", SEEDS)
+    plotting.note(
+        figure, f"interquartile means over tasks and {seeds} seeds, bars: 95 % bootstrap intervals; 0 untrained, 1 good"
+    )
+    plotting.save(figure, RESULTS / "multitask_ppo.png")
+
+
+def redraw() -> None:
+    """The figure again, from the record."""
+    draw(json.loads((RESULTS / "multitask_ppo.json").read_text()))
 
 
 if __name__ == "__main__":

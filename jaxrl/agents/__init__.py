@@ -12,6 +12,7 @@ from jaxrl.agents.base import (
     Rollout,
     Update,
 )
+from jaxrl.agents.check import AgentContractError, check
 from jaxrl.agents.entries import AGENTS, AgentEntry, agent_entry, register_agent
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 
@@ -21,6 +22,7 @@ __all__ = [
     "Act",
     "Actor",
     "Agent",
+    "AgentContractError",
     "AgentEntry",
     "Collection",
     "Explore",
@@ -31,5 +33,6 @@ __all__ = [
     "Rollout",
     "Update",
     "agent_entry",
+    "check",
     "register_agent",
 ]

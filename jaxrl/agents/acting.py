@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.base import Progress, Rollout
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, actor_critic, total_parameters
+from jaxrl.networks import ActorCritic, actor_critic, custom_network, is_custom, total_parameters
 from jaxrl.numerics.distributions import Distribution
 from jaxrl.numerics.normalisation import normalise
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
@@ -52,18 +52,29 @@ def make_acting(
         copies: of both heads, on the same layers; see `networks.heads`.
         network_settings: further ones of `actor_critic`.
     """
+    num_parameters = total_parameters(copies, distribution.num_parameters, distribution.shared_parameters)
+    common = {
+        "shared_torso": config.shared_torso,
+        "num_preferences": spec.num_objectives,
+        "shared_parameters": distribution.shared_parameters,
+        "initial_shared": distribution.initial_shared,
+    }
+    if is_custom(config.network):
+        if network_settings.get("num_heads") or network_settings.get("unseen"):
+            raise ValueError("multi_head=True and observe_task=False need network='mlp', 'cnn' or 'gru', not one's own")
+        conditioning = network_settings.get("conditioning", "none")
+        sizes = (spec.observation, num_parameters, copies * num_values)
+        network = custom_network(config.network, *sizes, conditioning=conditioning, **common)
+        return Acting(spec, distribution, network)
     network = actor_critic(
         spec.observation,
-        total_parameters(copies, distribution.num_parameters, distribution.shared_parameters),
+        num_parameters,
         copies * num_values,
         network=config.network,
         hidden_sizes=config.hidden_sizes,
         activation=config.activation,
-        shared_torso=config.shared_torso,
         channels=config.channels,
-        num_preferences=spec.num_objectives,
-        shared_parameters=distribution.shared_parameters,
-        initial_shared=distribution.initial_shared,
+        **common,
         **network_settings,
     )
     return Acting(spec, distribution, network)

@@ -174,7 +174,7 @@ def _rollout(agent: Agent, environment: Environment, state: PyTree, hp: Any) -> 
         "start": start,
         "info": timestep.info,
     }
-    seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras))
+    seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras)) | {"valid": start}
     along = lambda leaf: jax.ShapeDtypeStruct((length, *leaf.shape), leaf.dtype)  # noqa: E731
     return Rollout(**jax.tree.map(along, seen), memory=memory, weights=weights), faults
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.agents.base import Act, Agent, Progress
 from jaxrl.agents.settings import default_weights
 from jaxrl.environments.batching import select_batch
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 __all__ = ["complete", "lost"]
 
@@ -34,7 +34,7 @@ def _as_array(leaf: Any) -> Array:
     return array.astype(jnp.float32) if np.issubdtype(array.dtype, np.floating) else array
 
 
-def _keys(key: PRNGKeyArray, batch_shape: tuple[int, ...]) -> PRNGKeyArray:
+def _keys(key: PRNGKeyArray, batch_shape: tuple[int, ...]) -> Key[Array, " time"]:
     """One key for each step."""
     return jax.random.split(key, batch_shape[0])
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 from jaxrl.configs import check_config
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, Range
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, Range
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["DiscoConfig", "DiscoHyperparameters"]
@@ -67,7 +67,7 @@ class DiscoHyperparameters(NamedTuple):
     """
 
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 3e-4
-    max_update: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 1.0
+    max_update: Annotated[Float[Array, ""] | float, LIMIT] = 1.0
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.997
     retrace_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
     target_decay: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.9

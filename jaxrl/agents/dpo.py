@@ -2,8 +2,9 @@
 
 from jaxrl.agents.base import Agent
 from jaxrl.agents.entries import AgentEntry
+from jaxrl.agents.fitting import fit
 from jaxrl.agents.on_policy import on_policy
-from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.environments.base import EnvironmentSpec
 
 __all__ = ["CONFIG", "DEFAULTS", "DPO", "dpo"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jaxrl.agents.base import Agent
 from jaxrl.configs import NoSettings, annotated_ranges
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.plugins import module_of
 from jaxrl.ranges import Range
 from jaxrl.registry import Registry
 
@@ -103,7 +104,7 @@ def _without_config(build: Callable[..., Agent]) -> Callable[..., Agent]:
     return partial(_build_without, build)
 
 
-def _build_without(build: Callable[..., Agent], spec: EnvironmentSpec, config: NoSettings) -> Agent:
+def _build_without(build: Callable[..., Any], spec: EnvironmentSpec, config: NoSettings) -> Any:
     return build(spec)
 
 
@@ -153,5 +154,5 @@ def register_agent(
     rest = {"config": config, "hyperparameters": hyperparameters, "defaults": defaults, "fit": fit}
     if build is None:
         return lambda build: register_agent(name, build, **rest)
-    AGENTS.register(name, entry_of(build, **rest), getattr(build, "__module__", "__main__"))
+    AGENTS.register(name, entry_of(build, **rest), module_of(build))
     return build

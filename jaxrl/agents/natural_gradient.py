@@ -11,7 +11,7 @@ from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.networks.activity import layer_places
 from jaxrl.numerics.linear_solve import solve
-from jaxrl.ranges import NOT_NEGATIVE, Range
+from jaxrl.ranges import LIMIT, NOT_NEGATIVE
 from jaxrl.types import Array, Float, PyTree
 from jaxrl.validity import constant_unless
 
@@ -19,8 +19,7 @@ __all__ = ["NATURAL", "NATURAL_RANGES", "fisher_product", "natural_step", "split
 
 # Defaults of the traced leaf `hyperparameters.optimiser`.
 NATURAL: dict[str, float] = {"trust_region": 0.01, "step_size": float("inf"), "damping": 0.1}
-_LARGE = Range(0, low_open=True, finite=False)
-NATURAL_RANGES = {"trust_region": _LARGE, "step_size": _LARGE, "damping": NOT_NEGATIVE}
+NATURAL_RANGES = {"trust_region": LIMIT, "step_size": LIMIT, "damping": NOT_NEGATIVE}
 
 Product = Callable[[PyTree], PyTree]
 

@@ -12,11 +12,17 @@ import jax.numpy as jnp
 
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent, Collection
+from jaxrl.agents.fitting import validate_minibatches
 from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
-from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, default_weights, validate
+from jaxrl.agents.settings import (
+    OnPolicyConfig,
+    OnPolicyHyperparameters,
+    default_weights,
+    validate,
+)
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_shape
 from jaxrl.numerics.normalisation import RewardScale, init_statistics
@@ -45,6 +51,7 @@ def on_policy(
     """
     validate(config, spec)
     parts = make_parts(spec, config, auxiliary_heads)
+    validate_minibatches(config, parts.network.recurrent)
     acting = Acting(spec, parts.distribution, parts.network)
     return Agent(
         init=partial(init, parts),

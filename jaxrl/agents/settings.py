@@ -1,11 +1,12 @@
 """Static settings and traced hyperparameters of on-policy agents."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrl.agents.fitting import nearest_divisor, nearest_multiple
+from jaxrl.agents.fitting import validate_minibatches
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.configs import check_config
@@ -14,10 +15,10 @@ from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME
 from jaxrl.types import Array, Float, PyTree
 
-__all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "fit", "validate"]
+__all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,9 @@ class OnPolicyConfig:
     with estimated values; 0 estimates values."""
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
-    network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn, gru or table (one row per Discrete or MultiDiscrete observation)."""
+    network: str | Callable[..., Any] = "auto"
+    """auto (CNN for images, else MLP), mlp, cnn, gru, table (one row per Discrete or MultiDiscrete observation), the
+    name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
@@ -125,40 +127,14 @@ class OnPolicyHyperparameters(NamedTuple):
     gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
     entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.01
     value_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
-    value_clip: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.2
-    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
+    value_clip: Annotated[Float[Array, ""] | float, LIMIT] = 0.2
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: dict[str, Array] = {}  # noqa: RUF012
     optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
     combination: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
-
-
-def num_samples(config: OnPolicyConfig) -> int:
-    """What minibatches are made of: steps, or whole sequences of a recurrent network."""
-    return config.num_envs if config.network == "gru" else config.num_envs * config.num_steps
-
-
-def fit(config: OnPolicyConfig, given: frozenset[str], spec: EnvironmentSpec) -> OnPolicyConfig:
-    """Defaults that give way: to what was `given`, and to the environment.
-
-    Groups that compare whole episodes get as many steps as these have, and a size that divides the copies; the number
-    of copies becomes a multiple of what shares them out; minibatches become as many as divide the samples.
-    """
-    changed: dict[str, int] = {}
-    copies, size = config.num_envs, config.group_size
-    if size:
-        changed["num_steps"] = max(config.num_steps, spec.time_limit or 0)
-        shared = "group_size" in given
-        changed |= {"num_envs": nearest_multiple(copies, size)} if shared else {}
-        changed |= {} if shared else {"group_size": nearest_divisor(copies, size, least=2)}
-    elif config.num_preferences:
-        changed["num_envs"] = nearest_multiple(copies, config.num_preferences)
-    config = replace(config, **{name: value for name, value in changed.items() if name not in given})
-    if "num_minibatches" not in given:
-        config = replace(config, num_minibatches=nearest_divisor(num_samples(config), config.num_minibatches))
-    return config
 
 
 def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
@@ -169,15 +145,7 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     """
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
-    recurrent = config.network == "gru"
-    samples, what = num_samples(config), "num_envs * num_steps"
-    if recurrent:
-        what = "num_envs (sequences of a recurrent network stay whole)"
-    if samples % config.num_minibatches:
-        nearest = nearest_divisor(samples, config.num_minibatches)
-        raise ValueError(
-            f"num_minibatches={config.num_minibatches} does not divide {what} = {samples}; nearest that does: {nearest}"
-        )
+    validate_minibatches(config, config.network == "gru")
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
     _validate_scalarisation(config, spec)

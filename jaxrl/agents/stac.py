@@ -14,12 +14,13 @@ from jaxrl.agents.a2c import DEFAULTS as A2C_DEFAULTS
 from jaxrl.agents.auxiliary_heads import HeadSettings, auxiliary_loss
 from jaxrl.agents.base import Agent, Progress, Rollout
 from jaxrl.agents.entries import AgentEntry
+from jaxrl.agents.fitting import fit
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.on_policy import OnPolicyState, on_policy
 from jaxrl.agents.on_policy_loss import loss
 from jaxrl.agents.on_policy_parts import Parts
 from jaxrl.agents.on_policy_update import prepare, scalarise
-from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters, fit
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name

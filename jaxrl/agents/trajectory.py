@@ -1,8 +1,9 @@
 """The agent of a trajectory objective: one descent step per rollout, towards targets that the objective makes of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,10 @@ from jaxrl.aggregation import ReturnSummary
 from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.errors import require_name
+from jaxrl.networks import is_custom
 from jaxrl.numerics import distributions
 from jaxrl.objectives.trajectory import OBJECTIVES, Heads, Trajectory, TrajectoryObjective
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, PROBABILITY, Range
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 from jaxrl.validity import all_finite, choose, constant_unless
 
@@ -39,8 +41,9 @@ class TrajectoryConfig:
     """Categories of the predictions of a learned objective."""
     objective_size: Annotated[int, COUNT] = 256
     """Recurrent width of a learned objective."""
-    network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete or MultiDiscrete observation)."""
+    network: str | Callable[..., Any] = "auto"
+    """auto (CNN for images, else MLP), mlp, cnn, table (one row per Discrete or MultiDiscrete observation), the name of
+    one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
@@ -73,7 +76,7 @@ class TrajectoryHyperparameters(NamedTuple):
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 5e-4
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
     target_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.5
-    max_gradient_norm: Annotated[Float[Array, ""] | float, Range(0, low_open=True, finite=False)] = 0.5
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 0.5
     weights: Float[Array, " objective"] | None = None
     objective: PyTree = ()
     environment: PyTree = ()
@@ -113,6 +116,8 @@ def trajectory_agent(
     objective = OBJECTIVES.make(config.trajectory_objective, config.num_outputs, config.objective_size)
     distribution = distributions.for_space(spec.action)
     acting = make_acting(spec, config, distribution, objective.num_outputs)
+    if acting.network.recurrent:
+        raise ValueError(f"trajectory objectives take networks without memory, got network={config.network!r}")
     parts = Parts(acting, config, objective)
     hyperparameters = TrajectoryHyperparameters(weights=default_weights(spec), objective=objective.init(None))._replace(
         **(defaults or {})
@@ -139,7 +144,8 @@ def trajectory_agent(
 
 def _validate(config: TrajectoryConfig) -> None:
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd"))
-    require_name("network", config.network, ("auto", "mlp", "cnn", "table"))
+    if not is_custom(config.network):
+        require_name("network", config.network, ("auto", "mlp", "cnn", "table"))
 
 
 def init(parts: Parts, key: PRNGKeyArray, hp: TrajectoryHyperparameters) -> TrajectoryState:

@@ -94,21 +94,13 @@ class BarfiState(NamedTuple):
 
 @bilevel_program
 class BarfiStudy(NamedTuple):
-    """One bilevel program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One bilevel program, a `LearnedProgram`.
 
     Attributes:
-        init: `(key, hyperparameters) -> BarfiState`.
-        step: `(BarfiState, hyperparameters, index) -> (BarfiState, (metrics, BilevelEvaluation))`; the evaluation is of
-            the policy after its inner steps.
-        run: `(key, hyperparameters) -> Result`: a scan of `step`, one program.
+        step: the evaluation is of the policy after its inner steps.
         field: `(θ, φ, hyperparameters, key) -> g`, the policy gradient under r_φ.
         objective: `(θ, φ, hyperparameters, key) -> F`, what the outer problem maximises.
         experience: `(key, BarfiState, hyperparameters) -> Episodes` of one estimate.
-        hyperparameters: traced defaults.
-        environment: the environment.
-        config: static settings.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> BarfiStudy`, with some settings changed.
         steps_per_iteration: environment steps of one outer step at most.
         num_members: estimates of one outer step, each with episodes of its own.
     """

@@ -1,4 +1,4 @@
-"""What bilevel programs have in common, besides what all programs have."""
+"""What bilevel programs, each a `LearnedProgram` whose every outer step ends with an evaluation, have in common."""
 
 from typing import Any, NamedTuple
 
@@ -6,10 +6,11 @@ import jax
 import numpy as np
 
 from jaxrl.training.evaluation import return_columns
-from jaxrl.training.program import complete_program, num_bytes
-from jaxrl.types import Array, Float, PyTree
+from jaxrl.training.learned import learned_program
+from jaxrl.training.program import num_bytes
+from jaxrl.types import Array, Float
 
-__all__ = ["BilevelEvaluation", "bilevel_program"]
+__all__ = ["BilevelEvaluation"]
 
 
 class BilevelEvaluation(NamedTuple):
@@ -25,7 +26,7 @@ class BilevelEvaluation(NamedTuple):
 
 
 def bilevel_program(program: type) -> type:
-    """A class of bilevel programs with all that `jaxrl.training.program.Program` asks for.
+    """A class of bilevel programs: `learned_program`, and what their evaluations show.
 
     Args:
         program: has `config`, `num_iterations`, `steps_per_iteration`, at most, `experience`, best `num_members`, how
@@ -42,10 +43,6 @@ def bilevel_program(program: type) -> type:
         one = jax.eval_shape(self.experience, jax.random.key(0), state, self.hyperparameters)
         return getattr(self, "num_members", 1) * num_bytes(one)
 
-    def learned(self: Any, state: PyTree) -> PyTree:
-        return self.value(state)
-
     program.curves = property(lambda self: tuple(return_columns(self.environment.spec)))
-    program.without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
-    program.columns, program.experience_bytes, program.learned = columns, experience_bytes, learned
-    return complete_program(program)
+    program.columns, program.experience_bytes = columns, experience_bytes
+    return learned_program(program)

@@ -12,7 +12,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.tabular.model import Model
 from jaxrl.numerics.linear_solve import SOLVERS
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, Range
 from jaxrl.training.loop import Result
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -73,7 +73,7 @@ class ParlHyperparameters(NamedTuple):
 
     weights: Float[Array, " objective"]
     environment: PyTree
-    precision: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
+    precision: Annotated[Float[Array, ""] | float, Range(0, finite=False)] = 1.0
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.9
     temperature: Annotated[Float[Array, ""] | float, POSITIVE] = 0.2
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 0.05
@@ -122,25 +122,17 @@ class ParlState(NamedTuple):
 
 @bilevel_program
 class ParlStudy(NamedTuple):
-    """One program of learning from preferences; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One program of learning from preferences, a `LearnedProgram`.
 
     Attributes:
-        init: `(key, hyperparameters) -> ParlState`.
-        step: `(ParlState, hyperparameters, index) -> (ParlState, (metrics, BilevelEvaluation))`: one round;
-            `metrics["hidden_return"]` is the mean undiscounted hidden return of the policy after it,
+        step: one round; `metrics["hidden_return"]` is the mean undiscounted hidden return of the policy after it,
             `metrics["labels"]` the labels until then.
-        run: `(key, hyperparameters) -> Result`: all rounds, one program.
         label: `(key, logits, hyperparameters) -> Pairs`: fresh pairs of a policy.
         gradient: `(ν, θ, pairs, hyperparameters) -> dF/dν`, the hypergradient that those pairs estimate.
         experience: `(key, ParlState, hyperparameters) -> (Episodes, Episodes)`: those of the pairs, and those by which
             the policy is measured.
-        hyperparameters: traced defaults.
-        environment: the environment.
         model: what actions do.
         features: of states and actions.
-        config: static settings.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> ParlStudy`, with some settings changed.
         steps_per_iteration: environment steps of one round's pairs at most.
     """
 

@@ -4,33 +4,13 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["LIMIT", "OPTION", "default_folder", "keep_compiled", "take_option"]
+__all__ = ["LIMIT", "default_folder", "keep_compiled"]
 
-OPTION = "--compilation-cache"
 _VARIABLE = "JAXRL_COMPILATION_CACHE"
 # Bytes, beyond which the programs that were not used for longest are deleted; one takes about 0.3 MB on a CPU.
 LIMIT = 2**30
 # Seconds: what compiles faster is not worth a file.
 _LEAST = 0.1
-
-
-def take_option(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Arguments without the option, wherever it stands, and its value.
-
-    Raises:
-        ValueError: where the value is missing.
-    """
-    rest, value = [], None
-    words = iter(arguments)
-    for word in words:
-        name, equals, text = word.partition("=")
-        if name.replace("_", "-") != OPTION:
-            rest.append(word)
-            continue
-        value = text if equals else next(words, "")
-        if not value or value.startswith("--"):
-            raise ValueError(f"{OPTION} needs a folder, or off")
-    return rest, value
 
 
 def default_folder() -> Path:

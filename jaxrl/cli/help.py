@@ -5,10 +5,15 @@ import textwrap
 from dataclasses import MISSING
 from typing import Any
 
-from jaxrl.cli.declaration import GROUPS, Option, flag
+from jaxrl.cli.declaration import GROUPS, HOST, Option, flag, option_of
+from jaxrl.cli.everywhere import EVERYWHERE
 
 __all__ = ["help_text"]
 
+_OF_ALL_COMMANDS = [
+    option_of(flag[2:].replace("-", "_"), str, text, None, group=HOST, metavar=metavar)
+    for flag, (metavar, _, text) in EVERYWHERE.items()
+]
 _COLUMN, _LEAST, _MOST = 32, 60, 110
 
 
@@ -18,7 +23,7 @@ def help_text(command: str, description: str, options: list[Option]) -> str:
     places = [option.shown for option in options if option.positional]
     parts = [f"usage: jaxrl {' '.join([command, *places])} [options]", textwrap.fill(description, width)]
     grouped: dict[str, list[Option]] = {}
-    for option in sorted(options, key=lambda option: (not option.positional, _place(option))):
+    for option in sorted([*options, *_OF_ALL_COMMANDS], key=lambda option: (not option.positional, _place(option))):
         grouped.setdefault(option.group, []).append(option)
     for group in sorted(grouped, key=lambda name: _place(grouped[name][0])):
         entries = [_entry(option, width) for option in grouped[group]]

@@ -2,26 +2,11 @@
 
 from itertools import groupby
 
-from jaxrl.agents import AGENTS
-from jaxrl.aggregation import AGGREGATORS
-from jaxrl.bilevel import BILEVEL
+from jaxrl.cli.catalogue import listed
 from jaxrl.cli.declaration import option_of, positional
 from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import parse
-from jaxrl.combination import COMBINATIONS
-from jaxrl.environments.registry import list_environments, suite_description
 from jaxrl.errors import require_name
-from jaxrl.meta.curriculum import SCORES
-from jaxrl.meta.methods import METHODS, OUTER
-from jaxrl.morl.algorithms import ALGORITHMS
-from jaxrl.multitask import maml, trials
-from jaxrl.multitask.families import FAMILIES
-from jaxrl.multitask.grouping.clustering import CLUSTERINGS
-from jaxrl.multitask.grouping.similarity import AFFINITIES
-from jaxrl.objectives.preference import PREFERENCE_LOSSES
-from jaxrl.objectives.surrogate import SURROGATES
-from jaxrl.optimisers import OPTIMISERS
-from jaxrl.runs.kinds import KINDS
 
 __all__ = ["as_markdown", "list_names"]
 
@@ -47,31 +32,6 @@ _USES = {
 }
 
 
-def _listed() -> dict[str, dict[str, str | None]]:
-    """Names and docstrings by kind."""
-    doc = lambda builders: {name: build.__doc__ for name, build in builders.items()}  # noqa: E731
-    entries = lambda registry: {name: entry.build.__doc__ for name, entry in registry.items()}  # noqa: E731
-    return {
-        "kinds": {name: KINDS[name].description for name in KINDS},
-        "environments": dict.fromkeys(list_environments()),
-        "agents": entries(AGENTS),
-        "objectives": doc(SURROGATES),
-        "preference-losses": doc(PREFERENCE_LOSSES),
-        "aggregators": doc(AGGREGATORS),
-        "optimisers": doc(OPTIMISERS),
-        "algorithms": entries(ALGORITHMS),
-        "methods": {name: method.description for name, method in METHODS.items()},
-        "outer-loops": {name: outer.build.__doc__ for name, outer in OUTER.items()},
-        "curricula": dict.fromkeys(("uniform", *SCORES)),
-        "bilevel": doc(BILEVEL),
-        "combinations": doc(COMBINATIONS),
-        "task-families": doc(FAMILIES),
-        "adaptation": doc({"maml": maml, "trials": trials}),
-        "affinities": dict.fromkeys(AFFINITIES),
-        "clusterings": dict.fromkeys(CLUSTERINGS),
-    }
-
-
 def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0].strip()
 
@@ -85,6 +45,8 @@ def _plain(text: str) -> str:
 
 def _by_suite(names: list[str]) -> list[str]:
     """A row per suite: what its module says of it, and its names."""
+    from jaxrl.environments.registry import suite_description
+
     rows = []
     for suite, group in groupby(names, key=lambda name: name.partition("/")[0]):
         parts = (_plain(_first_line(suite_description(suite))), ", ".join(f"`{name}`" for name in group))
@@ -92,14 +54,14 @@ def _by_suite(names: list[str]) -> list[str]:
     return rows
 
 
-def as_markdown(listed: dict[str, dict[str, str | None]]) -> str:
+def as_markdown(found: dict[str, dict[str, str | None]]) -> str:
     """Names by kind as one table each: what `jaxrl list --markdown` prints.
 
     Args:
-        listed: docstrings by name, by kind.
+        found: docstrings by name, by kind.
     """
     lines = ["# Catalogue", "", "Every name that jaxrl knows, as `jaxrl list --markdown` prints it."]
-    for kind, entries in listed.items():
+    for kind, entries in found.items():
         lines += ["", f"## {kind.replace('-', ' ').capitalize()}", ""]
         lines += [_USES[kind], ""] if kind in _USES else []
         if kind == "environments":
@@ -114,16 +76,17 @@ def as_markdown(listed: dict[str, dict[str, str | None]]) -> str:
 
 def list_names(arguments: list[str]) -> None:
     """`jaxrl list`."""
-    listed = _listed()
-    text = f"Which kind of names to list: all, {', '.join(listed)}."
+    found = listed()
+    text = f"Which kind of names to list: all, {', '.join(found)}."
     tables = option_of("markdown", bool, "Write tables in Markdown, as in docs/catalogue.md.", False)
     parsed = parse("list", COMMANDS["list"], arguments, [positional("what", str, text, "all"), tables])
-    require_name("kind", parsed.what, {"all", *listed})
-    chosen = {kind: entries for kind, entries in listed.items() if parsed.what in ("all", kind)}
+    require_name("kind", parsed.what, {"all", *found})
+    chosen = {kind: entries for kind, entries in found.items() if parsed.what in ("all", kind)}
     if parsed.markdown:
         print(as_markdown(chosen))
         return
     for kind, entries in chosen.items():
+        width = max(25, *map(len, entries))
         print(f"{kind}:")
         for name, text in entries.items():
-            print(f"  {name:<26}{_first_line(text)}".rstrip())
+            print(f"  {name:<{width}} {text or ''}".rstrip())

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from jaxrl import plugins
+from jaxrl.cli.compilation import keep_compiled
+from jaxrl.cli.everywhere import take_options
 from jaxrl.cli.names import COMMANDS
 from jaxrl.errors import require_name
 from jaxrl.runs.kinds import own_kinds
@@ -42,25 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(f"this should not happen: {what}; with JAXRL_TRACEBACK=1 Python shows where it comes from", _FAULT)
 
 
-def _import_modules(arguments: list[str]) -> list[str]:
-    """Imports every MODULE of `--import MODULE`, which may register names, and returns the other words."""
-    rest, words = [], iter(arguments)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name == "--import":
-            plugins.load([value if equals else next(words, "")])
-        else:
-            rest.append(word)
-    return rest
-
-
 def _command(arguments: list[str]) -> int:
-    arguments = _import_modules(arguments)
     if arguments and arguments[0] in ("--version", "-V"):
         from jaxrl import __version__
 
         print(f"jaxrl {__version__}")
         return 0
+    arguments, everywhere = take_options(arguments)
+    plugins.load(everywhere["--import"])
     known = {**own_kinds(), **COMMANDS}
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, known))
@@ -76,6 +67,7 @@ def _command(arguments: list[str]) -> int:
     else:
         from jaxrl.cli.commands import run
 
+        keep_compiled(next(reversed(everywhere["--compilation-cache"]), None))
         run(command, arguments[1:])
     return 0
 

@@ -6,7 +6,7 @@ and classes are not run: a stub takes their place, which remembers the docstring
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +18,16 @@ __all__ = ["describe", "read"]
 class _Stub:
     """A function, a class, a module or what a call returns; `text` describes it."""
 
-    def __init__(self, text: str | None = None, module: str | None = None, name: Any = None) -> None:
-        self.text, self.name, self.__name__, self._module = text, name, name, module
+    def __init__(
+        self, text: str | None = None, module: str | None = None, name: Any = None, fields: Sequence[str] = ()
+    ) -> None:
+        self.text, self.name, self.__name__, self._module, self._fields = text, name, name, module, fields
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """A registry's entry, which its description or its builder describes."""
-        first = named.get("description", named.get("build", arguments[0] if arguments else None))
-        return _Stub(describe(first), name=first)
+        named |= dict(zip(self._fields, arguments))
+        first = arguments[0] if arguments else None
+        return _Stub(describe(named.get("description", named.get("build", first))), name=first)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -58,7 +61,8 @@ def read(module: str, name: str) -> Any:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             if name == "names":
                 return _value(module, node.body[-1].value)
-            return _Stub(ast.get_docstring(node), name=name)
+            fields = [item.target.id for item in node.body if isinstance(item, ast.AnnAssign)]
+            return _Stub(ast.get_docstring(node), name=name, fields=fields)
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id == name and node.value is not None:
             return _value(module, node.value)

@@ -27,7 +27,7 @@ def agent_options(agent: str) -> dict[str, Option]:
     options = [*static_options(TrainerConfig(), SCHEDULE), *static_options(entry.config)]
     options += traced_options(entry.hyperparameters(**entry.defaults))
     if "weights" in entry.hyperparameters._fields:
-        text = sentence(hyperparameter_docs(entry.hyperparameters)["weights"]) + " Default: equal."
+        text = sentence(hyperparameter_docs(entry.hyperparameters).get("weights", "")) + " Default: equal."
         options.append(option_of("weights", tuple[float, ...], text, None, NOT_NEGATIVE, group=TRACED))
     return {option.name: option for option in options}
 

@@ -44,7 +44,7 @@ def register(name: str, builder: Callable[..., Environment]) -> None:
     if name in _REGISTERED or suite in _SUITES:
         raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
     _REGISTERED[name] = builder
-    plugins.note(name, getattr(builder, "__module__", "__main__"))
+    plugins.note(name, plugins.module_of(builder))
 
 
 def list_environments(suite: str | None = None) -> list[str]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-__all__ = ["GREY", "add_legend", "axis_label", "new_figure", "save", "series_style", "style_axes"]
+__all__ = ["GREY", "add_legend", "axis_label", "new_figure", "note", "save", "series_style", "style_axes", "text_of"]
 
 # Okabe and Ito's colours, told apart with every common colour blindness; yellow is left out as too pale for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -39,6 +41,11 @@ def axis_label(column: str, labels: Mapping[str, str] | None) -> str:
     return (labels or {}).get(column, str(column).replace("_", " "))
 
 
+def text_of(value: object) -> str:
+    """A group's value as a short text."""
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+
+
 def style_axes(axes: "matplotlib.axes.Axes", xlabel: str, ylabel: str) -> None:
     """Labels, a thin grid behind the data, and no box."""
     axes.set_xlabel(xlabel)
@@ -65,6 +72,11 @@ def add_legend(figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes",
             title_fontsize=9,
             alignment="left",
         )
+
+
+def note(figure: "matplotlib.figure.Figure", text: str) -> None:
+    """A small line below the figure: which statistic, interval and number of seeds it shows."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color="#666666")
 
 
 def save(figure: "matplotlib.figure.Figure", path: str | Path) -> Path:

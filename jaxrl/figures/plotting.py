@@ -2,7 +2,9 @@
 
 Every function returns a `matplotlib.figure.Figure` and leaves no global state; `save` writes it. Tables are tidy:
 one row per run and step, with columns such as `setting`, `seed`, `steps`, `return` or `return_<objective>`. Lines are
-interquartile means and bands their bootstrap intervals (see `jaxrl.statistics`).
+interquartile means and bands their bootstrap intervals (see `jaxrl.statistics`); a line below each figure says so, with
+the number of seeds. `new_figure`, `series_style`, `style_axes`, `add_legend`, `note`, `runs`, `dots_by_row` and
+`intervals_by_row` give figures of one's own the same look.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +15,10 @@ import numpy as np
 from jaxrl.errors import require_name
 from jaxrl.figures.attainment import attainment
 from jaxrl.figures.comparison import performance_profiles, probability_of_improvement
-from jaxrl.figures.figure import add_legend, axis_label, new_figure, save, series_style, style_axes
+from jaxrl.figures.curves import learning_curves, seeds_note
+from jaxrl.figures.figure import add_legend, axis_label, new_figure, note, save, series_style, style_axes, text_of
 from jaxrl.figures.front import front
+from jaxrl.figures.parts import dots_by_row, intervals_by_row, runs
 from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
@@ -22,21 +26,26 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
+    "add_legend",
     "attainment",
+    "dots_by_row",
     "front",
+    "intervals_by_row",
     "learning_curves",
+    "new_figure",
+    "note",
     "performance_profiles",
     "probability_of_improvement",
+    "runs",
     "save",
+    "seeds_note",
     "sensitivity",
+    "series_style",
+    "style_axes",
     "sweep_heatmap",
 ]
 
 Labels = Mapping[str, str] | None
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _require_columns(table: "pandas.DataFrame", *columns: str) -> None:
@@ -50,58 +59,6 @@ def _final(table: "pandas.DataFrame", by: Sequence[str], steps: str) -> "pandas.
         return table
     run = [*by, "seed"] if "seed" in table else list(by)
     return table[table[steps] == table.groupby(run, observed=True, dropna=False)[steps].transform("max")]
-
-
-def learning_curves(
-    table: "pandas.DataFrame",
-    by: str = "setting",
-    value: str | Sequence[str] = "return",
-    steps: str = "steps",
-    labels: Labels = None,
-    confidence: float = 0.95,
-    title: str | None = None,
-) -> "matplotlib.figure.Figure":
-    """Interquartile mean over seeds against steps, with its interval as a band, one line per group.
-
-    Args:
-        table: columns `by`, `steps`, every `value`, and best `seed`.
-        by: column whose values tell the lines apart.
-        value: one column, or one per objective, each in a panel of its own.
-        steps: column of environment steps.
-        labels: axis and legend texts, with units, by column; names are used where left out.
-        confidence: of the band, within (0, 1).
-        title: above the figure.
-
-    Raises:
-        ValueError: as `jaxrl.statistics.summary`.
-    """
-    from matplotlib.ticker import EngFormatter
-
-    values = [value] if isinstance(value, str) else list(value)
-    if not values:
-        raise ValueError("value names no column")
-    figure = new_figure(4.4 * len(values) + 2.0, 3.8)
-    panels = figure.subplots(1, len(values), squeeze=False)[0]
-    for axes, column in zip(panels, values):
-        curves = statistics.summary(table, [by, steps], column, confidence=confidence)
-        for i, (group, curve) in enumerate(curves.groupby(by, observed=True, dropna=False)):
-            style = series_style(i)
-            line = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.7}
-            # A single evaluation would be invisible as a line.
-            marker = style["marker"] if len(curve) == 1 else None
-            axes.plot(curve[steps], curve["iqm"], label=_text(group), marker=marker, zorder=3, **line)
-            axes.fill_between(
-                curve[steps], curve["low"], curve["high"], color=style["color"], alpha=0.18, linewidth=0, zorder=2
-            )
-        style_axes(
-            axes, axis_label(steps, {"steps": "environment steps", **(labels or {})}), axis_label(column, labels)
-        )
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.margins(x=0.01)
-    add_legend(figure, panels[0], axis_label(by, labels))
-    if title:
-        figure.suptitle(title, fontsize=12)
-    return figure
 
 
 def sweep_heatmap(
@@ -139,8 +96,8 @@ def sweep_heatmap(
         color = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
         text = f"{number:.0f}" if 100 <= abs(number) < 1e5 else f"{number:.3g}"
         axes.text(j, i, text, ha="center", va="center", fontsize=9, color=color)
-    axes.set_xticks(range(columns), [_text(entry) for entry in cells.columns])
-    axes.set_yticks(range(rows), [_text(entry) for entry in cells.index])
+    axes.set_xticks(range(columns), [text_of(entry) for entry in cells.columns])
+    axes.set_yticks(range(rows), [text_of(entry) for entry in cells.index])
     style_axes(axes, axis_label(x, labels), axis_label(y, labels))
     axes.grid(False)
     axes.tick_params(length=0)
@@ -165,7 +122,8 @@ def sensitivity(
 ) -> "matplotlib.figure.Figure":
     """Final interquartile mean over seeds, with its interval, against one swept parameter.
 
-    Positive numbers that span a decade or more get a logarithmic axis, and what is not a number a categorical one.
+    Positive numbers that span a decade or more get a logarithmic axis, and what is not a number a categorical one. Up
+    to two settings are points: a line between them would show what was not measured.
 
     Args:
         table: columns `parameter`, `value`, and best `seed`; with a column `steps`, each run's last step counts.
@@ -188,23 +146,25 @@ def sensitivity(
     for i, (group, line) in enumerate(lines):
         style = series_style(i)
         place, low, high = places[line.index], line["low"], line["high"]
-        if numeric:
+        if numeric and setting.nunique() > 2:
             axes.fill_between(place, low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=2)
         else:
             # Categories have nothing in between: bars at each, beside one another, instead of a band.
             style["linestyle"] = "none"
+        if not numeric:
             place = place + 0.12 * (i - (len(lines) - 1) / 2)
         axes.vlines(place, low, high, color=style["color"], linewidth=1.3, zorder=3)
-        label = None if group is None else _text(group)
+        label = None if group is None else text_of(group)
         axes.plot(place, line["iqm"], label=label, linewidth=1.6, markersize=5.5, zorder=4, **style)
     if not numeric:
-        axes.set_xticks(range(setting.nunique()), [_text(entry) for entry in setting.unique()])
+        axes.set_xticks(range(setting.nunique()), [text_of(entry) for entry in setting.unique()])
         axes.set_xlim(-0.5, setting.nunique() - 0.5)
     elif setting.min() > 0 and setting.max() >= 10 * setting.min():
         axes.set_xscale("log")
     style_axes(axes, axis_label(parameter, labels), axis_label(value, labels))
     if by is not None:
         add_legend(figure, axes, axis_label(by, labels))
+    note(figure, seeds_note(points["count"].tolist(), confidence))
     if title:
         figure.suptitle(title, fontsize=12)
     return figure

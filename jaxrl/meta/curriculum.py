@@ -125,6 +125,10 @@ def _of_antagonist(antagonist: Trainer, weights: Array, hyperparameters: Curricu
 
 
 def score_metrics(score: Float[Array, " life"], ended: Bool[Array, " life"], task: Task) -> dict[str, Float[Array, ""]]:
-    """Mean score of the lives that ended, and the share of them that learnt a level of the buffer; NaN if none did."""
+    """Mean score of the lives that ended, and the share of them that learnt a level of the buffer; NaN if none did.
+
+    Lives with a score that is not finite are left out, as by `level_buffer.record`.
+    """
+    ended = ended & jnp.isfinite(score)
     mean = lambda leaf: jnp.sum(jnp.where(ended, leaf, 0.0)) / ended.sum()  # noqa: E731
     return {"level_score": mean(score), "replayed": mean((task.identity >= 0).astype(jnp.float32))}

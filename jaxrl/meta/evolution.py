@@ -15,10 +15,20 @@ from jax.flatten_util import ravel_pytree
 
 from jaxrl.errors import require_name
 from jaxrl.meta.shaping import make_shaping
+from jaxrl.numerics.finite import deviation_of_finite, mean_of_finite, worst_for_non_finite
 from jaxrl.ranges import NOT_NEGATIVE
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
+from jaxrl.validity import choose
 
-__all__ = ["STRATEGIES", "EvolutionHyperparameters", "SearchState", "Strategy", "make_strategy", "search_gradient"]
+__all__ = [
+    "STRATEGIES",
+    "EvolutionHyperparameters",
+    "SearchState",
+    "Strategy",
+    "make_strategy",
+    "search_gradient",
+    "search_metrics",
+]
 
 
 class EvolutionHyperparameters(NamedTuple):
@@ -93,6 +103,9 @@ def make_strategy(
 ) -> Strategy:
     """Builds a strategy.
 
+    Fitness that is not finite counts as the worst of the others before any strategy sees it; a generation without any
+    finite fitness leaves the search as it was.
+
     Args:
         name: `open_es` (Salimans et al., 2017), `snes` (Schaul et al., 2011) or `pgpe` (Sehnke et al., 2010); or a
             builder `(like, population_size) -> Strategy`, such as `jaxrl.meta.evosax.from_evosax` makes.
@@ -109,7 +122,7 @@ def make_strategy(
     if population_size < 2 or population_size % 2:
         raise ValueError(f"population_size must be an even number of at least 2, got {population_size}")
     if not isinstance(name, str):
-        return name(like, population_size)
+        return _guarded(name(like, population_size))
     step = STRATEGIES[require_name("evolution strategy", name, STRATEGIES)]
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"momentum must lie in [0, 1), got {momentum}")
@@ -120,9 +133,39 @@ def make_strategy(
         )
     unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))[1]
     parts = Parts(unravel, make_shaping(shaping), step, optax.scale_by_adam(b1=momentum), population_size // 2)
-    return Strategy(
-        partial(_init, parts), partial(_ask, parts), partial(_tell, parts), partial(_mean, parts), population_size
+    return _guarded(
+        Strategy(
+            partial(_init, parts), partial(_ask, parts), partial(_tell, parts), partial(_mean, parts), population_size
+        )
     )
+
+
+def _guarded(strategy: Strategy) -> Strategy:
+    return strategy._replace(tell=partial(_tell_of_finite, strategy.tell))
+
+
+def _tell_of_finite(tell: Callable[..., SearchState], state: SearchState, noise: Any, fitness: Array, hp: Any) -> Any:
+    told = tell(state, noise, worst_for_non_finite(fitness), hp)
+    return choose(jnp.any(jnp.isfinite(fitness)), told, state._replace(generation=told.generation))
+
+
+def search_metrics(fitness: Float[Array, " member"], search: SearchState) -> dict[str, Float[Array, ""]]:
+    """Of a generation: fitness over the candidates that have a finite one, how many do not, and where the search is.
+
+    `non_finite` says that the search is lost: its mean is not finite, or no candidate's fitness is.
+    """
+    finite = jnp.isfinite(fitness)
+    best = jnp.max(jnp.where(finite, fitness, -jnp.inf))
+    lost = ~jnp.all(jnp.isfinite(search.mean)) | ~jnp.any(finite)
+    return {
+        "fitness": mean_of_finite(fitness),
+        "best_fitness": jnp.where(jnp.any(finite), best, jnp.nan),
+        "fitness_deviation": deviation_of_finite(fitness),
+        "non_finite_candidates": jnp.sum(~finite).astype(jnp.float32),
+        "search_deviation": jnp.exp(search.log_deviation).mean(),
+        "mean_norm": jnp.linalg.norm(search.mean),
+        "non_finite": lost.astype(jnp.float32),
+    }
 
 
 def _init(parts: Parts, mean: PyTree, hp: EvolutionHyperparameters) -> SearchState:

@@ -12,11 +12,12 @@ from jaxrl.errors import require_name
 from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.curriculum import Curriculum, make_curriculum, score_metrics
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
-from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
+from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy, search_metrics
 from jaxrl.meta.fitness import FITNESS, SELECTIONS, fitness_components, fitness_weights, select_by
 from jaxrl.meta.lifetimes import Lived, lives, mean_outcome
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subject, meta_study
 from jaxrl.meta.tasks import Tasks
+from jaxrl.numerics.finite import mean_of_finite
 from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
@@ -89,12 +90,10 @@ class EvolveState(NamedTuple):
 class Parts(NamedTuple):
     """What the outer loop is put together of; static."""
 
-    trainer: Trainer
-    tasks: Tasks
+    subject: Subject
     config: EvolutionConfig
     strategy: Strategy
     curriculum: Curriculum
-    leaf: str
 
 
 def evolve(
@@ -126,29 +125,25 @@ def evolve(
     config, hp = split_settings(outer, EvolutionConfig, EvolveHyperparameters())
     config = fit_evaluations(config, outer, config.num_generations)
     hp = hp._replace(fitness_weights=fitness_weights(settings.get("fitness", "final"), trainer.environment.spec))
-    validate_meta(trainer, tasks, leaf, config, config.num_generations)
+    subject = make_subject(trainer, tasks, leaf, initial, config, config.num_generations)
     require_name("selection", config.selection, SELECTIONS)
     _refuse_ignored(config, settings)
     default = getattr(trainer.hyperparameters, leaf)
-    initial = initial or default_initial(trainer, leaf)
     strategy = make_strategy(config.strategy, default, config.population_size, config.shaping, config.momentum)
-    curriculum = make_curriculum(config, trainer, tasks, has_critics=False)
-    parts = Parts(trainer, tasks, config, strategy, curriculum, leaf)
+    parts = Parts(subject, config, strategy, make_curriculum(config, trainer, tasks, has_critics=False))
     lives = config.population_size * config.tasks_per_candidate
     return meta_study(
-        init=partial(_init, parts, initial),
+        evolve,
+        subject,
+        config,
+        hp,
+        settings,
+        init=partial(_init, parts),
         learn=partial(_generation, parts),
         value=lambda state: strategy.mean(state.search),
-        trainer=trainer,
-        tasks=tasks,
-        leaf=leaf,
-        hyperparameters=MetaHyperparameters(trainer.hyperparameters, hp),
-        config=config,
         num_iterations=config.num_generations,
         steps_per_iteration=lives * _updates(parts) * trainer.steps_per_iteration,
         num_members=lives,
-        settings=settings,
-        rebuild=lambda **changes: evolve(trainer, tasks, leaf, initial, **{**settings, **changes}),
     )
 
 
@@ -160,22 +155,19 @@ def _refuse_ignored(config: EvolutionConfig, settings: dict[str, Any]) -> None:
 
 def _unroll(parts: Parts) -> int:
     """Iterations between two looks; between them nothing is made ready for a restart."""
-    tasks = parts.tasks
+    tasks = parts.subject.tasks
     return tasks.max_horizon if tasks.min_horizon == tasks.max_horizon else parts.config.unroll
 
 
 def _updates(parts: Parts) -> int:
     """Iterations of every place per generation: the longest life."""
     unroll = _unroll(parts)
-    return -(-parts.tasks.max_horizon // unroll) * unroll
+    return -(-parts.subject.tasks.max_horizon // unroll) * unroll
 
 
-def _init(
-    parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
-) -> EvolveState:
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> EvolveState:
     initial_key, run_key, levels_key = jax.random.split(key, 3)
-    mean = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
-    search = parts.strategy.init(mean, hyperparameters.outer.evolution)
+    search = parts.strategy.init(parts.subject.begin(initial_key), hyperparameters.outer.evolution)
     return EvolveState(search, parts.curriculum.init(levels_key), run_key)
 
 
@@ -191,24 +183,20 @@ def _generation(
     weights = task_weights(parts, hyperparameters)
 
     def one(key: PRNGKeyArray, weights: Array, candidate: PyTree) -> Lived:
-        inner = hyperparameters.training._replace(weights=weights, **{parts.leaf: candidate})
-        return places(parts.trainer, key=key, hyperparameters=inner)
+        inner = parts.subject.inner(hyperparameters, candidate, weights=weights)
+        return places(parts.subject.trainer, key=key, hyperparameters=inner)
 
     one_candidate = jax.vmap(one, in_axes=(0, 0, None))
     lived = jax.vmap(one_candidate, in_axes=(0, None, 0))(jnp.concatenate([keys, keys]), weights, candidates)
     outcome = mean_outcome(lived.outcome)
-    components = fitness_components(outcome, weights, parts.trainer.environment.spec.reference_point)
+    reference = parts.subject.trainer.environment.spec.reference_point
+    components = fitness_components(outcome, weights, reference)
     fitness = select_by(config.selection, components, outer.fitness_weights)
     search = parts.strategy.tell(state.search, noise, fitness, outer.evolution)
     levels, curriculum_metrics = _record(parts, state.levels, keys, lived, places, hyperparameters)
     metrics = {
-        "fitness": fitness.mean(),
-        "best_fitness": fitness.max(),
-        "fitness_deviation": fitness.std(),
-        "search_deviation": jnp.exp(search.log_deviation).mean(),
-        "mean_norm": jnp.linalg.norm(search.mean),
-        "episode_return": outcome.final.mean(axis=(0, 1)),
-        "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
+        **search_metrics(fitness, search),
+        "episode_return": mean_of_finite(outcome.final, axis=(0, 1)),
         **curriculum_metrics,
     }
     return EvolveState(search, levels, state.key), metrics

@@ -17,10 +17,11 @@ from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperpara
 from jaxrl.meta.lifetimes import Life, begin, grow, shorten, with_task
 from jaxrl.meta.outer_critic import Critic, OuterCritic, Target, outer_critic
 from jaxrl.meta.replay import Replay, make_replay
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subject, meta_study
 from jaxrl.meta.tasks import Tasks
 from jaxrl.networks import actor_critic
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY
+from jaxrl.numerics.finite import mean_of_finite, soundness
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -71,7 +72,7 @@ class GradientHyperparameters(NamedTuple):
 
     learning_rate: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1e-4
     learning_rate_decay: Annotated[Float[Array, ""] | float, NOT_NEGATIVE] = 1.0
-    max_gradient_norm: Annotated[Float[Array, ""] | float, POSITIVE] = 1.0
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 1.0
     discount: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.99
     gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.95
     entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.0
@@ -103,12 +104,10 @@ class GradientState(NamedTuple):
 class Parts(NamedTuple):
     """What the outer loop is put together of; static."""
 
-    trainer: Trainer
-    tasks: Tasks
+    subject: Subject
     config: GradientConfig
     critic: OuterCritic
     replay: Replay
-    leaf: str
 
 
 def differentiate(
@@ -126,7 +125,8 @@ def differentiate(
 
     A standardised per agent, from that agent's own outer critic, which learns on the same rollouts; Adam descends its
     gradient with respect to η, averaged over agents. Agents whose life is over restart on a fresh task with a fresh
-    critic.
+    critic. So do those whose outer loss is not finite (`diverged_lives`); a gradient that is not finite is left out
+    (`skipped_updates`), and the run is lost only where no agent's loss is finite, or none explains the gradient.
 
     Args:
         trainer: how agents learn; its environment must be the tasks'.
@@ -141,33 +141,26 @@ def differentiate(
     """
     config, traced = split_settings(settings, GradientConfig, GradientHyperparameters())
     config = fit_evaluations(config, settings, config.num_meta_steps)
-    validate_meta(trainer, tasks, leaf, config, config.num_meta_steps)
+    subject = make_subject(trainer, tasks, leaf, initial, config, config.num_meta_steps)
     spec = trainer.environment.spec
     network = actor_critic(
         spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
     )
     replay = make_replay(make_curriculum(config, trainer, tasks, has_critics=True), trainer, tasks, config.unroll)
-    parts = Parts(trainer, tasks, config, outer_critic(network, config.critic_epochs), replay, leaf)
-    initial = initial or default_initial(trainer, leaf)
+    parts = Parts(subject, config, outer_critic(network, config.critic_epochs), replay)
     return meta_study(
-        init=partial(_init, parts, initial),
+        differentiate,
+        subject,
+        config,
+        traced,
+        settings,
+        init=partial(_init, parts),
         learn=partial(_meta_step, parts),
         value=lambda state: state.value,
-        trainer=trainer,
-        tasks=tasks,
-        leaf=leaf,
-        hyperparameters=MetaHyperparameters(trainer.hyperparameters, traced),
-        config=config,
         num_iterations=config.num_meta_steps,
         steps_per_iteration=config.num_agents * (config.unroll + 1) * trainer.steps_per_iteration,
         num_members=config.num_agents,
-        settings=settings,
-        rebuild=lambda **changes: differentiate(trainer, tasks, leaf, initial, **{**settings, **changes}),
     )
-
-
-def _inner(parts: Parts, hyperparameters: MetaHyperparameters, value: PyTree) -> Any:
-    return hyperparameters.training._replace(**{parts.leaf: value})
 
 
 def _optimiser(hp: GradientHyperparameters) -> optax.GradientTransformation:
@@ -180,13 +173,12 @@ def _target(hyperparameters: MetaHyperparameters) -> Target:
     return Target(hyperparameters.weights, outer.discount, outer.gae_lambda)
 
 
-def _init(
-    parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
-) -> GradientState:
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> GradientState:
     initial_key, lives_key, critics_key, ages_key, replay_key, run_key = jax.random.split(key, 6)
-    value = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
-    inner, count, unroll = _inner(parts, hyperparameters, value), parts.config.num_agents, parts.config.unroll
-    born = jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))
+    subject, count, unroll = parts.subject, parts.config.num_agents, parts.config.unroll
+    value = subject.begin(initial_key)
+    inner = subject.inner(hyperparameters, value)
+    born = jax.vmap(lambda key: begin(subject.trainer, subject.tasks, key, inner, unroll))
     lives = shorten(ages_key, born(jax.random.split(lives_key, count)), unroll)
     critics = jax.vmap(parts.critic.init)(jax.random.split(critics_key, count))
     replay = parts.replay.init(replay_key, lives, hyperparameters)
@@ -205,16 +197,17 @@ def _meta_step(
         return losses.mean(), rest
 
     gradient, (lives, rollouts, advantages, metrics) = jax.grad(mean_loss, has_aux=True)(state.value)
-    changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
     norm = optax.global_norm(gradient)
-    taken = jnp.isfinite(norm)
-    value = optax.apply_updates(state.value, changes)
-    value, optimiser = choose(taken, (value, optimiser), (state.value, state.optimiser))
+    sound = soundness(norm, metrics["outer_loss"])
+    changes, optimiser = _optimiser(hp).update(gradient, state.optimiser)
+    updated = optax.apply_updates(state.value, changes), optimiser
+    value, optimiser = choose(sound.usable, updated, (state.value, state.optimiser))
+    lives = lives._replace(age=jnp.where(sound.diverged, lives.task.horizon, lives.age))
     fit = jax.vmap(parts.critic.fit, in_axes=(0, 0, None, None))
     critics = fit(state.critics, rollouts, _target(hyperparameters), hp.critic_learning_rate)
     replay = parts.replay.observe(state.replay, rollouts.reward @ hyperparameters.weights, advantages, hyperparameters)
-    finished, metrics = lives.age >= lives.task.horizon, pooled(metrics)
-    inner = _inner(parts, hyperparameters, value)
+    finished, metrics = lives.age >= lives.task.horizon, pooled(metrics, mean_of_finite)
+    inner = parts.subject.inner(hyperparameters, value)
     lives, replay, replay_metrics = parts.replay.restart(keys[-1], replay, lives, inner, hyperparameters)
     critics = jax.vmap(
         lambda over, key, critic: jax.tree.map(
@@ -225,9 +218,10 @@ def _meta_step(
         **metrics,
         "meta_gradient_norm": norm,
         "finished_lives": finished.sum().astype(jnp.float32),
-        "non_finite": 1.0 - taken,
-        "skipped_updates": metrics.get("skipped_updates", 0.0) + (1.0 - taken),
-        "episode_return": state.lives.latest.mean(axis=0),
+        "diverged_lives": sound.diverged.sum().astype(jnp.float32),
+        "skipped_updates": metrics.get("skipped_updates", 0.0) + ~sound.usable,
+        "non_finite": sound.lost.astype(jnp.float32),
+        "episode_return": mean_of_finite(state.lives.latest, axis=0),
         **replay_metrics,
     }
     return GradientState(value, optimiser, lives, critics, replay, state.key), metrics
@@ -247,11 +241,11 @@ def outer_loss(
         The loss; and the agent after K updates, the rollout of the outer loss, its advantages, and the agent's mean
         metrics.
     """
-    hp, inner = hyperparameters.outer, _inner(parts, hyperparameters, value)
-    life, metrics = grow(parts.trainer, life, inner, parts.config.unroll, parts.config.recompute)
-    run, rollout, _ = parts.trainer.collect(key, life.run, with_task(inner, life.task))
+    trainer, hp, inner = parts.subject.trainer, hyperparameters.outer, parts.subject.inner(hyperparameters, value)
+    life, metrics = grow(trainer, life, inner, parts.config.unroll, parts.config.recompute)
+    run, rollout, _ = trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
-    acting = constant_unless(rollout.valid, parts.trainer.agent.score(run.agent, rollout))
+    acting = constant_unless(rollout.valid, trainer.agent.score(run.agent, rollout))
     advantage = jax.lax.stop_gradient(parts.critic.advantage(critic, rollout, _target(hyperparameters)))
     policy_loss = -jnp.mean(standardise(advantage, (0, 1), valid=rollout.valid) * acting.log_prob)
     metrics = pooled(metrics)

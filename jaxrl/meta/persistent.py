@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxrl.configs import check_config
 from jaxrl.errors import require_name
 from jaxrl.hyperparameters import split_settings
-from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy
+from jaxrl.meta.evolution import EvolutionHyperparameters, SearchState, Strategy, make_strategy, search_metrics
 from jaxrl.meta.lifetimes import Life, begin, grow, restart_finished, shorten
-from jaxrl.meta.study import MetaHyperparameters, MetaStudy, default_initial, meta_study, validate_meta
+from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subject, meta_study
 from jaxrl.meta.tasks import Tasks
+from jaxrl.numerics.finite import mean_of_finite
 from jaxrl.ranges import COUNT
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
@@ -62,11 +63,9 @@ class PersistentState(NamedTuple):
 class Parts(NamedTuple):
     """What the outer loop is put together of; static."""
 
-    trainer: Trainer
-    tasks: Tasks
+    subject: Subject
     config: PersistentConfig
     strategy: Strategy
-    leaf: str
 
 
 def evolve_persistently(
@@ -99,38 +98,34 @@ def evolve_persistently(
     """
     config, hp = split_settings(settings, PersistentConfig, EvolutionHyperparameters())
     config = fit_evaluations(config, settings, config.num_meta_steps)
-    validate_meta(trainer, tasks, leaf, config, config.num_meta_steps)
+    subject = make_subject(trainer, tasks, leaf, initial, config, config.num_meta_steps)
     require_name("shaping of persistent evolution", config.shaping, ("z_score", "raw"))
-    initial = initial or default_initial(trainer, leaf)
     default = getattr(trainer.hyperparameters, leaf)
     strategy = make_strategy("open_es", default, config.population_size, config.shaping)
-    parts = Parts(trainer, tasks, config, strategy, leaf)
+    parts = Parts(subject, config, strategy)
     return meta_study(
-        init=partial(_init, parts, initial),
+        evolve_persistently,
+        subject,
+        config,
+        hp,
+        settings,
+        init=partial(_init, parts),
         learn=partial(_step, parts),
         value=lambda state: strategy.mean(state.search),
-        trainer=trainer,
-        tasks=tasks,
-        leaf=leaf,
-        hyperparameters=MetaHyperparameters(trainer.hyperparameters, hp),
-        config=config,
         num_iterations=config.num_meta_steps,
         steps_per_iteration=config.population_size * config.unroll * trainer.steps_per_iteration,
         num_members=config.population_size,
-        settings=settings,
-        rebuild=lambda **changes: evolve_persistently(trainer, tasks, leaf, initial, **{**settings, **changes}),
     )
 
 
-def _init(
-    parts: Parts, initial: Callable[[PRNGKeyArray], PyTree], key: PRNGKeyArray, hyperparameters: MetaHyperparameters
-) -> PersistentState:
+def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: MetaHyperparameters) -> PersistentState:
+    subject, unroll = parts.subject, parts.config.unroll
     initial_key, lives_key, ages_key, run_key = jax.random.split(key, 4)
-    mean = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), initial(initial_key))
-    inner = hyperparameters.training._replace(**{parts.leaf: mean})
+    mean = subject.begin(initial_key)
+    inner = subject.inner(hyperparameters, mean)
     keys = jax.random.split(lives_key, parts.config.population_size // 2)
-    unroll = parts.config.unroll
-    half = shorten(ages_key, jax.vmap(lambda key: begin(parts.trainer, parts.tasks, key, inner, unroll))(keys), unroll)
+    born = jax.vmap(lambda key: begin(subject.trainer, subject.tasks, key, inner, unroll))(keys)
+    half = shorten(ages_key, born, unroll)
     lives = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), half)
     search = parts.strategy.init(mean, hyperparameters.outer)
     return PersistentState(search, lives, jnp.zeros((2 * keys.size, search.mean.size)), run_key)
@@ -139,14 +134,14 @@ def _init(
 def _step(
     parts: Parts, state: PersistentState, hyperparameters: MetaHyperparameters, index: Array
 ) -> tuple[PersistentState, dict[str, Array]]:
-    outer, unroll = hyperparameters.outer, parts.config.unroll
+    subject, outer, unroll = parts.subject, hyperparameters.outer, parts.config.unroll
     candidates, noise = parts.strategy.ask(jax.random.fold_in(state.key, index), state.search, outer)
     accumulated = state.accumulated + noise
 
     def one(life: Life, candidate: PyTree) -> tuple[Life, Life, Array]:
-        inner = hyperparameters.training._replace(**{parts.leaf: candidate})
-        grown, metrics = grow(parts.trainer, life, inner, unroll)
-        following = restart_finished(parts.trainer, parts.tasks, grown, inner, unroll)
+        inner = subject.inner(hyperparameters, candidate)
+        grown, metrics = grow(subject.trainer, life, inner, unroll)
+        following = restart_finished(subject.trainer, subject.tasks, grown, inner, unroll)
         return grown, following, metrics["faulty_steps"].sum()
 
     grown, following, faulty = jax.vmap(one)(state.lives, candidates)
@@ -154,13 +149,9 @@ def _step(
     search = parts.strategy.tell(state.search, accumulated, fitness, outer)
     over = grown.age >= grown.task.horizon
     metrics = {
-        "fitness": fitness.mean(),
-        "fitness_deviation": fitness.std(),
-        "search_deviation": jnp.exp(search.log_deviation).mean(),
-        "mean_norm": jnp.linalg.norm(search.mean),
+        **search_metrics(fitness, search),
         "finished_lives": over.sum().astype(jnp.float32),
-        "episode_return": grown.latest.mean(axis=0),
+        "episode_return": mean_of_finite(grown.latest, axis=0),
         "faulty_steps": faulty.sum(),
-        "non_finite": (~jnp.all(jnp.isfinite(search.mean))).astype(jnp.float32),
     }
     return PersistentState(search, following, jnp.where(over[:, None], 0.0, accumulated), state.key), metrics

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from jaxrl.errors import require_name
+from jaxrl.numerics.finite import worst_for_non_finite
 from jaxrl.types import Array, Float
 
 __all__ = ["SHAPING", "make_shaping"]
@@ -52,10 +53,4 @@ SHAPING: dict[str, Callable[[Array], Array]] = {
 def make_shaping(name: str) -> Callable[[Array], Array]:
     """The shaping called `name`; members without finite fitness count as the worst of the others."""
     shape = SHAPING[require_name("fitness shaping", name, SHAPING)]
-
-    def shaped(fitness: Float[Array, " member"]) -> Float[Array, " member"]:
-        finite = jnp.isfinite(fitness)
-        worst = jnp.min(jnp.where(finite, fitness, jnp.inf))
-        return shape(jnp.where(finite, fitness, jnp.where(jnp.isfinite(worst), worst, 0.0)))
-
-    return shaped
+    return lambda fitness: shape(worst_for_non_finite(fitness))

@@ -11,15 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents import Agent
-from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.hyperparameters import prefixed
 from jaxrl.meta.held_out import held_out_key, learn_tasks
 from jaxrl.meta.lifetimes import Outcome
 from jaxrl.meta.tasks import Tasks
-from jaxrl.ranges import Range
+from jaxrl.training.learned import learned_program
 from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
-from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -27,9 +25,9 @@ __all__ = [
     "MetaEvaluation",
     "MetaHyperparameters",
     "MetaStudy",
-    "default_initial",
+    "Subject",
+    "make_subject",
     "meta_study",
-    "validate_meta",
 ]
 
 
@@ -68,26 +66,17 @@ class MetaEvaluation(NamedTuple):
     early_return: Float[Array, "*batch"]
 
 
-@complete_program
+@learned_program
 class MetaStudy(NamedTuple):
-    """One meta-training program.
+    """One meta-training program: a `LearnedProgram` that learns a leaf of an agent's hyperparameters.
 
     Attributes:
-        init: `(key, hyperparameters) -> state`.
-        step: `(state, hyperparameters, index) -> (state, (metrics, MetaEvaluation))`.
-        run: `(key, hyperparameters) -> Result`: one program.
         value: `state -> value of the learned leaf`.
         test: `(key, value, hyperparameters, num_tasks, tasks=None) -> Outcome [task, ...]`: agents that learn with it,
             each a task of its own (of other tasks than in training, if given).
-        hyperparameters: traced defaults.
         trainer: how the agents learn.
         tasks: what they learn.
         leaf: the field of their hyperparameters that is meta-learned.
-        config: static settings of the outer loop.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> MetaStudy`, with some settings changed.
-        num_iterations: steps of the outer loop.
-        steps_per_iteration: environment steps of one of them, all agents counted.
         num_members: agents that learn side by side.
     """
 
@@ -110,11 +99,6 @@ class MetaStudy(NamedTuple):
     num_members: int
 
     @property
-    def environment(self) -> Environment:
-        """The environment that tasks are parameters of."""
-        return self.trainer.environment
-
-    @property
     def agent(self) -> Agent:
         """The agent that learns."""
         return self.trainer.agent
@@ -122,33 +106,76 @@ class MetaStudy(NamedTuple):
     name = property(lambda self: f"held out: {self.environment.spec.name}")
     curves = ("final_return",)
     summary = MetaEvaluation._fields
-    without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
-
-    def learned(self, state: PyTree) -> PyTree:
-        """The value of the learned leaf."""
-        return self.value(state)
-
-    def experience_bytes(self) -> int:
-        """Bytes of a rollout of every agent that learns."""
-        return self.num_members * self.trainer.experience_bytes()
-
-    @property
-    def ranges(self) -> dict[str, Range]:
-        """What leaves of the hyperparameters may be, where their classes do not say it."""
-        return prefixed("training", self.trainer.ranges)
+    ranges = property(lambda self: prefixed("training", self.trainer.ranges))
 
 
-def meta_study(
-    init: Callable,
-    learn: Callable,
-    value: Callable,
+class Subject(NamedTuple):
+    """What is meta-learned; static.
+
+    Attributes:
+        trainer: how agents learn.
+        tasks: what they learn.
+        leaf: the field of their hyperparameters that is meta-learned.
+        initial: `key -> value` with which it begins.
+    """
+
+    trainer: Trainer
+    tasks: Tasks
+    leaf: str
+    initial: Callable[[PRNGKeyArray], PyTree]
+
+    def begin(self, key: PRNGKeyArray) -> PyTree:
+        """The first value."""
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.initial(key))
+
+    def inner(self, hyperparameters: MetaHyperparameters, value: PyTree, **changes: Any) -> Any:
+        """The agents' hyperparameters with a value of the leaf."""
+        return hyperparameters.training._replace(**{self.leaf: value}, **changes)
+
+
+def make_subject(
     trainer: Trainer,
     tasks: Tasks,
     leaf: str,
+    initial: Callable[[PRNGKeyArray], PyTree] | None,
     config: Any,
-    **rest: Any,
+    num_iterations: int,
+) -> Subject:
+    """What an outer loop learns; by default from the value that the agent draws, if it does, or that the trainer has.
+
+    Raises:
+        UnknownNameError: for an unknown leaf, with the nearest match.
+        ValueError: for what no outer loop can do.
+    """
+    _validate(trainer, tasks, leaf, config, num_iterations)
+    default = trainer.agent.initialisers.get(leaf) or (lambda key: getattr(trainer.hyperparameters, leaf))
+    return Subject(trainer, tasks, leaf, initial or default)
+
+
+def meta_study(
+    build: Callable[..., MetaStudy],
+    subject: Subject,
+    config: Any,
+    outer: Any,
+    settings: dict[str, Any],
+    init: Callable,
+    learn: Callable,
+    value: Callable,
+    **sizes: int,
 ) -> MetaStudy:
-    """A meta-study around `learn: (state, hyperparameters, index) -> (state, metrics)`."""
+    """A meta-study around `learn: (state, hyperparameters, index) -> (state, metrics)`.
+
+    Args:
+        build: `(trainer, tasks, leaf, initial, **settings) -> MetaStudy`, which builds this one.
+        subject: what is learned.
+        config: static settings of the outer loop.
+        outer: its traced defaults.
+        settings: what differs from the defaults, by name.
+        init: `(key, hyperparameters) -> state`.
+        learn: one iteration.
+        value: `state -> value of the learned leaf`.
+        sizes: `num_iterations`, `steps_per_iteration` and `num_members`.
+    """
 
     def test(
         key: PRNGKeyArray,
@@ -157,10 +184,10 @@ def meta_study(
         num_tasks: int,
         other_tasks: Tasks | None = None,
     ) -> Outcome:
-        inner = hyperparameters.training._replace(**{leaf: value})
-        return learn_tasks(trainer, other_tasks or tasks, key, inner, num_tasks)
+        inner = subject.inner(hyperparameters, value)
+        return learn_tasks(subject.trainer, other_tasks or subject.tasks, key, inner, num_tasks)
 
-    total = rest["num_iterations"]
+    total = sizes["num_iterations"]
 
     def evaluate(key: PRNGKeyArray, state: PyTree, hyperparameters: MetaHyperparameters) -> MetaEvaluation:
         outcome = test(key, value(state), hyperparameters, config.evaluation_tasks)
@@ -184,16 +211,18 @@ def meta_study(
         run=run,
         value=value,
         test=test,
-        trainer=trainer,
-        tasks=tasks,
-        leaf=leaf,
+        hyperparameters=MetaHyperparameters(subject.trainer.hyperparameters, outer),
+        trainer=subject.trainer,
+        tasks=subject.tasks,
+        leaf=subject.leaf,
         config=config,
-        **rest,
+        settings=settings,
+        rebuild=lambda **changes: build(*subject, **{**settings, **changes}),
+        **sizes,
     )
 
 
-def validate_meta(trainer: Trainer, tasks: Tasks, leaf: str, config: Any, num_iterations: int) -> None:
-    """Raises UnknownNameError or ValueError for what no outer loop can do."""
+def _validate(trainer: Trainer, tasks: Tasks, leaf: str, config: Any, num_iterations: int) -> None:
     require_name("leaf", leaf, trainer.hyperparameters._fields)
     if leaf == "environment":
         raise ValueError("the environment leaf is what tasks are; learn another leaf")
@@ -207,8 +236,3 @@ def validate_meta(trainer: Trainer, tasks: Tasks, leaf: str, config: Any, num_it
         raise ValueError(
             f"the trainer learns {trainer.environment.spec.name}, the tasks are of {tasks.environment.spec.name}"
         )
-
-
-def default_initial(trainer: Trainer, leaf: str) -> Callable[[PRNGKeyArray], PyTree]:
-    """`key -> value` of a leaf: as the agent draws it, if it does, else as the trainer has it."""
-    return trainer.agent.initialisers.get(leaf) or (lambda key: getattr(trainer.hyperparameters, leaf))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PARETO", "POLICY", "front_table", "save_policy", "write_front"]
 
 _OPTIONS = {"evaluation_episodes": 64, "discounted": False}
+_KNOWN = ("mo/deep-sea-treasure", "mo/deep-sea-treasure-concave", "mo/deep-sea-treasure-mirrored")
 
 
 def _build(configuration: Configuration) -> "Program":
@@ -27,7 +28,8 @@ def _build(configuration: Configuration) -> "Program":
     from jaxrl.morl.algorithms import ALGORITHMS, study
     from jaxrl.training.trainer import trainer
 
-    EPISODES.check("the episodes of the final evaluation", configuration.option("evaluation_episodes"))
+    episodes = configuration.options.get("evaluation_episodes", _OPTIONS["evaluation_episodes"])
+    EPISODES.check("the episodes of the final evaluation", episodes)
     environment = make(configuration.environment, **configuration.environment_options)
     if environment.spec.num_objectives < 2:
         raise ValueError(f"a Pareto study needs at least 2 objectives, {configuration.environment} has 1")
@@ -51,8 +53,23 @@ def _front(swept: "Sweep", configuration: Configuration, num_episodes: int | Non
 
 def _finish(outcome: Outcome, directory: Path) -> "Front":
     found = _front(outcome.sweep, outcome.configuration)
-    write_front(found, directory)
+    write_front(found, directory, _known_front(outcome.trainer, outcome.configuration))
     return found
+
+
+def _known_front(program: "Program", configuration: Configuration) -> np.ndarray | None:
+    """The exact front of an environment as it comes, where it takes a moment to compute."""
+    from jaxrl.environments.multi_objective.fronts import front
+
+    environment = program.environment
+    if configuration.environment not in _KNOWN or configuration.environment_options:
+        return None
+    changed = {name.rpartition(".")[2] for name in (*configuration.settings, *configuration.hyperparameters)}
+    if changed & {*environment.params._fields, "horizon"}:
+        return None
+    problem = getattr(program, "problem", None)
+    discount = environment.spec.discount if configuration.option("discounted") else 1.0
+    return front(configuration.environment.removeprefix("mo/"), problem.discount if problem else discount)
 
 
 def front_table(found: "Front") -> Any:
@@ -61,21 +78,21 @@ def front_table(found: "Front") -> Any:
     return found.labels.assign(on_front=found.on_front, **returns)
 
 
-def write_front(found: "Front", directory: Path) -> None:
-    """Tables and figure of a Pareto study."""
+def write_front(found: "Front", directory: Path, known: np.ndarray | None = None) -> None:
+    """Tables and figure of a Pareto study, beside the exact front where it is `known`."""
     from jaxrl.runs.report import write_table
 
     write_table(front_table(found), directory / "front.csv")
     write_table(found.measures, directory / "measures.csv")
-    _draw_front(found.points, found.spec, directory)
+    _draw_front(found.points, found.spec, directory, known)
 
 
-def _draw_front(points: np.ndarray, spec: Any, directory: Path) -> None:
+def _draw_front(points: np.ndarray, spec: Any, directory: Path, known: np.ndarray | None) -> None:
     from jaxrl.figures import plotting
     from jaxrl.runs.report import figures
 
     if len(points):
-        figure = plotting.front(points, spec.objective_names, spec.reference_point, title=spec.name)
+        figure = plotting.front(points, spec.objective_names, spec.reference_point, known, title=spec.name)
         plotting.save(figure, figures(directory) / "front.png")
 
 
@@ -88,7 +105,7 @@ def _draw(table: Any, program: "Program", configuration: Configuration, director
     spec = program.environment.spec
     if (directory / "front.csv").exists():
         points = pandas.read_csv(directory / "front.csv")[[f"return_{name}" for name in spec.objective_names]]
-        _draw_front(points.to_numpy(np.float32), spec, directory)
+        _draw_front(points.to_numpy(np.float32), spec, directory, _known_front(program, configuration))
     else:
         draw_curves(table, program, directory)
 
@@ -157,17 +174,21 @@ def _saved(directory: Path, configuration: Configuration) -> Policies:
     """The policy that `save_policy` wrote."""
     from jaxrl.runs.trained import restore_alone
     from jaxrl.training.policy import Policy
+    from jaxrl.training.trainer import Trainer
 
     built = _build(configuration)
 
-    def of_study(key: Any) -> tuple:
-        return built.policy(built.init(key, built.hyperparameters), built.hyperparameters, 0)
+    def alone(key: Any) -> tuple:
+        state = built.init(key, built.hyperparameters)
+        if isinstance(built, Trainer):
+            return built.agent.actor(state.agent), built.hyperparameters
+        return built.policy(state, built.hyperparameters, 0)
 
     def save(_: int, to: Path) -> None:
         raise ValueError(f"{directory} is a single policy already")
 
     return Policies(
-        1, lambda _: Policy(built.agent, *restore_alone(directory, of_study)), lambda _: built, save, alone=True
+        1, lambda _: Policy(built.agent, *restore_alone(directory, alone)), lambda _: built, save, alone=True
     )
 
 

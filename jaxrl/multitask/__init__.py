@@ -7,7 +7,11 @@ from jaxrl.environments.suite import suite
 from jaxrl.multitask.maml import maml
 from jaxrl.multitask.trials import adaptation_curve, trials
 
+# Policies that adapt to a task.
+ADAPTATION = {"maml": maml, "trials": trials}
+
 __all__ = [
+    "ADAPTATION",
     "MergedParams",
     "TaskFamily",
     "adaptation_curve",

@@ -2,6 +2,7 @@
 
 from jaxrl.environments.spaces import encode
 from jaxrl.networks.actor_critic import ActorCritic, actor_critic
+from jaxrl.networks.custom import NETWORKS, custom_network, is_custom
 from jaxrl.networks.heads import Heads, first_head, split_heads, total_parameters
 from jaxrl.networks.images import patches
 from jaxrl.networks.initialisation import orthogonal_params
@@ -9,11 +10,14 @@ from jaxrl.networks.layers import ACTIVATIONS
 
 __all__ = [
     "ACTIVATIONS",
+    "NETWORKS",
     "ActorCritic",
     "Heads",
     "actor_critic",
+    "custom_network",
     "encode",
     "first_head",
+    "is_custom",
     "orthogonal_params",
     "patches",
     "split_heads",

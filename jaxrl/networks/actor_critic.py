@@ -199,7 +199,7 @@ def actor_critic(
             independent of the observation (log standard deviations).
         num_objectives: number of values.
         network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, `gru` (a GRU on a shared torso) or `table` (a row
-            per `Discrete` observation).
+            per `Discrete` observation). Networks of users are `networks.custom_network`'s.
         hidden_sizes: widths of the dense layers.
         activation: one of `ACTIVATIONS`.
         shared_torso: whether actor and critic share their torso; a GRU always does.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl.objectives.base import Surrogate, SurrogateInputs
 from jaxrl.objectives.learned_drift import LEARNED
-from jaxrl.ranges import NOT_NEGATIVE, POSITIVE
+from jaxrl.ranges import LIMIT, NOT_NEGATIVE, POSITIVE
 from jaxrl.registry import Registry
 from jaxrl.types import Array, PyTree
 
@@ -26,7 +26,7 @@ def clip() -> Surrogate:
         clipped = jnp.clip(ratio, 1.0 - epsilon, 1.0 + epsilon)
         return -jnp.minimum(ratio * inputs.advantage, clipped * inputs.advantage)
 
-    return Surrogate(_defaults(clip_epsilon=0.2), apply, ranges={"clip_epsilon": POSITIVE})
+    return Surrogate(_defaults(clip_epsilon=0.2), apply, ranges={"clip_epsilon": LIMIT})
 
 
 def policy_gradient() -> Surrogate:

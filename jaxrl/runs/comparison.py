@@ -18,7 +18,8 @@ from jaxrl.runs.configuration import Configuration, check_claim
 from jaxrl.runs.kinds import Kind, kind_that_runs, names_of
 from jaxrl.runs.report import figures, write_table
 from jaxrl.sweeps.running import RunOptions
-from jaxrl.training.program import Program, by_rows
+from jaxrl.training.evaluation import evaluation_columns
+from jaxrl.training.program import Program
 
 if TYPE_CHECKING:
     import pandas
@@ -155,13 +156,13 @@ def _final(outcome: experiment.Outcome, num_episodes: int) -> "pandas.DataFrame"
     import pandas
 
     program, swept = outcome.trainer, outcome.sweep
-    names = dict.fromkeys((*program.summary, program.score))
-    if program.actor(*swept.groups[0].member(0)) is None:
+    names, columns = dict.fromkeys((*program.summary, program.score)), {}
+    if program.actor(*swept.groups[0].member(0)) is not None:
+        columns = evaluation_columns(swept.evaluate(num_episodes, seed=1), program.environment.spec)
+    if not set(names) <= set(columns):
         last = swept.table.groupby("member").tail(1)
-        found = {name: last[name].to_numpy() for name in names}
-    else:
-        columns = by_rows(program, swept.evaluate(num_episodes, seed=1))
-        found = {name: columns[name] for name in names}
+        columns = {name: last[name].to_numpy() for name in names}
+    found = {name: columns[name] for name in names}
     return pandas.DataFrame({"seed": swept.groups[0].seeds, **found})
 
 

@@ -1,7 +1,6 @@
 """What determines the numbers of a run, and how a run directory records it."""
 
 import json
-import os
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -11,10 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl import plugins
 from jaxrl.errors import CheckpointError, require_name
 from jaxrl.ranges import SEED
 from jaxrl.runs.kinds import KINDS
-from jaxrl.sweeps.files import reason, replaced
+from jaxrl.sweeps.files import check_writable, reason, replaced
 
 __all__ = [
     "Configuration",
@@ -57,6 +57,8 @@ class Configuration:
     """Settings of a random or Sobol design."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else the kind asks for; in configuration.json each stands by itself."""
+    imports: tuple[str, ...] = field(default=(), compare=False)
+    """Modules that register what is named above, filled in when the run is claimed; reading it imports them again."""
 
     def __post_init__(self) -> None:
         require_name("kind of run", self.kind, KINDS)
@@ -80,14 +82,14 @@ def _record(configuration: Configuration) -> dict[str, Any]:
     """As configuration.json holds it, with the defaults of the kind's options."""
     values = asdict(configuration)
     record = {**values, **KINDS[configuration.kind].options, **values.pop("options")}
-    del record["options"]
+    del record["options"], record["imports"]
     return json.loads(json.dumps(record, default=_jsonable))
 
 
 def _from_record(record: dict[str, Any]) -> Configuration:
     known = {item.name for item in fields(Configuration)} | set(KINDS[record["kind"]].options)
     found = {name: value for name, value in record.items() if name in known or name not in _FORMER_OPTIONS}
-    return configure(**{**found, "seeds": tuple(record["seeds"])})
+    return configure(**{**found, "seeds": tuple(record["seeds"]), "imports": tuple(record.get("imports", ()))})
 
 
 def check_claim(directory: Path, configuration: Configuration) -> None:
@@ -95,7 +97,9 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
 
     Raises:
         CheckpointError: if it holds another run, naming the settings that differ, or something else.
+        ValueError: for settings that no file can record.
     """
+    _require_names(configuration)
     if (directory / "configuration.json").exists():
         found, wanted = _record(read_configuration(directory)), _record(configuration)
         changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
@@ -105,15 +109,6 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
             raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
         return
     check_free(directory)
-
-
-def check_writable(directory: Path) -> None:
-    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
-    parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
-    if not parent.is_dir():
-        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
 
 
 def check_free(directory: Path) -> None:
@@ -167,13 +162,27 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    record = _record(configuration)
+    named = asdict(configuration)
+    imports = dict.fromkeys((*configuration.imports, *plugins.needed(named)))
+    record = {**_record(configuration), **({"imports": [*imports]} if imports else {})}
     written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
     write_atomically(path, json.dumps(written, indent=2))
 
 
 def _checksum(record: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(record, sort_keys=True).encode())
+
+
+def _require_names(configuration: Configuration) -> None:
+    """Raises ValueError for settings that are objects, such as networks, which no file can record."""
+    for name, value in {**configuration.settings, **configuration.hyperparameters}.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        found = next((entry for entry in values if callable(entry)), None)
+        if found is not None:
+            raise ValueError(
+                f"a run directory records names, {name} is a {type(value).__name__}: register it "
+                "(jaxrl.register_network, jaxrl.register_objective) and give its name"
+            )
 
 
 def _jsonable(value: Any) -> Any:
@@ -196,8 +205,15 @@ def read_configuration(directory: str | Path) -> Configuration:
         # Versions before 0.2.0 wrote none.
         if written.get("checksum", _checksum(record)) != _checksum(record):
             raise ValueError("it is not what was written; another run needs another --out")
+        imports = tuple(record.get("imports", ()))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
+    try:
+        plugins.load(imports, remember=False)
+    except ImportError as error:
+        raise CheckpointError(
+            f"{directory} needs a module of your own: {error}; run where Python finds it, or set PYTHONPATH"
+        ) from error
     if kind not in KINDS:
         raise CheckpointError(
             f"{directory} holds a run of the kind {kind!r}, which nothing has registered: import its module first"

@@ -35,7 +35,10 @@ def describe(outcome: Outcome) -> str:
     if own is not None:
         return own(outcome)
     if outcome.result is not None:
-        return as_text(pandas.DataFrame(by_rows(outcome.trainer, outcome.result.evaluation)))
+        table = pandas.DataFrame(by_rows(outcome.trainer, outcome.result.evaluation))
+        table = table.dropna(how="all", subset=[name for name in table.columns if name != "steps"])
+        # A policy that was saved alone comes without the history of what made it.
+        return as_text(table) if len(table) else "no evaluation was recorded"
     return as_text(final_summary(outcome.sweep))
 
 

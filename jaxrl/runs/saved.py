@@ -15,9 +15,9 @@ from jaxrl.runs.experiment import build, plan
 from jaxrl.runs.kinds import KINDS, Policies
 from jaxrl.runs.trained import save_member, save_run
 from jaxrl.sweeps.sweep import Sweep, run_plan
-from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.evaluation import Evaluation, evaluation_columns
 from jaxrl.training.policy import Policy
-from jaxrl.training.program import Program, by_rows
+from jaxrl.training.program import Program
 
 __all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_run"]
 
@@ -69,8 +69,8 @@ def _fresh(
 def _table(result: Evaluation, members: list[int], program: Program, num_episodes: int) -> Any:
     import pandas
 
-    columns = by_rows(program, result)
-    columns.pop("steps", None)
+    columns = evaluation_columns(result, program.environment.spec)
+    del columns["steps"]
     return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
 
 

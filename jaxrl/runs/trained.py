@@ -144,12 +144,8 @@ def save_run(built: Trainer, seed: int, result: Result, hyperparameters: Any, di
 
 
 def save_policy_of(built: Trainer, policy: Policy, directory: str | Path) -> None:
-    """Writes a policy of a trainer as a run directory, without the history of what made it."""
-    state = jax.jit(built.init)(jax.random.key(0), policy.hyperparameters)._replace(agent=policy.state)
-    shapes = jax.eval_shape(built.run, jax.random.key(0), policy.hyperparameters)
-    unknown = lambda leaf: np.full((built.num_iterations, *leaf.shape[1:]), np.nan, leaf.dtype)  # noqa: E731
-    history = jax.tree.map(unknown, (shapes.metrics, shapes.evaluation))
-    save_trained(built, built.settings, 0, (state, policy.hyperparameters, history), Path(directory))
+    """Writes a policy of a trainer as a run directory: what acts, without what learns or made it."""
+    write_run("policy", _named(built).agent_name, built, 0, (policy.state, policy.hyperparameters), directory)
 
 
 def save_trained(built: Trainer, settings: dict[str, Any], seed: int, tree: Any, directory: Path) -> None:
@@ -184,7 +180,10 @@ def write_run(
 def _named(built: Program) -> Trainer:
     """A trainer whose agent has a name; nothing else can be recorded."""
     if getattr(built, "agent_name", "custom") == "custom":
-        raise ValueError("a custom agent has no name that a run directory could record; save the policy's state")
+        raise ValueError(
+            "a custom agent has no name that a run directory could record: register it with jaxrl.register_agent, or "
+            "save the policy's state"
+        )
     return built
 
 

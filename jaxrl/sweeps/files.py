@@ -8,7 +8,7 @@ from typing import IO
 
 from jaxrl.errors import CheckpointError
 
-__all__ = ["reason", "replaced", "writable"]
+__all__ = ["check_writable", "reason", "remove_leftovers", "replaced", "shortened"]
 
 _LONGEST = 120
 
@@ -25,10 +25,30 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # Of a full disk it does not say which file.
+            raise OSError(error.errno, reason(error), str(path)) from error
         raise
     _sync(path.parent)
+
+
+def remove_leftovers(directory: Path, pattern: str) -> None:
+    """Removes what killed processes had begun to write to files of that `pattern`."""
+    for path in directory.glob(f"{pattern}.*.tmp"):
+        number = path.name.split(".")[-2]
+        if number.isdigit() and not _runs(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # Another user's.
+    return True
 
 
 def _sync(directory: Path) -> None:
@@ -42,25 +62,21 @@ def _sync(directory: Path) -> None:
         os.close(handle)
 
 
-def writable(directory: str | Path) -> Path:
-    """The directory, made where it is missing.
-
-    Raises:
-        CheckpointError: if it has no name, is none, or cannot be written.
-    """
+def check_writable(directory: str | Path) -> None:
+    """Raises CheckpointError for what is no folder, or cannot be made or written to."""
     if not str(directory):
-        raise CheckpointError("a run needs a folder, got '': choose another --out")
+        raise CheckpointError("a run needs a folder, got ''; choose another --out")
     directory = Path(directory)
     try:
-        if directory.exists() and not directory.is_dir():
-            raise CheckpointError(f"{directory} is a file, not a folder for a run; choose another --out")
-        directory.mkdir(parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise PermissionError(None, "Permission denied")
+        parent = next(place for place in (directory, *directory.absolute().parents) if place.exists())
     except OSError as error:
-        name = shortened(directory)
-        raise CheckpointError(f"cannot write to {name}: {reason(error)}; choose another --out") from error
-    return directory
+        raise CheckpointError(
+            f"cannot write to {shortened(directory)}: {reason(error)}; choose another --out"
+        ) from error
+    if not parent.is_dir():
+        raise CheckpointError(f"{parent} is a file, not a folder for a run; choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{parent} cannot be written to; choose another --out")
 
 
 def reason(error: BaseException) -> str:

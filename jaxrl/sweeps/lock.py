@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 
 from jaxrl.errors import CheckpointError
-from jaxrl.sweeps.files import reason, writable
+from jaxrl.sweeps.files import check_writable, reason, shortened
 
 try:
     import fcntl
@@ -31,30 +31,22 @@ def lock(directory: str | Path) -> Iterator[Path]:
     Raises:
         CheckpointError: if another process holds it, or the directory cannot be written.
     """
-    made = _missing(directory)
-    directory = writable(directory)
-    if fcntl is None or jax.process_index() != 0:
-        yield directory
-        return
-    path = directory / LOCK
+    check_writable(directory)
+    directory = Path(directory)
+    made = [place for place in (directory, *directory.parents) if not place.exists()]
     try:
-        handle = _acquire(path)
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = _acquire(directory / LOCK) if jax.process_index() == 0 else None
     except OSError as error:
-        raise CheckpointError(f"cannot write to {directory}: {reason(error)}; choose another --out") from error
+        name = shortened(directory)
+        raise CheckpointError(f"cannot write to {name}: {reason(error)}; choose another --out") from error
     try:
         yield directory
     finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-        _remove_empty(made)
-
-
-def _missing(directory: str | Path) -> list[Path]:
-    """Of a path, what does not exist yet, innermost first."""
-    try:
-        return [place for place in (Path(directory), *Path(directory).parents) if not place.exists()]
-    except OSError:
-        return []  # `writable` will say why.
+        if handle is not None:
+            (directory / LOCK).unlink(missing_ok=True)
+            os.close(handle)
+            _remove_empty(made)
 
 
 def _remove_empty(made: list[Path]) -> None:
@@ -67,9 +59,12 @@ def _remove_empty(made: list[Path]) -> None:
 
 
 def _acquire(path: Path) -> int:
+    """An open file, whose lock this process holds."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
+            if fcntl is None:
+                return handle
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +13,15 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxrl.training.loop import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
 __all__ = ["CompiledProgram", "Timing", "program"]
+
+
+# Programs of this process that stay compiled, in case they are run again.
+_KEPT = 8
 
 
 @dataclass
@@ -34,18 +40,36 @@ class Timing:
 class Compiled:
     """A jitted function that is compiled at its first call, ahead of running, so that both can be timed apart."""
 
-    def __init__(self, function: Callable, timing: Timing, **options: Any) -> None:
+    def __init__(self, function: Callable, **options: Any) -> None:
         self.function = jax.jit(function, **options)
-        self._timing = timing
-        self._executable = None
+        self._executables: dict[tuple, Any] = {}
+
+    def __call__(self, timing: "Timing", *arguments: Any) -> Any:
+        """Calls it, adding what compiling for shapes that it has not seen takes to `timing`."""
+        shapes = tuple(
+            (leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in jax.tree.leaves(arguments)
+        )
+        if shapes not in self._executables:
+            start = time.perf_counter()
+            self._executables[shapes] = self.function.lower(*arguments).compile()
+            timing.compile_seconds += time.perf_counter() - start
+        return self._executables[shapes](*arguments)
+
+
+class Timed(NamedTuple):
+    """A compiled function whose compilation counts for one run; another run of the same program finds it compiled."""
+
+    compiled: Compiled
+    timing: Timing
 
     def __call__(self, *arguments: Any) -> Any:
-        """Calls it; the shapes must be those of the first call."""
-        if self._executable is None:
-            start = time.perf_counter()
-            self._executable = self.function.lower(*arguments).compile()
-            self._timing.compile_seconds += time.perf_counter() - start
-        return self._executable(*arguments)
+        """As the function."""
+        return self.compiled(self.timing, *arguments)
+
+    @property
+    def function(self) -> Callable:
+        """The jitted function."""
+        return self.compiled.function
 
 
 class CompiledProgram(NamedTuple):
@@ -62,8 +86,8 @@ class CompiledProgram(NamedTuple):
         timing: how long it took so far.
     """
 
-    init: Compiled
-    advance: Compiled
+    init: Timed
+    advance: Timed
     chunk: int
     place: Callable[[PyTree, PyTree], PyTree]
     fetch: Callable[[PyTree], PyTree]
@@ -89,36 +113,49 @@ def program(
         mesh: devices over which the member axis is sharded.
     """
     chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
+    leaves, structure = jax.tree.flatten(axes, is_leaf=lambda axis: axis is None)
+    shared = _shared(trainer.init, trainer.step, chunk, tuple(leaves), structure, num_members, mesh)
+    timing = Timing()
+    place = _placer(mesh) if num_members else _place_alone
+    fetch = _fetcher(mesh) if num_members else jax.device_get
+    init, advance = (Timed(compiled, timing) for compiled in shared)
+    return CompiledProgram(init, advance, chunk, place, fetch, num_members, timing)
+
+
+@lru_cache(maxsize=_KEPT)
+def _shared(
+    init: Callable, step: Callable, chunk: int, axes: tuple, structure: Any, num_members: int, mesh: Mesh | None
+) -> tuple[Compiled, Compiled]:
+    """`init` and `advance` of a program, the same ones when the same program is run again in this process."""
+    step = traced_once(step)
 
     def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
-        shapes = jax.eval_shape(trainer.step, state, hyperparameters, start)[1]
+        shapes = jax.eval_shape(step, state, hyperparameters, start)[1]
         outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
 
         def body(i: jax.Array, carry: tuple) -> tuple:
             state, outputs = carry
-            state, output = trainer.step(state, hyperparameters, start + i)
+            state, output = step(state, hyperparameters, start + i)
             return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), outputs, output)
 
         return jax.lax.fori_loop(0, count, body, (state, outputs))
 
-    if not num_members:
-        place = lambda tree, _: jax.tree.map(jnp.asarray, tree)  # noqa: E731
-        return _program(trainer.init, advance, chunk, place, jax.device_get, 0)
-    init = jax.vmap(trainer.init, in_axes=(0, axes))
-    advance = jax.vmap(advance, in_axes=(0, axes, None, None))
-    specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
-    if mesh is not None:
-        member = P("member")
-        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
-        advance = jax.shard_map(
-            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
-        )
-    return _program(init, advance, chunk, _placer(mesh), _fetcher(mesh), num_members)
+    if num_members:
+        axes = jax.tree.unflatten(structure, axes)
+        init = jax.vmap(init, in_axes=(0, axes))
+        advance = jax.vmap(advance, in_axes=(0, axes, None, None))
+        specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
+        if mesh is not None:
+            member = P("member")
+            init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
+            advance = jax.shard_map(
+                advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
+            )
+    return Compiled(init), Compiled(advance, donate_argnums=0)
 
 
-def _program(init: Callable, advance: Callable, *rest: Any) -> CompiledProgram:
-    timing = Timing()
-    return CompiledProgram(Compiled(init, timing), Compiled(advance, timing, donate_argnums=0), *rest, timing)
+def _place_alone(tree: PyTree, axes: PyTree) -> PyTree:
+    return jax.tree.map(jnp.asarray, tree)
 
 
 def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.hyperparameters import leaves
@@ -94,7 +94,8 @@ def execute(
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
     start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
     if start and options.on_rows:
-        options.on_rows(_result(trainer, batches, None, history[0], (0, start)), (0, start), True)
+        rows = jax.tree.map(np.asarray, history[0])
+        options.on_rows(_result(trainer, batches, None, rows, (0, start)), (0, start), True)
     total = trainer.num_iterations
     if start < total:
         batches.start(state)
@@ -160,10 +161,15 @@ def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) ->
 def _restore_step(batches: Batches, checkpoints: Checkpoints, step: int) -> tuple[int, PyTree, PyTree]:
     record, timing = checkpoints.metadata(step), batches.compiled.timing
     start, hyperparameters = record["iteration"], batches.hyperparameters
-    state, outputs = batches.shapes(start)
-    template = (state, hyperparameters, outputs)
+    state, (metrics, evaluation) = batches.shapes(start)
+    # An earlier version may have counted less; of its iterations that is not known.
+    saved = checkpoints.names(step)
+    unknown = {name: leaf for name, leaf in metrics.items() if f"2/0/{name}" not in saved}
+    template = (state, hyperparameters, ({k: v for k, v in metrics.items() if k not in unknown}, evaluation))
     state, saved, history = checkpoints.restore(template, step, on_host=bool(batches.num_members))
     _same_hyperparameters(saved, hyperparameters)
+    filled = {name: np.full(leaf.shape, np.nan).astype(leaf.dtype) for name, leaf in unknown.items()}
+    history = ({**history[0], **filled}, history[1])
     timing.compile_seconds += record.get("compile_seconds", 0.0)
     timing.run_seconds += record.get("run_seconds", 0.0)
     return start, state, history
@@ -227,7 +233,9 @@ def _kept(checkpoints: Checkpoints | None) -> str:
     return "; no checkpoint was saved before" if step is None else f"; the last good checkpoint is step {step}"
 
 
-def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> tqdm:
+def _progress_bar(trainer: Program, members: int, options: RunOptions, start: int) -> Any:
+    from tqdm import tqdm
+
     shown = sys.stderr.isatty() if options.progress is None else options.progress
     per_iteration = trainer.steps_per_iteration * members
     return tqdm(
@@ -242,7 +250,7 @@ def _progress_bar(trainer: Program, members: int, options: RunOptions, start: in
     )
 
 
-def _advance_bar(bar: tqdm, trainer: Program, count: int, members: int, rows: PyTree) -> None:
+def _advance_bar(bar: Any, trainer: Program, count: int, members: int, rows: PyTree) -> None:
     if bar.disable:
         return
     finished = np.asarray(rows[0].get("episode_return", np.nan))

@@ -47,12 +47,14 @@ def return_columns(spec: EnvironmentSpec) -> list[str]:
 
 
 def evaluation_columns(evaluation: Evaluation, spec: EnvironmentSpec) -> dict[str, np.ndarray]:
-    """Named columns of evaluations, whose leading axes are flattened to rows: steps, returns, lengths, and success
-    where it is reported."""
-    columns: dict[str, np.ndarray] = {"steps": np.asarray(evaluation.steps).ravel().astype(np.int64)}
+    """Named columns of evaluations, whose leading axes are flattened to rows: steps, returns, their standard deviations
+    over episodes, lengths, and success where it is reported."""
+    columns: dict[str, np.ndarray] = {"steps": np.nan_to_num(evaluation.steps).ravel().astype(np.int64)}
     for prefix, values in (("", evaluation.returns), ("discounted_", evaluation.discounted_returns)):
         flat = np.asarray(values).reshape(-1, spec.num_objectives)
         columns |= {prefix + name: flat[:, i] for i, name in enumerate(return_columns(spec))}
+    deviation = np.asarray(evaluation.deviation).reshape(-1, spec.num_objectives)
+    columns |= {name.replace("return", "deviation", 1): deviation[:, i] for i, name in enumerate(return_columns(spec))}
     columns["length"] = np.asarray(evaluation.length).ravel()
     success = np.asarray(evaluation.success).reshape(-1, spec.num_objectives)
     if np.isfinite(success).any():

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Result", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps"]
+__all__ = ["Result", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps", "traced_once"]
 
 
 class Result(NamedTuple):
@@ -59,9 +59,18 @@ def evaluate_where(
     due: Bool[Array, ""], evaluate: Callable, key: PRNGKeyArray, agent_state: PyTree, hyperparameters: PyTree
 ) -> PyTree:
     """The evaluation where it is due, else NaN, by a branch as long as `due` is not batched."""
+    evaluate = traced_once(evaluate)
     shapes = jax.eval_shape(evaluate, key, agent_state, hyperparameters)
 
     def skipped(*_: Any) -> PyTree:
         return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
 
     return jax.lax.cond(due, evaluate, skipped, key, agent_state, hyperparameters)
+
+
+def traced_once(function: Callable) -> Callable:
+    """The same function; where it is called again with arguments of the same shapes, its equations are copied.
+
+    A shape that is asked for before a call would else be as slow to find as the call to trace.
+    """
+    return jax.jit(function, inline=True)

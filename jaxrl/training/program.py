@@ -98,7 +98,11 @@ class Program(Protocol, metaclass=_ByClass):
         `_0`, `_1`, ... where a field is a vector."""
 
     def actor(self, state: PyTree, hyperparameters: Any) -> Player | None:
-        """What a run ends with as a policy, traceable; None where there is none, as by default."""
+        """What a run ends with as a policy, traceable; None where there is none, as by default.
+
+        A program that has policies also has an `environment` and `evaluator(num_episodes, explore)`, which builds
+        `(key, the player's state, hyperparameters) -> Evaluation`.
+        """
 
     def learned(self, state: PyTree) -> PyTree | None:
         """What a run has learnt instead of a policy; None where there is nothing, as by default."""

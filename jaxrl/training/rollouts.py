@@ -73,7 +73,7 @@ def collect(
     """Acts for one iteration, at the end of training by default; all random numbers are drawn before the loop."""
     collects, num_objectives = agent.collects, agent.spec.num_objectives
     progress = progress or Progress(jnp.ones(()), jnp.ones(()))
-    discount = getattr(hyperparameters, "discount", 1.0)
+    discount = jnp.asarray(getattr(hyperparameters, "discount", 1.0))
     zeros = jnp.zeros(num_objectives)
     nothing = ReturnSummary(zeros, zeros, jnp.zeros(()), zeros)
     if environment is None:

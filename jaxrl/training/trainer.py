@@ -108,8 +108,8 @@ class Trainer(NamedTuple):
         return evaluation_columns(evaluation, self.environment.spec)
 
     def actor(self, state: RunState, hyperparameters: Any) -> Player:
-        """The agent as it is after a run."""
-        return Player(self.agent, state.agent, hyperparameters)
+        """What acts of the agent as it is after a run."""
+        return Player(self.agent, self.agent.actor(state.agent), hyperparameters)
 
     def experience_bytes(self) -> int:
         """Bytes of one rollout."""
@@ -118,12 +118,12 @@ class Trainer(NamedTuple):
         return num_bytes(jax.eval_shape(self.collect, key, state, self.hyperparameters)[1])
 
 
-def trainer(agent: str | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
+def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:
     """Builds a training program.
 
     Args:
-        agent: a name of `jaxrl list agents`, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose static
-            settings are the frozen dataclass that is the default of its second argument.
+        agent: a name of `jaxrl list agents`, an agent, or a builder `spec -> Agent` or `(spec, config) -> Agent`, whose
+            static settings are the frozen dataclass that is the default of its second argument.
         environment: an environment or its name.
         settings: static settings of the schedule (`TrainerConfig`) and of the agent (such as
             `OnPolicyConfig`), and defaults of traced hyperparameters, all by name. What is left out gives way to what

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrl.environments.base import Environment
 from jaxrl.environments.family import TaskFamily
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
+from jaxrl.training.learned import learned_program
 from jaxrl.training.loop import Result
-from jaxrl.training.program import complete_program
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -42,23 +41,16 @@ class MamlEvaluation(NamedTuple):
     steps: Float[Array, "*batch"]
 
 
-@complete_program
+@learned_program
 class Maml(NamedTuple):
-    """One meta-training program; `jaxrl.sweep` runs it, over seeds and settings, from checkpoints.
+    """One meta-training program: a `LearnedProgram` that learns a policy's parameters.
 
     Attributes:
-        init: `(key, hyperparameters) -> MamlState`.
-        step: `(MamlState, hyperparameters, index) -> (MamlState, (metrics, MamlEvaluation))`.
-        run: `(key, hyperparameters) -> Result`, a scan of `step`.
         adapt: `(key, params, task, hyperparameters) -> params` after the inner steps on one task's parameters.
         evaluate: `(key, params, hyperparameters) -> MamlEvaluation`.
         hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
         trainer: of the agent that acts and adapts.
         family: the tasks.
-        config: what is static.
-        settings: what differs from the defaults, by name.
-        rebuild: `(**settings) -> Maml`, with some settings changed.
-        steps_per_iteration: environment steps of one iteration, those of inner steps included.
         num_members: rollouts of one iteration, which are held until its end.
     """
 
@@ -77,11 +69,6 @@ class Maml(NamedTuple):
     num_members: int
 
     @property
-    def environment(self) -> Environment:
-        """The environment that tasks are parameters of."""
-        return self.trainer.environment
-
-    @property
     def num_iterations(self) -> int:
         """Outer iterations of a run."""
         return self.config.num_iterations
@@ -91,7 +78,6 @@ class Maml(NamedTuple):
         """What a run has learned: the meta-policy's parameters."""
         return state.params
 
-    without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
     # After adaptation; before it, a meta-policy need not be good at any task.
     score = property(lambda self: self.curves[-1])
 
@@ -104,11 +90,3 @@ class Maml(NamedTuple):
         """Those of `curves`."""
         means = np.asarray(evaluation.returns).mean(axis=-1)
         return {name: means[..., i] for i, name in enumerate(self.curves)}
-
-    def learned(self, state: MamlState) -> PyTree:
-        """As `value`."""
-        return self.value(state)
-
-    def experience_bytes(self) -> int:
-        """Bytes of the rollouts of one iteration."""
-        return self.num_members * self.trainer.experience_bytes()

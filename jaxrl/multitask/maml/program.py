@@ -15,6 +15,7 @@ from jaxrl.hyperparameters import split_settings
 from jaxrl.multitask.maml.adaptation import Adaptation, Experience, adapt_on, experience, outer_loss
 from jaxrl.multitask.maml.contract import Maml, MamlEvaluation, MamlState
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters, validate
+from jaxrl.numerics.finite import mean_of_finite, soundness
 from jaxrl.objectives.surrogate import make_surrogate
 from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
 from jaxrl.training.schedule import fit_evaluations
@@ -181,26 +182,33 @@ def _step(
 def _descend(
     parts: _Parts, state: MamlState, tasks: PyTree, seen: list[Experience], hp: MamlHyperparameters
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
-    """Outer steps on the same experience."""
+    """Outer steps on the same experience; one whose gradient is not finite is left out."""
     rates = _rates(hp, parts.config.adaptation_steps)
     agent_state = _agent_state(parts)
 
-    def mean_loss(params: PyTree) -> Float[Array, ""]:
+    def mean_loss(params: PyTree) -> tuple[Float[Array, ""], Float[Array, " task"]]:
         def one(task: PyTree, seen: list[Experience]) -> Float[Array, ""]:
             own = _of_task(parts, hp, task)
             return outer_loss(parts.adaptation, params, seen[:-1], seen[-1], rates, agent_state, own)
 
-        return jax.vmap(one)(tasks, seen).mean()
+        losses = jax.vmap(one)(tasks, seen)
+        return losses.mean(), losses
 
     def body(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
         params, optimiser = carry
-        value, gradient = jax.value_and_grad(mean_loss)(params)
-        changes, following = _optimiser(hp).update(gradient, optimiser)
+        gradient, losses = jax.grad(mean_loss, has_aux=True)(params)
         norm = optax.global_norm(gradient)
-        taken = jnp.isfinite(norm)
-        lost = {"non_finite": 1.0 - taken, "skipped_updates": 1.0 - taken}
-        following = choose(taken, (optax.apply_updates(params, changes), following), carry)
-        return following, {"outer_loss": value, "gradient_norm": norm, **lost}
+        sound = soundness(norm, losses)
+        changes, updated = _optimiser(hp).update(gradient, optimiser)
+        metrics = {
+            "outer_loss": mean_of_finite(losses),
+            "gradient_norm": norm,
+            "diverged_tasks": sound.diverged.sum(),
+            "skipped_updates": ~sound.usable,
+            "non_finite": sound.lost,
+        }
+        metrics = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), metrics)
+        return choose(sound.usable, (optax.apply_updates(params, changes), updated), carry), metrics
 
     (params, optimiser), metrics = jax.lax.scan(body, (state.params, state.optimiser), None, parts.config.num_epochs)
     return params, optimiser, pooled(metrics)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrl.configs import check_config
 from jaxrl.environments.family import TaskFamily
 from jaxrl.errors import require_name
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, SOME
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, POSITIVE, PROBABILITY, SOME
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["MamlConfig", "MamlHyperparameters", "validate"]
@@ -73,7 +73,7 @@ class MamlHyperparameters(NamedTuple):
     gae_lambda: Annotated[Float[Array, ""] | float, PROBABILITY] = 1.0
     entropy_coefficient: Annotated[Float[Array, ""] | float, NUMBER] = 0.0
     clip_epsilon: Annotated[Float[Array, ""] | float, POSITIVE] = 0.2
-    max_gradient_norm: Annotated[Float[Array, ""] | float, POSITIVE] = 0.5
+    max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 0.5
     tasks: PyTree = ()
     evaluation_tasks: PyTree = ()
 
