@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-__all__ = ["GROUP", "load", "load_installed", "needed", "note"]
+__all__ = ["GROUP", "load", "load_installed", "module_of", "needed", "note"]
 
 GROUP = "jaxrl.plugins"
 """Entry points of installed packages, modules or functions, that register names when they are imported or called."""
@@ -67,6 +67,11 @@ def load_installed() -> None:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ImportError(f"plugin {point.name!r} ({point.value}) fails: {reason}") from error
+
+
+def module_of(entry: Any) -> str:
+    """The module that something is of, `__main__` where that is not known."""
+    return getattr(entry, "__module__", None) or "__main__"
 
 
 def note(name: str, module: str) -> None:

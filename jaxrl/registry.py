@@ -48,7 +48,7 @@ class Registry(Mapping[str, Any]):
         self._entries[name] = entry
         if module is not None:
             self._modules.setdefault(name, module)
-        own = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
+        own = entry.partition(":")[0] if isinstance(entry, str) else plugins.module_of(entry)
         plugins.note(name, module or own)
 
     def make(self, choice: Any, *arguments: Any) -> Any:

@@ -48,7 +48,8 @@ def dqn(spec, config=Config()):
     def init(key, hp):
         observation = jnp.zeros(spec.observation.shape, spec.observation.dtype)
         params = network.init(key, encode(spec.observation, observation))
-        row = (observation, jnp.int32(0), jnp.zeros(spec.num_objectives), jnp.bool_(False), observation)
+        no = jnp.bool_(False)
+        row = (observation, jnp.int32(0), jnp.zeros(spec.num_objectives), no, observation, no)
         buffer = jax.tree.map(lambda leaf: jnp.zeros((config.buffer_size, *leaf.shape), leaf.dtype), row)
         return State(params, params, optax.scale_by_adam().init(params), buffer, jnp.int32(0))
 
@@ -63,13 +64,14 @@ def dqn(spec, config=Config()):
         epsilon = jnp.maximum(hp.epsilon_end, 1.0 - 2.0 * progress.fraction)
         return act(noise, state, observation, memory, hp, True, epsilon)
 
-    def loss(params, target, observation, action, reward, terminated, following, hp):
+    def loss(params, target, observation, action, reward, terminated, following, valid, hp):
         future = values(target, following)
         goal = at(future, jnp.argmax(future @ hp.weights, axis=-1)) * hp.discount * ~terminated[:, None]
-        return jnp.mean((at(values(params, observation), action) - reward - goal) ** 2)
+        return jnp.mean(valid[:, None] * (at(values(params, observation), action) - reward - goal) ** 2)
 
     def update(key, state, rollout, summary, hp, progress):
-        fresh = (rollout.observation, rollout.raw_action, rollout.reward, rollout.terminated, rollout.final_observation)
+        seen = ("observation", "raw_action", "reward", "terminated", "final_observation", "valid")
+        fresh = tuple(getattr(rollout, name) for name in seen)
         rows = (state.written + jnp.arange(rollout.terminated.size)) % config.buffer_size
         fresh = jax.tree.map(lambda new: new.reshape(rows.size, *new.shape[2:]), fresh)
         buffer = jax.tree.map(lambda old, new: old.at[rows].set(new), state.buffer, fresh)

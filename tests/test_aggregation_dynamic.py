@@ -43,6 +43,11 @@ def test_nothing_moves_while_no_episode_ends():
     assert factors[2] == factors[1]
 
 
+def test_a_return_that_is_no_number_gains_nothing():
+    factors, _ = follow([[np.nan, 1.0], [3.0, 2.0], [4.0, 3.0]])
+    np.testing.assert_array_equal(factors, [1.0, 0.5, 0.5])
+
+
 def test_more_than_three_objectives_are_refused():
     with pytest.raises(ValueError, match="up to 3 objectives, got 4"):
         jaxrl.trainer("ppo", probes.choice(np.eye(4)), aggregator="hypervolume_guided")

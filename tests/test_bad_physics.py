@@ -4,18 +4,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxrl.checkpoint import Checkpoints
-from jaxrl.distributions import for_space
-from jaxrl.program import program
-from jaxrl.running import RunOptions, execute
 
 import jaxrl
-from jaxrl import normalisation, returns
+from jaxrl.agents.minibatches import Batch, pack
 from jaxrl.aggregation import standardise
 from jaxrl.bilevel.episodes import collector
 from jaxrl.environments import vectorise
 from jaxrl.errors import NonFiniteError
+from jaxrl.meta import differentiate, make_tasks
+from jaxrl.multitask import make_family, maml
+from jaxrl.numerics import normalisation, returns
+from jaxrl.numerics.distributions import for_space
 from jaxrl.objectives.surrogate import make_surrogate
+from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.program import program
+from jaxrl.sweeps.running import RunOptions, execute
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -273,6 +276,45 @@ def test_nothing_is_learned_from_a_step_that_is_not_finite(agent, settings):
     assert any(moved)
 
 
+def test_floats_of_any_width_are_gathered_whole():
+    value = jnp.asarray([[0.25, -1.5], [3.0, 0.125]])
+    batch = Batch(
+        value.astype(jnp.bfloat16), jnp.arange(2, dtype=jnp.uint8), value[:, 0], value[:, :0], value, value, value,
+        value, jnp.array([True, False]), valid=jnp.array([False, True]),
+    )  # fmt: skip
+    rows, unpack = pack(batch)
+    found = unpack(rows[jnp.asarray([1, 0])])
+    assert_identical(found, jax.tree.map(lambda leaf: leaf[::-1], batch))
+    assert found.observation.dtype == jnp.bfloat16
+
+
+# --- loops around learning ---
+
+
+def test_meta_gradients_pass_faults_by():
+    trainer = build(iterations=4, num_steps=8, num_minibatches=1, num_epochs=1)
+    tasks = make_tasks(trainer.environment, 4, lambda key: jnp.asarray(0.5))
+    study = differentiate(
+        trainer, tasks, leaf="gae_lambda", initial=lambda key: jnp.asarray(0.9), num_agents=2, unroll=2,
+        num_meta_steps=2, num_evaluations=1, evaluation_tasks=2, critic_hidden_sizes=(4,),
+    )  # fmt: skip
+    result = jax.jit(study.run)(jax.random.key(0), study.hyperparameters)
+    assert result.metrics["faulty_steps"].min() > 4 and not result.metrics["skipped_updates"].any()
+    assert finite((result.state.value, result.state.critics, result.state.lives.run))
+    assert result.metrics["meta_gradient_norm"].min() > 0.0
+
+
+def test_adaptation_to_tasks_passes_faults_by():
+    tasks = make_family(probes.breaking(), jnp.asarray([0.5, 0.8]))
+    built = maml(
+        tasks, num_iterations=2, num_evaluations=1, num_envs=6, hidden_sizes=(4,), adaptation_steps=1,
+        evaluation_adaptations=1,
+    )  # fmt: skip
+    result = jax.jit(built.run)(jax.random.key(0), built.hyperparameters)
+    assert result.metrics["faulty_steps"].min() > 4 and not result.metrics["skipped_updates"].any()
+    assert finite(result.state.params) and finite(result.evaluation)
+
+
 def test_a_member_with_faults_changes_no_bit_of_the_others():
     trainer = build("a2c", num_minibatches=1)
     run = jax.jit(jax.vmap(lambda key, params: trainer.run(key, trainer.hyperparameters._replace(environment=params))))
@@ -326,7 +368,9 @@ def test_a_run_with_a_few_faults_goes_on_and_one_with_many_stops(tmp_path):
     # Every fourth step is lost.
     trainer = build(environment=probes.breaking(step_of_fault=4), iterations=12, num_envs=8, num_steps=32)
     often = trainer._replace(hyperparameters=trainer.hyperparameters._replace(environment=jnp.asarray(-1.0)))
-    with pytest.raises(NonFiniteError, match=r"25% of the environment's steps are not finite in iterations 0 to 4"):
+    with pytest.raises(
+        NonFiniteError, match=r"25% of the environment's steps are not finite, .* in iterations 0 to 4; .* step 4"
+    ):
         drive(often, tmp_path)
     assert Checkpoints(tmp_path).latest() == 4
     result = drive(often, tmp_path / "allowed", max_lost=0.3)

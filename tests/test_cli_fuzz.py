@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, get_args, get_origin
 
+import jaxtyping
 import pytest
 
 from jaxrl.cli import main, parsing
@@ -38,14 +39,13 @@ POSITIONALS = {
     "resume": ["train"],
     "plot": ["train"],
     "list": [],
-    "multitask train": ["ppo", "multitask/objectives"],
-    "multitask maml": ["multitask/cart-pole"],
+    "multitask train": ["ppo", "multitask/point-mass"],
+    "multitask maml": ["multitask/point-mass"],
     "multitask affinity": ["train"],
     "multitask group": ["train"],
     "multitask finetune": ["train"],
-    "multitask study": ["ppo", "multitask/cart-pole"],
+    "multitask study": ["ppo", "multitask/point-mass"],
 }
-ENVIRONMENTS = {word for words in POSITIONALS.values() for word in words if "/" in word}
 NUMBERS = ["0", "-1", "1", "3", "2.5", "1e3", "1e39", "-1e400", "nan", "inf", "-inf", "9" * 20, "9" * 5000, "0x10"]
 WORDS = ["", " ", "x", "None", "True", "1", "[1]", "(1,)", "{}", "a,b", "a:b", "x" * 300, "--", "-", "ünï\0", "../.."]
 LITERALS = ["'x'", "2.5", "[1]", "None", "3", "(1,)", "True", "nan", "inf", "1e39", "9" * 20, "{}", "[[1],[1,2]]", "[]"]
@@ -74,8 +74,9 @@ def root(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def cut_off(monkeypatch, root):
-    """Stops a command where its work would begin."""
+    """Stops a command where its work would begin; types are not checked, as they are not for a user."""
     monkeypatch.chdir(root)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
     def reached(*_, **__):
         raise ReachedError
@@ -137,16 +138,18 @@ def options_of_environment(name: str) -> list[str]:
 def command_lines(command: str, monkeypatch, root: Path) -> list[list[str]]:
     """Every option of a command with every value, once, and twice."""
     options, words = declared(command, monkeypatch), POSITIONALS[command]
-    own = [option.path or option.name for option in options if not option.positional and not option.repeated]
+    # These two set what agents have, of which their own help says nothing.
+    others = declared("train", monkeypatch) if command in ("compare", "meta-test") else []
+    own = [option.path or option.name for option in (*options, *others) if not (option.positional or option.repeated)]
     of_environment = [name for word in words if "/" in word for name in options_of_environment(word)]
     lines = []
     for option in options:
         if option.positional:
             continue
         settings = of_environment if option.name == "environment_option" else own
-        for value in values_of(option, settings, root):
+        for index, value in enumerate(values_of(option, settings, root)):
             lines.append([*words, flag(option.name), *value])
-            if not option.many or option.repeated:
+            if (not option.many or option.repeated) and index % 5 == 0:
                 lines.append([flag(option.name), *value, *words, flag(option.name), *value])
     for place in range(len(words)):
         lines += [[*words[:place], text, *words[place + 1 :]] for text in WORDS + NUMBERS]

@@ -110,3 +110,34 @@ def test_names_in_prose_stand_where_they_are_said_to():
     names = set(re.findall(r"[`<](jaxrl(?:\.\w+)+)[`>(]", text))
     assert len(names) > 20
     assert [name for name in sorted(names) if not _stands(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "agent", "settings"),
+    [
+        ("network", "ppo", {"network": "residual"}),
+        ("network", "ppo", {"network": "clock"}),
+        ("objective", "ppo", {"surrogate": "closing_clip", "first_epsilon": 0.5}),
+    ],
+)
+def test_what_how_to_pages_register_trains(monkeypatch, page, agent, settings):
+    import jax
+
+    import jaxrl
+    from jaxrl.networks import NETWORKS
+    from jaxrl.objectives.surrogate import SURROGATES
+
+    for registry in (NETWORKS, SURROGATES):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        monkeypatch.setattr(registry, "_modules", dict(registry._modules))
+    for snippet in SNIPPET.findall((DOCS / "how_to" / f"{page}.md").read_text()):
+        if "@jaxrl.register" in snippet:
+            exec(snippet, {"__name__": "__main__"})
+    trainer = jaxrl.trainer(agent, "bandit/bernoulli", **settings, num_envs=4, num_steps=8, total_steps=32)
+    metrics = jax.eval_shape(trainer.run, jax.random.key(0), trainer.hyperparameters).metrics
+    assert metrics["policy_loss"].shape == (1,)
+
+
+def test_the_how_to_page_shows_the_agent_that_is_tested():
+    text = (DOCS / "how_to" / "agent.md").read_text()
+    assert "literalinclude} ../../tests/my_dqn.py" in text

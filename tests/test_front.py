@@ -10,6 +10,9 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.spaces import Discrete
+from jaxrl.morl.front import Front
 from jaxrl.numerics.attainment import attainment_surface
 
 pytestmark = pytest.mark.quick_compilation
@@ -116,6 +119,13 @@ SLOW_CHOICES = [
 def test_a_choice_that_cannot_be_made_is_one_clear_line(study_directory, arguments, message, capsys):
     assert main(["policy", str(study_directory), *arguments.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_policy_whose_utility_is_no_number_is_not_chosen():
+    points = np.array([[np.inf, -np.inf], [1.0, 2.0], [3.0, 1.0]])
+    spec = EnvironmentSpec("probe", Discrete(2), Discrete(2), 2, time_limit=1)
+    found = Front(points, np.ones(3, bool), np.arange(3), None, None, spec, None, None)
+    assert jaxrl.choose(found, [0.5, 0.5]) == 2 and jaxrl.choose(found, [0.0, 1.0]) == 1
 
 
 @pytest.mark.slow

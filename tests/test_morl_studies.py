@@ -300,6 +300,8 @@ def test_members_share_the_best_return_as_their_utopia_point():
         ({"initial_share": 1.5}, r"initial_share must lie in \(0, 1\]"),
         ({"constraint": "penalty"}, "unknown constraint"),
         ({"reference_point": (0.0,)}, "reference_point needs 2 entries"),
+        ({"reference_point": (float("nan"), 0.0)}, "reference_point must be finite"),
+        ({"reference_point": (0.0, float("-inf"))}, "reference_point must be finite"),
         ({"evaluation_discount": 1.2}, "must lie in"),
         ({"horizon": 1000}, "horizon must lie between"),
         ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),

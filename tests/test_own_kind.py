@@ -64,6 +64,7 @@ def test_it_sweeps_over_seeds_and_two_leaves_from_the_shell(module, directory):
     assert {path.name for path in (directory / "figures").iterdir()} == {"curve_average.png", "heatmap.png"}
     record = json.loads((directory / "configuration.json").read_text())["configuration"]
     assert (record["kind"], record["agent"], record["settings"]) == ("regret", "ucb", {"num_arms": 4})
+    assert record["imports"] == ["regret"]
 
 
 def test_it_is_resumed_drawn_again_and_says_what_it_learned(directory, capsys):
@@ -105,7 +106,6 @@ def test_it_is_listed_and_its_settings_are_options(capsys):
 WORKER = """
 import sys
 from jaxrl.sweeps import running
-import regret
 from jaxrl.cli import main
 
 save = running.Checkpoints.save
@@ -119,7 +119,7 @@ def stop_after_two(self, *arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 running.Checkpoints.save = stop_after_two
-main([*sys.argv[1:], "--checkpoint-seconds", "0"])
+main(["--import", "regret", *sys.argv[1:], "--checkpoint-seconds", "0"])
 """
 
 
@@ -186,4 +186,4 @@ def test_what_is_no_program_is_refused_before_anything_is_written(tmp_path, monk
 
 def test_names_of_kinds_are_taken_once():
     with pytest.raises(ValueError, match="'regret' is already registered"):
-        jaxrl.register_kind(KINDS["regret"]._replace(description="another"))
+        jaxrl.register_kind(KINDS["regret"]._replace(build=lambda configuration: None))

@@ -98,6 +98,25 @@ def test_only_new_rows_are_written_and_new_columns_find_their_place(tmp_path, mo
     assert growing.path.read_text().splitlines() == ["steps,loss,success", *expected]
 
 
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "draw_table", lambda *_: None)
+    run(tmp_path / "whole", monkeypatch)
+    run(tmp_path / "run", monkeypatch, stop_after=1)
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        assert main(["resume", str(tmp_path / "run")]) == 2
+    message = f"cannot write {tmp_path}/run/metrics.csv: No space left on device; jaxrl resume goes on"
+    assert message in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+
+
 def test_parts_of_a_single_run_make_its_table():
     walk, values = walks.walk(11), np.arange(11, dtype=np.float32) / 7
     due, parts = walk.evaluation_iterations, []

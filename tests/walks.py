@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.agents.base import Actor
-from jaxrl.environments import Box, Discrete, EnvironmentSpec
+from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec
 from jaxrl.runs.kinds import KINDS, Kind, register_kind
 from jaxrl.sweeps.program import program
 from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.program import Player, complete_program
 
-SPEC = EnvironmentSpec("walk", Box(0.0, 1.0, (1,)), Discrete(2))
+SPEC = EnvironmentSpec("walk", Box(0.0, 1.0, (1,)), Discrete(2), num_objectives=2)
 
 
 class Position(NamedTuple):
@@ -44,6 +44,10 @@ class Walk(NamedTuple):
     hyperparameters: Any
     num_iterations: int
     diverges: int | None
+
+    @property
+    def environment(self):
+        return Environment(None, None, (), SPEC)
 
     @property
     def evaluation_iterations(self):

@@ -149,9 +149,12 @@ class Update(Protocol):
     """Learns, once per iteration.
 
     `rollout` is None for an agent that collects nothing; `summary` has the mean returns of the episodes that ended
-    meanwhile. Returns the next state, of the same shapes and types, and metrics: scalars, or vectors with one entry per
-    objective, by name. `non_finite`, above 0 where the run is lost, is among them or is filled in: where a parameter
-    of what acts is not finite.
+    meanwhile. Nothing may be learned from samples that are not `rollout.valid`; they are finite all the same.
+
+    Returns the next state, of the same shapes and types, and metrics: scalars, or vectors with one entry per objective,
+    by name. `non_finite`, above 0 where the run is lost, is among them or is filled in: where a parameter of what acts
+    is not finite. An agent that leaves out updates whose gradient is not finite counts them as `skipped_updates`; then
+    `non_finite` is their share of the iteration's, and a run goes on while they are few (`RunOptions.max_lost`).
     """
 
     def __call__(

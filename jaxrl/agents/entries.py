@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jaxrl.agents.base import Agent
 from jaxrl.configs import NoSettings, annotated_ranges
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.plugins import module_of
 from jaxrl.ranges import Range
 from jaxrl.registry import Registry
 
@@ -153,5 +154,5 @@ def register_agent(
     rest = {"config": config, "hyperparameters": hyperparameters, "defaults": defaults, "fit": fit}
     if build is None:
         return lambda build: register_agent(name, build, **rest)
-    AGENTS.register(name, entry_of(build, **rest), getattr(build, "__module__", "__main__"))
+    AGENTS.register(name, entry_of(build, **rest), module_of(build))
     return build

@@ -13,6 +13,7 @@ from jaxrl import plugins
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.errors import UnknownNameError, nearest, require_name
+from jaxrl.ranges import Range
 
 __all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
@@ -43,7 +44,7 @@ def register(name: str, builder: Callable[..., Environment]) -> None:
     if name in _REGISTERED or suite in _SUITES:
         raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
     _REGISTERED[name] = builder
-    plugins.note(name, getattr(builder, "__module__", "__main__"))
+    plugins.note(name, plugins.module_of(builder))
 
 
 def list_environments(suite: str | None = None) -> list[str]:
@@ -101,6 +102,9 @@ def call_builder(
         UnknownNameError: for an option that it does not have, with the nearest that it has.
         ValueError: for a value that an option cannot have.
     """
+    for option, value in options.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            Range(integer=True).check(f"{option} of {name}", value)
     try:
         built = builder(**options)
         if options:

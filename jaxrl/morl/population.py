@@ -14,7 +14,14 @@ import numpy as np
 
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, member_hyperparameters, put_first
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
+from jaxrl.morl.study import (
+    FrontEvaluation,
+    Study,
+    StudyHyperparameters,
+    ends_with_evaluation,
+    evaluate_front,
+    no_evaluation,
+)
 from jaxrl.numerics import archive as archives
 from jaxrl.numerics.archive import Archive
 from jaxrl.training.evaluation import Evaluation
@@ -24,7 +31,7 @@ from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from jaxrl.validity import pooled
 
-__all__ = ["Method", "Phase", "population"]
+__all__ = ["Method", "Phase", "periodically", "population"]
 
 # About how many episodes the running mean of training returns goes back.
 _EPISODES_REMEMBERED = 64
@@ -54,6 +61,23 @@ class Method(NamedTuple):
     select: Callable[[PRNGKeyArray, PopulationState, StudyHyperparameters, Int[Array, ""]], PopulationState]
     memory: Callable[[StudyHyperparameters, Checkpoint], PyTree] = lambda hyperparameters, checkpoint: ()
     keep: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
+
+
+def periodically(
+    first: int, every: int, begin: Callable[[PRNGKeyArray, PopulationState, StudyHyperparameters], PopulationState]
+) -> Callable[[PRNGKeyArray, PopulationState, StudyHyperparameters, Int[Array, ""]], PopulationState]:
+    """A `Method.select` that begins something anew after `first` evaluations and then after every `every`."""
+
+    def select(
+        key: PRNGKeyArray,
+        state: PopulationState,
+        hyperparameters: StudyHyperparameters,
+        completed: Int[Array, ""] | int,
+    ) -> PopulationState:
+        due = (completed >= first) & ((completed - first) % every == 0)
+        return jax.lax.cond(due, partial(begin, key), lambda state, _: state, state, hyperparameters)
+
+    return select
 
 
 class Parts(NamedTuple):
@@ -131,7 +155,7 @@ def _step(
     parts: Parts, state: PopulationState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
 ) -> tuple[PopulationState, tuple[dict[str, Array], FrontEvaluation]]:
     completed = _completed(parts.trainer, index)
-    follows_evaluation = (index > 0) & _is_evaluation(parts.trainer, index - 1)
+    follows_evaluation = (index > 0) & ends_with_evaluation(parts.trainer, index - 1)
     state = jax.lax.cond(
         follows_evaluation,
         lambda state: parts.method.select(jax.random.fold_in(state.key, index), state, hyperparameters, completed),
@@ -151,12 +175,6 @@ def _completed(trainer: Trainer, index: Int[Array, ""]) -> Int[Array, ""]:
     return index * trainer.config.num_evaluations // trainer.num_iterations
 
 
-def _is_evaluation(trainer: Trainer, index: Int[Array, ""]) -> Bool[Array, ""]:
-    due = np.zeros(trainer.num_iterations, bool)
-    due[trainer.evaluation_iterations] = True
-    return jnp.asarray(due)[index]
-
-
 def _advance(
     parts: Parts, count: int, state: PopulationState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
 ) -> tuple[PopulationState, tuple[dict[str, Array], FrontEvaluation]]:
@@ -168,9 +186,9 @@ def _advance(
     members, (metrics, evaluation) = step(take(state.members), training, index)
     estimate = _follow(take(state.estimate), metrics["episode_discounted_return"], metrics["episodes"])
     archive, points, measures = jax.lax.cond(
-        _is_evaluation(parts.trainer, index),
+        ends_with_evaluation(parts.trainer, index),
         partial(_insert, parts, index),
-        lambda archive, points, *_: (archive, points, FrontEvaluation(*[jnp.asarray(jnp.nan)] * 4)),
+        lambda archive, points, *_: (archive, points, no_evaluation()),
         state.archive,
         take(state.points),
         members,

@@ -1,17 +1,19 @@
 """How a study's environment steps are shared between phases of different size, counted truly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jaxrl.agents import AgentEntry, agent_entry
 from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment
-from jaxrl.morl.population import Phase
+from jaxrl.morl.population import Method, Phase, population
+from jaxrl.morl.problem import Problem
+from jaxrl.morl.study import Study
 from jaxrl.training.schedule import Default, TrainerConfig, fit_config
 from jaxrl.training.trainer import Trainer, trainer
 
-__all__ = ["CONTROL_SETTINGS", "member_trainer"]
+__all__ = ["CONTROL_SETTINGS", "member_trainer", "study_of_members"]
 
 # Members' settings that PGMORL's paper (appendix C) and C-MORL's code share.
 CONTROL_SETTINGS: dict[str, Any] = {
@@ -25,6 +27,33 @@ CONTROL_SETTINGS: dict[str, Any] = {
 
 # Updates between two evaluations where nothing else is said (C-MORL's and PGMORL's code evaluate as often or less).
 _UPDATES_PER_EVALUATION = 10
+
+
+def study_of_members(
+    environment: Environment,
+    problem: Problem,
+    config: Any,
+    hyperparameters: Any,
+    settings: dict[str, Any],
+    shares: Sequence[tuple[int, float]],
+    method: Callable[[Trainer, tuple[Phase, ...]], Method],
+) -> Study:
+    """A population study whose members together take `total_steps` environment steps.
+
+    Args:
+        environment: under the protocol.
+        problem: the protocol.
+        config: static settings of the algorithm, `member_agent` and `archive_capacity` among them.
+        hyperparameters: traced settings of the algorithm.
+        settings: of the inner trainer; `total_steps` counts every member's steps.
+        shares: members and share of all steps of each phase.
+        method: `(trainer of one member, phases) -> Method`.
+
+    Raises:
+        ValueError: if the steps do not suffice for one iteration per evaluation, or for sizes below 1.
+    """
+    trainer, phases = member_trainer(environment, config.member_agent, shares, settings)
+    return population(trainer, method(trainer, phases), problem, config.archive_capacity, hyperparameters, config)
 
 
 def member_trainer(

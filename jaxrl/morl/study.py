@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.agents import Actor, Agent
@@ -26,7 +27,9 @@ __all__ = [
     "FrontEvaluation",
     "Study",
     "StudyHyperparameters",
+    "ends_with_evaluation",
     "evaluate_front",
+    "no_evaluation",
 ]
 
 
@@ -165,6 +168,18 @@ class Study(NamedTuple):
     def experience_bytes(self) -> int:
         """Bytes of a rollout of every member; a tabular algorithm keeps no experience besides its state."""
         return 0 if isinstance(self.trainer, Tabular) else self.num_members * self.trainer.experience_bytes()
+
+
+def ends_with_evaluation(trainer: Trainer, index: Int[Array, ""]) -> Bool[Array, ""]:
+    """Whether iteration `index` of a trainer does."""
+    due = np.zeros(trainer.num_iterations, bool)
+    due[trainer.evaluation_iterations] = True
+    return jnp.asarray(due)[index]
+
+
+def no_evaluation() -> FrontEvaluation:
+    """What stands where no evaluation is due."""
+    return FrontEvaluation(*[jnp.asarray(jnp.nan)] * len(FrontEvaluation._fields))
 
 
 def evaluate_front(problem: Problem, points: Float[Array, "batch objective"], mask: Bool[Array, " batch"]) -> Any:

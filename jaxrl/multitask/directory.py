@@ -44,8 +44,8 @@ def affinity(directory: str | Path, seed: int = 1, **settings: Any) -> "pandas.D
 
     SEED.check("seed", seed)
     directory = Path(directory)
-    trainer, policy = build(read_configuration(directory)), load(directory)
-    study = group_study(trainer, **settings)
+    trainer = build(read_configuration(directory))
+    study, policy = group_study(trainer, **settings), load(directory)
     found = jax.jit(study.estimate)(jax.random.key(seed), policy.state, policy.hyperparameters)
     names = trainer.environment.spec.objective_names
     table = pandas.DataFrame(np.asarray(found.affinity), columns=list(names), index=list(names))
@@ -69,9 +69,8 @@ def group(directory: str | Path, **settings: Any) -> "pandas.DataFrame":
     """
     import pandas
 
-    directory = Path(directory)
+    directory, clustering = Path(directory), make_clustering(ClusteringConfig(**settings))
     table = _read(directory, "affinity", "affinity").set_index("task")
-    clustering = make_clustering(ClusteringConfig(**settings))
     labels = np.asarray(jax.jit(clustering)(table.to_numpy(np.float32)).labels)
     groups = pandas.DataFrame({"task": table.index, "group": labels})
     write_table(groups, _folder(directory) / "groups.csv")

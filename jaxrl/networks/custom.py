@@ -48,7 +48,7 @@ def register_network(name: str, build: Any = None) -> Any:
     if name in _BUILT_IN or not callable(build):
         what = "a built-in network's name" if name in _BUILT_IN else f"neither a flax module nor a builder: {build!r}"
         raise ValueError(f"network {name!r} cannot be registered: it is {what}")
-    NETWORKS.register(name, build, getattr(build, "__module__", "__main__"))
+    NETWORKS.register(name, build, plugins.module_of(build))
     return build
 
 

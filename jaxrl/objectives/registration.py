@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxrl.objectives.surrogate import SURROGATES, Surrogate
 from jaxrl.objectives.trajectory import OBJECTIVES, TrajectoryObjective
+from jaxrl.plugins import module_of
 
 __all__ = ["register_objective"]
 
@@ -25,7 +26,7 @@ def register_objective(name: str, build: Callable[[], Surrogate | TrajectoryObje
     if build is None:
         return lambda build: register_objective(name, build)
     made = build() if callable(build) else build
-    module = getattr(build, "__module__", "__main__")
+    module = module_of(build)
     if isinstance(made, Surrogate):
         SURROGATES.register(name, build, module)
     elif isinstance(made, TrajectoryObjective):

@@ -162,8 +162,8 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "python": platform.python_version(),
     }
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
-    named = (configuration.agent, configuration.environment, configuration.settings, configuration.hyperparameters)
-    imports = dict.fromkeys((*configuration.imports, *plugins.needed(*named, configuration.options)))
+    named = asdict(configuration)
+    imports = dict.fromkeys((*configuration.imports, *plugins.needed(named)))
     record = {**_record(configuration), **({"imports": [*imports]} if imports else {})}
     written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
     write_atomically(path, json.dumps(written, indent=2))

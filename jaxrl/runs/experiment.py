@@ -1,8 +1,8 @@
 """Run directories: a configuration, and everything that running it leaves behind.
 
 configuration.json   what was run: enough to repeat it exactly
-metrics.csv          one tidy table
-checkpoints/         of a single run; a sweep has group_*/block_* below it
+metrics.csv          one tidy table; rows come with every chunk
+checkpoints/         of a single run; a sweep has group_*/ below it
 figures/             PNG
 Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 """

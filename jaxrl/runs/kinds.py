@@ -110,12 +110,12 @@ KINDS = Registry("kind of run", _JAXRL)
 
 
 def register_kind(kind: Kind) -> Kind:
-    """Makes a kind of run known: to configurations, run directories and the shell.
+    """Makes a kind of run known: to configurations, to run directories, which remember its module, and to the shell.
 
     Raises:
-        ValueError: if its name is no name, or is taken.
+        ValueError: if its name is no name, or is taken by a kind of another module.
     """
-    KINDS.register(kind.name, kind)
+    KINDS.register(kind.name, kind, module=kind.build.__module__)
     return kind
 
 

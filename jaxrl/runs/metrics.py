@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from jaxrl.errors import CheckpointError
-from jaxrl.sweeps.files import reason, replaced
+from jaxrl.sweeps.files import reason, remove_leftovers, replaced
 
 if TYPE_CHECKING:
     import pandas
@@ -30,12 +30,25 @@ class GrowingTable:
         self._columns: list[str] = []
 
     def add(self, rows: "pandas.DataFrame", restored: bool = False) -> None:
-        """Appends rows; restored ones with the next that are not."""
+        """Appends rows; restored ones with the next that are not.
+
+        Raises:
+            CheckpointError: if they cannot be written.
+        """
         if jax.process_index() != 0:
             return
         if restored:
             self._restored.append(rows)
-        elif not self._columns:
+            return
+        try:
+            self._write(rows)
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write {self.path}: {reason(error)}; jaxrl resume goes on from the last checkpoint"
+            ) from error
+
+    def _write(self, rows: "pandas.DataFrame") -> None:
+        if not self._columns:
             self._replace([*self._restored, rows])
         elif set(rows.columns) <= set(self._columns):
             _append(self.path, rows.reindex(columns=self._columns).to_csv(index=False, header=False))
@@ -50,6 +63,7 @@ class GrowingTable:
         self._columns = list(dict.fromkeys(name for table in tables for name in table.columns))
         text = [table.reindex(columns=self._columns).to_csv(index=False, header=False) for table in tables]
         header = pandas.DataFrame(columns=self._columns).to_csv(index=False)
+        remove_leftovers(self.path.parent, self.path.name)
         with replaced(self.path) as file:
             file.write("".join([header, *text]).encode())
 

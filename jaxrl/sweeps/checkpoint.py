@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxrl.errors import CheckpointError, DamagedError
 from jaxrl.sweeps import former_checkpoints as former
-from jaxrl.sweeps.files import reason, replaced
+from jaxrl.sweeps.files import reason, remove_leftovers, replaced
 from jaxrl.types import PyTree
 
 __all__ = ["Checkpoints"]
@@ -59,6 +59,7 @@ class Checkpoints:
             kept = self.latest()
             left = "none was saved before" if kept is None else f"step {kept} is whole: resume goes on from it"
             raise CheckpointError(f"cannot save step {step} in {self.directory}: {reason(error)}; {left}") from error
+        remove_leftovers(self.directory, "*.npz")
         # Later steps are damaged ones, before which the run went on.
         before = [other for other in self.steps() if other < step]
         for path in self.directory.glob("*.npz"):
@@ -67,9 +68,15 @@ class Checkpoints:
 
     def metadata(self, step: int | None = None) -> dict[str, Any]:
         """What was passed to `save` as metadata."""
-        step = self._require(step)
+        return self._record(self._require(step), "metadata")
+
+    def names(self, step: int | None = None) -> set[str]:
+        """Paths of the leaves that were saved, `2/0/entropy`."""
+        return set(self._record(self._require(step), "leaves"))
+
+    def _record(self, step: int, entry: str) -> dict[str, Any]:
         try:
-            return self._read(step)[0]["metadata"]
+            return self._read(step)[0][entry]
         except Exception as error:
             raise self._damaged(step, error) from error
 

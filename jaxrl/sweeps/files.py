@@ -8,7 +8,7 @@ from typing import IO
 
 from jaxrl.errors import CheckpointError
 
-__all__ = ["check_writable", "reason", "replaced", "shortened"]
+__all__ = ["check_writable", "reason", "remove_leftovers", "replaced", "shortened"]
 
 _LONGEST = 120
 
@@ -25,10 +25,30 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # Of a full disk it does not say which file.
+            raise OSError(error.errno, reason(error), str(path)) from error
         raise
     _sync(path.parent)
+
+
+def remove_leftovers(directory: Path, pattern: str) -> None:
+    """Removes what killed processes had begun to write to files of that `pattern`."""
+    for path in directory.glob(f"{pattern}.*.tmp"):
+        number = path.name.split(".")[-2]
+        if number.isdigit() and not _runs(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # Another user's.
+    return True
 
 
 def _sync(directory: Path) -> None:

@@ -161,10 +161,15 @@ def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) ->
 def _restore_step(batches: Batches, checkpoints: Checkpoints, step: int) -> tuple[int, PyTree, PyTree]:
     record, timing = checkpoints.metadata(step), batches.compiled.timing
     start, hyperparameters = record["iteration"], batches.hyperparameters
-    state, outputs = batches.shapes(start)
-    template = (state, hyperparameters, outputs)
+    state, (metrics, evaluation) = batches.shapes(start)
+    # An earlier version may have counted less; of its iterations that is not known.
+    saved = checkpoints.names(step)
+    unknown = {name: leaf for name, leaf in metrics.items() if f"2/0/{name}" not in saved}
+    template = (state, hyperparameters, ({k: v for k, v in metrics.items() if k not in unknown}, evaluation))
     state, saved, history = checkpoints.restore(template, step, on_host=bool(batches.num_members))
     _same_hyperparameters(saved, hyperparameters)
+    filled = {name: np.full(leaf.shape, np.nan).astype(leaf.dtype) for name, leaf in unknown.items()}
+    history = ({**history[0], **filled}, history[1])
     timing.compile_seconds += record.get("compile_seconds", 0.0)
     timing.run_seconds += record.get("run_seconds", 0.0)
     return start, state, history

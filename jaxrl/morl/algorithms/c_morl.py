@@ -11,10 +11,10 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.morl.pareto import crowding_distance
-from jaxrl.morl.population import Method, Phase, population
+from jaxrl.morl.population import Method, Phase, periodically
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
+from jaxrl.morl.schedule import CONTROL_SETTINGS, study_of_members
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.numerics.archive import Archive, extent
 from jaxrl.numerics.weights import equally_spaced
@@ -95,12 +95,7 @@ def c_morl(
     The study's state has the bounds of the round in progress, `[member, objective]`, as its `memory`, whatever the
     constraint.
 
-    Args:
-        environment: under the protocol.
-        problem: the protocol.
-        config: static settings.
-        hyperparameters: traced settings.
-        settings: of the inner trainer; `total_steps` counts every member's steps.
+    Arguments are those of `study_of_members`.
 
     Raises:
         ValueError: for a share outside (0, 1], or sizes below 1.
@@ -113,15 +108,19 @@ def c_morl(
     shares = [(config.num_initial, config.initial_share), (extended, 1.0 - config.initial_share)]
     shares = [share for share in shares if share[1] > 0.0]
     settings = {**settings, "aggregator": _AGGREGATORS[config.constraint]}
-    trainer, phases = member_trainer(environment, config.member_agent, shares, settings)
-    method = Method(
+    method = partial(_method, config, num_objectives)
+    return study_of_members(environment, problem, config, hyperparameters, settings, shares, method)
+
+
+def _method(config: CMORLConfig, num_objectives: int, trainer: Trainer, phases: tuple[Phase, ...]) -> Method:
+    rounds = periodically(phases[0].num_evaluations, config.evaluations_per_round, partial(_extend, config, trainer))
+    return Method(
         phases=phases,
         assign=partial(_assign, config, max(phase.num_members for phase in phases), num_objectives),
-        select=partial(_select, config, trainer, phases[0].num_evaluations) if len(phases) > 1 else _keep,
-        memory=partial(_free, extended, num_objectives),
+        select=rounds if len(phases) > 1 else _keep,
+        memory=partial(_free, config.num_selected * num_objectives, num_objectives),
         keep=None if config.keep_all else partial(_at_end, phases),
     )
-    return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
 
 
 def _at_end(phases: tuple[Phase, ...], completed: Int[Array, ""]) -> Bool[Array, ""]:
@@ -149,20 +148,6 @@ def _assign(
 def _bounded(config: CMORLConfig, bounds: Float[Array, "member objective"]) -> dict[str, Array]:
     """Leaves of the members' aggregators."""
     return {} if config.constraint == "none" else {"thresholds": bounds}
-
-
-def _select(
-    config: CMORLConfig,
-    trainer: Trainer,
-    first: int,
-    key: PRNGKeyArray,
-    state: PopulationState,
-    hyperparameters: StudyHyperparameters,
-    completed: Int[Array, ""],
-) -> PopulationState:
-    """Starts a round of the extension where one is due."""
-    due = (completed >= first) & ((completed - first) % config.evaluations_per_round == 0)
-    return jax.lax.cond(due, partial(_extend, config, trainer, key), lambda state, _: state, state, hyperparameters)
 
 
 def _keep(key: PRNGKeyArray, state: PopulationState, *_: Any) -> PopulationState:

@@ -11,7 +11,14 @@ import numpy as np
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.study import FrontEvaluation, Study, StudyHyperparameters, evaluate_front
+from jaxrl.morl.study import (
+    FrontEvaluation,
+    Study,
+    StudyHyperparameters,
+    ends_with_evaluation,
+    evaluate_front,
+    no_evaluation,
+)
 from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT
 from jaxrl.training.loop import scan_steps
@@ -110,12 +117,10 @@ def _step(
     parts: Parts, state: RunState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
 ) -> tuple[RunState, tuple[dict[str, Array], FrontEvaluation]]:
     state, (metrics, _) = parts.learner.step(state, hyperparameters.training, index)
-    due = np.zeros(parts.trainer.num_iterations, bool)
-    due[parts.trainer.evaluation_iterations] = True
     measures = jax.lax.cond(
-        jnp.asarray(due)[index],
+        ends_with_evaluation(parts.trainer, index),
         partial(_measure, parts),
-        lambda *_: FrontEvaluation(*[jnp.asarray(jnp.nan)] * len(FrontEvaluation._fields)),
+        lambda *_: no_evaluation(),
         jax.random.fold_in(state.key, index),
         state,
         hyperparameters,

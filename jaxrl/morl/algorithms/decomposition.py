@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
-from jaxrl.morl.population import Method, population
+from jaxrl.morl.population import Method, Phase, periodically
 from jaxrl.morl.population_state import Assignment, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.schedule import member_trainer
+from jaxrl.morl.schedule import study_of_members
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.numerics.archive import Archive
 from jaxrl.numerics.weights import equally_spaced
@@ -96,12 +96,7 @@ def morl_d(
     Members learn on-policy, so that they share policies but no experience, which the paper's off-policy members also
     do.
 
-    Args:
-        environment: under the protocol.
-        problem: the protocol.
-        config: static settings.
-        hyperparameters: traced settings.
-        settings: of the inner trainer; `total_steps` counts every member's steps.
+    Arguments are those of `study_of_members`.
 
     Raises:
         UnknownNameError: for an unknown scalarisation, adaptation or cooperation.
@@ -114,9 +109,9 @@ def morl_d(
     if config.num_members < num_objectives:
         raise ValueError(f"num_members={config.num_members} is less than one for each of {num_objectives} objectives")
     settings = {**settings, "aggregator": config.scalarisation}
-    trainer, phases = member_trainer(environment, config.member_agent, [(config.num_members, 1.0)], settings)
-    method = Method(phases, partial(_assign, config, num_objectives), partial(_select, config, trainer))
-    return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
+    method = partial(_method, config, num_objectives)
+    shares = [(config.num_members, 1.0)]
+    return study_of_members(environment, problem, config, hyperparameters, settings, shares, method)
 
 
 def weight_population(
@@ -135,27 +130,21 @@ def weight_population(
     return morl_d(environment, problem, config, hyperparameters, settings)
 
 
+def _method(config: DecompositionConfig, num_objectives: int, trainer: Trainer, phases: tuple[Phase, ...]) -> Method:
+    exchange = periodically(0, config.evaluations_per_exchange, partial(_exchange, config, trainer))
+
+    def select(key: PRNGKeyArray, state: PopulationState, *rest: Any) -> PopulationState:
+        return exchange(key, _share_utopia(config, state), *rest)
+
+    return Method(phases, partial(_assign, config, num_objectives), select)
+
+
 def _assign(
     config: DecompositionConfig, num_objectives: int, key: PRNGKeyArray, hyperparameters: StudyHyperparameters
 ) -> Assignment:
     weights = equally_spaced(num_objectives, config.num_members)
     utopia = jnp.full((config.num_members, num_objectives), -jnp.inf)
     return Assignment(weights, {} if config.scalarisation == "linear" else {"utopia": utopia})
-
-
-def _select(
-    config: DecompositionConfig,
-    trainer: Trainer,
-    key: PRNGKeyArray,
-    state: PopulationState,
-    hyperparameters: StudyHyperparameters,
-    completed: Int[Array, ""],
-) -> PopulationState:
-    """Shares the utopia point, and exchanges where it is due."""
-    state = _share_utopia(config, state)
-    due = completed % config.evaluations_per_exchange == 0
-    exchange = partial(_exchange, config, trainer, key)
-    return jax.lax.cond(due, exchange, lambda state, _: state, state, hyperparameters)
 
 
 def _share_utopia(config: DecompositionConfig, state: PopulationState) -> PopulationState:

@@ -12,10 +12,10 @@ from jaxrl.environments.base import Environment
 from jaxrl.morl import pareto
 from jaxrl.morl.improvement_model import History, empty_history, predict, record
 from jaxrl.morl.performance_buffer import PerformanceBuffer, empty_buffer, fill
-from jaxrl.morl.population import Method, population
+from jaxrl.morl.population import Method, Phase, periodically
 from jaxrl.morl.population_state import Assignment, Checkpoint, PopulationState, assign_members
 from jaxrl.morl.problem import Problem
-from jaxrl.morl.schedule import CONTROL_SETTINGS, member_trainer
+from jaxrl.morl.schedule import CONTROL_SETTINGS, study_of_members
 from jaxrl.morl.study import Study, StudyHyperparameters
 from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUMBER, Range
@@ -91,12 +91,7 @@ def pgmorl(
     Directions and distances are taken in units of the archive's extent above the reference point, so that objectives
     of different scale count alike; the paper's tasks have one scale.
 
-    Args:
-        environment: under the protocol.
-        problem: the protocol.
-        config: static settings.
-        hyperparameters: traced settings.
-        settings: of the inner trainer; `total_steps` counts every member's steps.
+    Arguments are those of `study_of_members`.
 
     Raises:
         ValueError: for more than three objectives, whose hypervolume is too costly to predict with, or sizes below 1.
@@ -106,15 +101,25 @@ def pgmorl(
         raise ValueError(f"pgmorl takes 2 or 3 objectives, {environment.spec.name} has {num_objectives}")
     if config.num_members < num_objectives or config.num_candidate_weights < num_objectives:
         raise ValueError(f"num_members and num_candidate_weights must be at least {num_objectives}, one per objective")
-    trainer, phases = member_trainer(environment, config.member_agent, [(config.num_members, 1.0)], settings)
+    method = partial(_method, config, problem)
+    shares = [(config.num_members, 1.0)]
+    return study_of_members(environment, problem, config, hyperparameters, settings, shares, method)
+
+
+def _method(config: PGMORLConfig, problem: Problem, trainer: Trainer, phases: tuple[Phase, ...]) -> Method:
     warm_up = max(1, round(config.warm_up_share * trainer.config.num_evaluations))
-    method = Method(
+    begin = partial(_begin_generation, config, trainer, problem)
+    generations = periodically(warm_up, config.evaluations_per_generation, begin)
+
+    def select(key: PRNGKeyArray, state: PopulationState, *rest: Any) -> PopulationState:
+        return generations(key, _recorded(config, problem, state), *rest)
+
+    return Method(
         phases=phases,
-        assign=lambda key, _: Assignment(equally_spaced(num_objectives, config.num_members), {}),
-        select=partial(_select, config, trainer, problem, warm_up),
-        memory=partial(_memory, config, trainer.config.num_evaluations, num_objectives),
+        assign=lambda key, _: Assignment(equally_spaced(problem.num_objectives, config.num_members), {}),
+        select=select,
+        memory=partial(_memory, config, trainer.config.num_evaluations, problem.num_objectives),
     )
-    return population(trainer, method, problem, config.archive_capacity, hyperparameters, config)
 
 
 def _memory(
@@ -131,30 +136,17 @@ def _memory(
     )
 
 
-def _select(
-    config: PGMORLConfig,
-    trainer: Trainer,
-    problem: Problem,
-    warm_up: int,
-    key: PRNGKeyArray,
-    state: PopulationState,
-    hyperparameters: StudyHyperparameters,
-    completed: Int[Array, ""],
-) -> PopulationState:
-    """Records what the members gained; begins a generation where one is due."""
+def _recorded(config: PGMORLConfig, problem: Problem, state: PopulationState) -> PopulationState:
+    """With the members' policies in the buffer, and what they gained in the history."""
     weights, reference = state.assignment.weights, jnp.asarray(problem.reference_point)
-    scale = _extent(state, reference)
     policies = Checkpoint(state.members.agent, weights, state.estimate, jnp.zeros(config.num_members, bool))
     memory = state.memory
     memory = Memory(
-        buffer=fill(memory.buffer, state.points, policies, reference, scale),
+        buffer=fill(memory.buffer, state.points, policies, reference, _extent(state, reference)),
         history=record(memory.history, memory.before, weights, state.points - memory.before),
         before=state.points,
     )
-    state = state._replace(memory=memory)
-    due = (completed >= warm_up) & ((completed - warm_up) % config.evaluations_per_generation == 0)
-    begin = partial(_begin_generation, config, trainer, problem, key)
-    return jax.lax.cond(due, begin, lambda state, *_: state, state, hyperparameters, scale)
+    return state._replace(memory=memory)
 
 
 def _extent(state: PopulationState, reference: Float[Array, " objective"]) -> Float[Array, " objective"]:
@@ -170,10 +162,10 @@ def _begin_generation(
     key: PRNGKeyArray,
     state: PopulationState,
     hyperparameters: StudyHyperparameters,
-    scale: Float[Array, " objective"],
 ) -> PopulationState:
     """Every member begins a predicted-best pair of a policy and a weight."""
     reference = jnp.asarray(problem.reference_point)
+    scale = _extent(state, reference)
     buffer, algorithm = state.memory.buffer, hyperparameters.algorithm
     weights = equally_spaced(problem.num_objectives, config.num_candidate_weights)
     gains = predict(state.memory.history, buffer.points, weights, scale, algorithm.neighbourhood)
