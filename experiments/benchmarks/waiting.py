@@ -1,123 +1,194 @@
-"""What users and contributors wait for, beside an earlier commit: imports, commands, tracing and the test suite.
+"""What users and contributors wait for, beside an earlier commit: imports, help, lists, first and second runs, tracing.
 
-    python experiments/benchmarks/waiting.py                 # results/benchmarks/waiting.json
-    python experiments/benchmarks/waiting.py --suite         # the test suite of both, besides
+Both commits are checked out into folders of their own and take turns under the same interpreter, each with its own
+bytecode and its own caches. Seconds are medians: of the clock, and of all processors, which other load on the machine
+disturbs less. With `--suite` the tests run once on each.
 
-Checks the earlier commit out into a folder of its own, runs both with this interpreter, in turns, and reports medians
-of seconds that passed and of seconds of processors, and their ratios. Every command starts a process of its own.
-Training starts with no compiled programs kept (`first train`) and goes on with those that it kept (`second train`).
+    python experiments/benchmarks/waiting.py [--repeats 3] [--suite]
 """
 
 import argparse
+import io
 import json
 import os
-import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-BASELINE = "4555c2a"
+ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "results" / "benchmarks" / "waiting.json"
-TRAIN = ["-m", "jaxrl", "train", "ppo", "gymnax/CartPole-v1", "--total-steps", "100000", "--progress", "False"]
+BEFORE = "4555c2a"
+TRAIN = ("train", "ppo", "gymnax/CartPole-v1", "--total-steps", "100000")
+USED = "import jaxrl; jaxrl.make('gymnax/CartPole-v1'); jaxrl.trainer"
 PROGRAMS = ("ppo", "c_morl", "lpg")
-SUITE = ["-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+# What must not reach a measured process from the one that measures.
+OWN = ("PYTHONDONTWRITEBYTECODE", "JAX_COMPILATION_CACHE_DIR", "JAXRL_COMPILATION_CACHE", "XLA_FLAGS")
 
 
-def run(tree: Path, arguments: list[str], **environment: str) -> dict[str, float]:
-    """Seconds of one Python process in a checkout, and what it printed."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    settings = {**os.environ, "PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu", **environment}
-    done = subprocess.run([sys.executable, *arguments], cwd=tree, env=settings, capture_output=True, text=True)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} failed in {tree.name}: {done.stderr[-600:]}")
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "processor": processor, "printed": done.stdout}
+class Side:
+    """One commit, checked out."""
+
+    def __init__(self, commit: str, folder: Path) -> None:
+        self.commit = output("git", "rev-parse", "--short", commit)
+        self.folder, self.cache, self.runs = folder / "code", folder / "cache", folder / "runs"
+        self.folder.mkdir(parents=True)
+        archive = subprocess.run(["git", "archive", self.commit], cwd=ROOT, capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(self.folder, filter="data")
+        kept = {name: value for name, value in os.environ.items() if name not in OWN}
+        self.environment = kept | {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(self.folder), os.environ.get("PYTHONPATH")))),
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+            "XDG_CACHE_HOME": str(self.cache),
+        }
+
+    def python(self, *words: str) -> dict[str, Any]:
+        """Runs the interpreter; seconds of the clock and of processors, and what it printed."""
+        with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as errors:
+            start = time.perf_counter()
+            child = subprocess.Popen(
+                [sys.executable, *words], cwd=self.folder, env=self.environment, stdout=printed, stderr=errors
+            )
+            _, status, used = os.wait4(child.pid, 0)
+            wall = time.perf_counter() - start
+            child.returncode = os.waitstatus_to_exitcode(status)
+            printed.seek(0)
+            errors.seek(0)
+            if child.returncode:
+                raise RuntimeError(f"{self.commit}: {' '.join(words)} failed: {errors.read()[-2000:]}")
+            return {"wall": wall, "processor": used.ru_utime + used.ru_stime, "printed": printed.read()}
+
+    def train(self, first: bool) -> dict[str, Any]:
+        """The same command, with nothing that a run before it has left, or once more."""
+        if first:
+            shutil.rmtree(self.cache, ignore_errors=True)
+        shutil.rmtree(self.runs, ignore_errors=True)
+        return self.python("-m", "jaxrl", *TRAIN, "--out", str(self.runs))
 
 
-def once(tree: Path, scratch: Path) -> dict[str, dict[str, float]]:
-    """Everything but the suite, once."""
-    scratch.mkdir()
-    kept = {"JAXRL_COMPILATION_CACHE": str(scratch / "kept")}
-    found = {
-        "import jax": run(tree, ["-c", "import jax"]),
-        "import jaxrl": run(tree, ["-c", "import jaxrl"]),
-        "jaxrl --help": run(tree, ["-m", "jaxrl", "--help"]),
-        "jaxrl list": run(tree, ["-m", "jaxrl", "list"]),
-        "first train": run(tree, [*TRAIN, "--out", str(scratch / "first")], **kept),
-        "second train": run(tree, [*TRAIN, "--out", str(scratch / "second")], **kept),
-    }
-    script = str(Path(__file__).with_name("_tracing.py"))
-    for name in PROGRAMS:
-        measured = json.loads(run(tree, [script, name])["printed"].splitlines()[-1])
-        found[f"trace and lower {name}"] = {"processor": measured["trace"] + measured["lower"]}
-        found[f"equations {name}"] = {"processor": measured["equations"]}
-    return {name: {key: value for key, value in row.items() if key != "printed"} for name, row in found.items()}
+def output(*words: str) -> str:
+    """What a command prints."""
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def median_of(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Medians over rounds, by what was measured and how."""
+def measures() -> dict[str, Callable[[Side], dict[str, Any]]]:
+    """What is measured, in the order in which it is: the second run follows the first."""
     return {
-        name: {how: statistics.median(each[name][how] for each in rounds) for how in row}
-        for name, row in rounds[0].items()
+        "import jax": lambda side: side.python("-c", "import jax"),
+        "import jaxrl": lambda side: side.python("-c", "import jaxrl"),
+        "import and use": lambda side: side.python("-c", USED),
+        "--help": lambda side: side.python("-m", "jaxrl", "--help"),
+        "list": lambda side: side.python("-m", "jaxrl", "list"),
+        "first train": lambda side: side.train(first=True),
+        "second train": lambda side: side.train(first=False),
     }
 
 
-def report(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Both, and the ratio of what was measured by the clock, or of processor seconds where only these were."""
-    rows = {}
-    for name in now:
-        how = "wall" if "wall" in now[name] else "processor"
-        rows[name] = {"before": before[name], "now": now[name], "ratio": now[name][how] / before[name][how]}
-    return rows
+def tracing(side: Side, name: str) -> dict[str, float]:
+    """Seconds of one processor to trace and to lower a program, and its equations."""
+    script = str(Path(__file__).with_name("_tracing.py"))
+    return json.loads(side.python("-W", "ignore", script, name)["printed"].splitlines()[-1])
+
+
+def suite(side: Side) -> dict[str, Any]:
+    """The tests as `make test` runs them."""
+    return side.python("-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+
+
+def medians(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Of every number."""
+    names = [name for name, value in rows[0].items() if isinstance(value, int | float)]
+    return {name: round(statistics.median(row[name] for row in rows), 3) for name in names}
+
+
+def compared(before: dict[str, float], now: dict[str, float]) -> dict[str, Any]:
+    """Both, and the ratio of each of their numbers."""
+    return {"before": before, "now": now, "ratio": {name: round(now[name] / before[name], 3) for name in now}}
+
+
+def run_all(sides: list[Side], repeats: int, with_suite: bool) -> dict[str, Any]:
+    """Everything, by name; runs of the command line are taken in pairs, the second after its first."""
+    for side in sides:
+        # Bytecode, of jaxrl and of what it imports, is written once.
+        side.python("-c", USED)
+        side.train(first=True)
+    rows: dict[str, list[list[dict[str, Any]]]] = {name: [[], []] for name in measures()}
+    programs: dict[str, list[list[dict[str, Any]]]] = {name: [[], []] for name in PROGRAMS}
+    for _ in range(repeats):
+        for index, side in enumerate(sides):
+            for name, measure in measures().items():
+                rows[name][index].append(measure(side))
+            for name in PROGRAMS:
+                programs[name][index].append(tracing(side, name))
+    seconds = {name: compared(*map(medians, found)) for name, found in rows.items()}
+    if with_suite:
+        seconds["suite"] = compared(*(medians([suite(side)]) for side in sides))
+    return {"seconds": seconds, "tracing": {name: compared(*map(medians, found)) for name, found in programs.items()}}
+
+
+def within(seconds: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Ratios within the commit of now."""
+    pairs = {
+        "import jaxrl / import jax": ("import jaxrl", "import jax"),
+        "second / first": ("second train", "first train"),
+    }
+    pairs["import and use / import jax"] = ("import and use", "import jax")
+    return {
+        name: {unit: round(seconds[a]["now"][unit] / seconds[b]["now"][unit], 3) for unit in ("wall", "processor")}
+        for name, (a, b) in pairs.items()
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Seconds and ratios as text."""
+    lines = [f"{'seconds of the clock (of processors)':<38}{'before':>18}{'now':>18}{'ratio':>16}"]
+
+    def cell(row: dict[str, float], names: tuple[str, str]) -> str:
+        return f"{row[names[0]]:.2f} ({row[names[1]]:.2f})"
+
+    units = {"seconds": ("wall", "processor"), "tracing": ("trace", "lower")}
+    for part, names in units.items():
+        for name, row in result[part].items():
+            shown = name if part == "seconds" else f"{name}: trace (lower)"
+            cells = "".join(
+                f"{cell(row[side], names):>{width}}" for side, width in (("before", 18), ("now", 18), ("ratio", 16))
+            )
+            lines.append(f"{shown:<38}{cells}")
+    lines += [f"{name:<38}{cell(row, units['seconds']):>52}" for name, row in result["within"].items()]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Measures and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="rounds of both")
-    parser.add_argument("--suite", action="store_true", help="run the test suite of both too, once")
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description="What users wait for, beside an earlier commit.")
+    parser.add_argument("--before", default=BEFORE, help="commit to compare with")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--suite", action="store_true", help="also the tests, once on each side")
+    parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    if arguments.repeats < 3:
+        parser.error(f"medians need at least 3 repeats, got {arguments.repeats}")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        trees = {"before": place / "before", "now": ROOT}
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(trees["before"])], check=True)
-        subprocess.run(["git", "checkout", "--quiet", BASELINE], cwd=trees["before"], check=True)
-        rounds: dict[str, list] = {name: [] for name in trees}
-        for index in range(arguments.repeats + 1):
-            for name, tree in trees.items():
-                measured = once(tree, place / f"{name}_{index}")
-                # The first round writes bytecode.
-                rounds[name] += [measured] if index else []
-        medians = {name: median_of(each) for name, each in rounds.items()}
-        if arguments.suite:
-            for name, tree in trees.items():
-                medians[name]["suite"] = run(tree, SUITE, JAX_COMPILATION_CACHE_DIR=str(place / f"suite_{name}"))
-                del medians[name]["suite"]["printed"]
-    rows = report(medians["before"], medians["now"])
-    train = {name: each["second train"]["wall"] / each["first train"]["wall"] for name, each in medians.items()}
-    imports = {name: each["import jaxrl"]["wall"] / each["import jax"]["wall"] for name, each in medians.items()}
-    summary = {
-        "cores": os.cpu_count(),
+        sides = [Side(commit, Path(folder, name)) for name, commit in (("before", arguments.before), ("now", "HEAD"))]
+        found = run_all(sides, arguments.repeats, arguments.suite)
+    result = {
+        "machine": f"{os.cpu_count()} cores",
         "repeats": arguments.repeats,
-        "baseline": BASELINE,
-        "second train over first": train,
-        "import jaxrl over import jax": imports,
-        "measured": rows,
+        "command": " ".join(("jaxrl", *TRAIN)),
+        "commits": {"before": sides[0].commit, "now": sides[1].commit},
+        **found,
+        "within": within(found["seconds"]),
     }
-    if "suite" not in rows and OUT.exists():
-        kept = json.loads(OUT.read_text())["measured"].get("suite")
-        rows |= {"suite": kept} if kept else {}
-    OUT.write_text(json.dumps(summary, indent=2) + "\n")
-    for name, row in rows.items():
-        numbers = [f"{key} {row[key].get('wall', row[key]['processor']):8.2f}" for key in ("before", "now")]
-        print(f"{name:26}{'   '.join(numbers)}   ratio {row['ratio']:.2f}")
-    print(f"second train over first: {train}\nimport jaxrl over import jax: {imports}")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
 
 
 if __name__ == "__main__":
