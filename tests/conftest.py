@@ -44,6 +44,18 @@ jaxtyping.install_import_hook("jaxrl", "beartype.beartype")
 gc.set_threshold(50_000, 20, 20)
 
 
+# What the others show is called by tests as well; `make notebooks` and `make test-slow` run all of them.
+QUICK_NOTEBOOKS = ("01_first_steps.ipynb",)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks the longer notebooks slow."""
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.name not in QUICK_NOTEBOOKS:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def compilation(request):
     """Modules marked `quick_compilation` have programs that run for milliseconds and compile for seconds."""

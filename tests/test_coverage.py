@@ -11,6 +11,8 @@ from jaxrl.environments.multi_objective.fronts import convex_coverage_set
 from jaxrl.morl import coverage, pareto
 from tests.point_sets import SHAPES, quick, sets_of, shaped
 
+pytestmark = pytest.mark.quick_compilation
+
 TOLERANCE = 1e-6
 compiled = jax.jit(pareto.convex_coverage)
 

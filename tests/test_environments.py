@@ -26,6 +26,8 @@ from jaxrl.environments import (
 )
 from jaxrl.errors import UnknownNameError
 
+pytestmark = pytest.mark.quick_compilation
+
 NUM_ENVS, NUM_STEPS = 6, 23
 
 

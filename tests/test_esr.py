@@ -11,6 +11,8 @@ from jaxrl.environments import Discrete, Environment, EnvironmentSpec, Timestep
 from jaxrl.morl.esr import esr_environment, esr_trainer
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def lottery():
     """Action 0 earns (4, 0) or (0, 4), as a coin falls; action 1 always (1, 1). One step."""

@@ -15,6 +15,8 @@ from jaxrl.environments.multi_objective.fronts.collecting import collecting_fron
 from jaxrl.environments.multi_objective.fronts.hull import non_dominated_points
 from jaxrl.environments.multi_objective.fronts.minecart_plans import replay
 
+pytestmark = pytest.mark.quick_compilation
+
 SMALL_MAZE = ("_ 2 1", "X3X  ", "2   X", "  G1 ")
 
 

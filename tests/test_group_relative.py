@@ -10,6 +10,8 @@ from jaxrl.environments.batching import vectorise
 from jaxrl.numerics import returns
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 TIME, ENV, OBJECTIVE, GROUP = 7, 6, 2, 3
 
 

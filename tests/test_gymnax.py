@@ -9,6 +9,8 @@ import pytest
 from jaxrl import environments
 from jaxrl.environments.gymnax import from_gymnax
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def roll(environment, actions, params):
     """Timesteps of one copy, never reset."""

@@ -12,6 +12,8 @@ from jaxrl.morl import pareto
 from jaxrl.numerics import boxes
 from tests.point_sets import SHAPES, quick, sets_of, shaped
 
+pytestmark = pytest.mark.quick_compilation
+
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if name.startswith("hypervolume_")}
 compiled_hypervolume = jax.jit(pareto.hypervolume)
 

@@ -13,6 +13,8 @@ from jaxrl.environments.multi_objective.minecart import MinecartState
 from jaxrl.morl.pareto import hypervolume
 from tests.peers import NUM_STEPS, peer_rollout, rollout, uniform_actions
 
+pytestmark = pytest.mark.quick_compilation
+
 MINE, LEFT, RIGHT, ACCELERATE, BRAKE, NOTHING = range(6)
 
 PEERS = {

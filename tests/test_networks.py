@@ -9,6 +9,8 @@ from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete
 from jaxrl.errors import UnknownNameError
 from jaxrl.networks import actor_critic, encode, first_head, split_heads, total_parameters
 
+pytestmark = pytest.mark.quick_compilation
+
 TIME, ENV, OBJECTIVE, PARAMETERS, MEMORY = 6, 5, 3, 4, 7
 VECTOR = Box(-np.inf, np.inf, (8,))
 IMAGE = Box(0.0, 1.0, (10, 10, 4))

@@ -8,6 +8,8 @@ import pytest
 from jaxrl.numerics import normalisation
 from jaxrl.numerics.normalisation import init_statistics, normalise, standard_deviation, update_statistics
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def merged(batches, shape):
     statistics = init_statistics(shape)

@@ -12,6 +12,8 @@ from jaxrl.morl import pareto
 from jaxrl.numerics import archive, dominance
 from tests.point_sets import SHAPES, brute_non_dominated, quick, sets_of, shaped
 
+pytestmark = pytest.mark.quick_compilation
+
 compiled = {name: jax.jit(getattr(pareto, name)) for name in pareto.__all__ if not name.startswith("hypervolume")}
 
 

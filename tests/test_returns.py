@@ -7,6 +7,8 @@ import pytest
 
 from jaxrl.numerics import returns
 
+pytestmark = pytest.mark.quick_compilation
+
 TIME, ENV, OBJECTIVE = 13, 5, 3
 generalised_advantage = jax.jit(returns.generalised_advantage)
 vtrace = jax.jit(returns.vtrace)

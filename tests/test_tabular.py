@@ -21,6 +21,8 @@ from jaxrl.morl.tabular.model import Model, num_states, state_index
 from jaxrl.morl.tabular.planning import model_expectation, value_iteration
 from jaxrl.morl.tabular.return_sets import bounded, plan
 
+pytestmark = pytest.mark.quick_compilation
+
 CONVEX, CONCAVE = "mo/deep-sea-treasure", "mo/deep-sea-treasure-concave"
 NUM_STATES, NUM_ACTIONS, HORIZON = 7, 3, 5
 
