@@ -11,6 +11,7 @@ import numpy as np
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.goals import GoalParams, weighted, with_goal
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.ranges import Range
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = [
@@ -119,6 +120,7 @@ def make_family(
     names = tuple(names) or tuple(f"task_{i}" for i in range(number))
     if len(names) != number:
         raise ValueError(f"{len(names)} names for {number} tasks: {names}")
+    Range(integer=True).check("num_held_out", num_held_out)
     if not 0 <= num_held_out < number:
         raise ValueError(f"num_held_out={num_held_out} must lie between 0 and {number - 1}")
     return TaskFamily(environment, params, names, num_held_out)
