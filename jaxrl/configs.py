@@ -1,9 +1,11 @@
 """Static settings: frozen dataclasses whose values are checked against their annotations when one is built.
 
-@dataclass(frozen=True, kw_only=True)
-class MyConfig:
-    batch_size: Annotated[int, COUNT] = 32
-    __post_init__ = check_config
+Such as::
+
+    @dataclass(frozen=True, kw_only=True)
+    class MyConfig:
+        batch_size: Annotated[int, COUNT] = 32
+        __post_init__ = check_config
 """
 
 import functools
