@@ -369,7 +369,7 @@ def test_a_run_with_a_few_faults_goes_on_and_one_with_many_stops(tmp_path):
     trainer = build(environment=probes.breaking(step_of_fault=4), iterations=12, num_envs=8, num_steps=32)
     often = trainer._replace(hyperparameters=trainer.hyperparameters._replace(environment=jnp.asarray(-1.0)))
     with pytest.raises(
-        NonFiniteError, match=r"25% of the environment's steps are not finite, .* in iterations 0 to 4; .* step 4"
+        NonFiniteError, match=r"25% of the environment's steps are not finite in iterations 0 to 4, .*; .* step 4"
     ):
         drive(often, tmp_path)
     assert Checkpoints(tmp_path).latest() == 4
