@@ -181,9 +181,13 @@ estimate_from = jax.jit(pareto.hypervolume_estimate, static_argnames="num_sample
 def test_estimate_of_any_set_is_near(drawn):
     points, mask = drawn
     reference = reference_for(points)
-    estimate = estimate_from(jax.random.key(7), points, reference, 2000, mask)
+    num_samples = 50_000
+    estimate = estimate_from(jax.random.key(7), points, reference, num_samples, mask)
     expected = peer_hypervolume(points[mask], reference)
-    assert abs(estimate.value - expected) <= 6 * estimate.standard_error + 1e-5 * expected
+    # A place that one draw in num_samples / 10 meets may be met by none, and then no deviation tells of it. All boxes
+    # together are at most as many times the volume as there are points.
+    unseen = 10 / num_samples * len(points) * expected
+    assert abs(estimate.value - expected) <= 6 * estimate.standard_error + unseen
 
 
 def scaled_sets(num_objectives, count=6):
