@@ -301,7 +301,7 @@ def test_members_share_the_best_return_as_their_utopia_point():
         ({"constraint": "penalty"}, "unknown constraint"),
         ({"reference_point": (0.0,)}, "reference_point needs 2 entries"),
         ({"reference_point": (float("nan"), 0.0)}, "reference_point takes a number, got nan"),
-        ({"reference_point": (0.0, float("-inf"))}, "reference_point takes a number, got nan"),
+        ({"reference_point": (0.0, float("-inf"))}, "reference_point must be finite, got -inf"),
         ({"evaluation_discount": 1.2}, "must lie in"),
         ({"horizon": 1000}, "horizon must lie between"),
         ({"learning_rat": 0.1}, "Did you mean 'learning_rate'"),

@@ -70,7 +70,8 @@ def test_a_policy_holds_what_acts(pareto):
         sizes = {leaf.shape for leaf in leaves(policy.state)}
         assert sizes == {(1, 64), (64,), (64, 6), (6,)}
     saved = read_configuration(directory.parent / "one")
-    assert saved.imports == ("my_dqn", "test_own_agent") and saved.kind == "policy"
+    # And what else this process was told to import, by other tests.
+    assert {"my_dqn", "test_own_agent"} <= set(saved.imports) and saved.kind == "policy"
 
 
 def test_built_in_policies_hold_networks_and_statistics():
