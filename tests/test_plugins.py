@@ -15,6 +15,12 @@ from jaxrl.registry import Registry
 from jaxrl.runs.configuration import Configuration, claim, read_configuration
 
 
+@pytest.fixture(autouse=True)
+def nothing_imported(monkeypatch):
+    """As in a fresh process, whatever other tests were told to import."""
+    monkeypatch.setattr(plugins, "_IMPORTED", {})
+
+
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     """A module of a folder that Python does not know, which registers a loss when it is imported."""
@@ -25,7 +31,6 @@ def module(tmp_path, monkeypatch):
         "from jaxrl.objectives.surrogate import clip\n"
         "jaxrl.register_objective('own_loss', clip)\n"
     )  # fmt: skip
-    monkeypatch.setattr(plugins, "_IMPORTED", {})
     yield tmp_path
     sys.modules.pop("own_loss", None)
     SURROGATES._entries.pop("own_loss", None)

@@ -7,8 +7,6 @@ import pytest
 
 from jaxrl.numerics import returns
 
-pytestmark = pytest.mark.quick_compilation
-
 TIME, ENV, OBJECTIVE = 13, 5, 3
 generalised_advantage = jax.jit(returns.generalised_advantage)
 vtrace = jax.jit(returns.vtrace)

@@ -10,8 +10,6 @@ from jaxrl.objectives import surrogate as surrogates
 from jaxrl.objectives import value as value_losses
 from jaxrl.objectives.surrogate import SurrogateInputs, make_surrogate
 
-pytestmark = pytest.mark.quick_compilation
-
 COUNT = 10_000
 
 
