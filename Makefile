@@ -9,9 +9,9 @@ WORKERS ?= auto
 
 help:
 	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
-	@echo "make test       the test suite (notebooks included, the third cut short)"
+	@echo "make test       the test suite, the first notebook included"
 	@echo "make test-changed  the tests that import what differs from main (BASE=commit: from there)"
-	@echo "make test-slow  the longer tests"
+	@echo "make test-slow  the longer tests and the other notebooks"
 	@echo "make lint       ruff check and format"
 	@echo "make docs       the documentation in build/docs/index.html; numbers and catalogue written anew"
 	@echo "make notebooks  run the notebooks in place"
