@@ -64,6 +64,19 @@ def compilation(request):
     jax.config.update(
         "jax_disable_most_optimizations", request.node.get_closest_marker("quick_compilation") is not None
     )
+    yield
+    _forget_compiled()
+
+
+def _forget_compiled():
+    """Drops the module's programs: every one maps memory, of whose pieces Linux grants a process 65,530."""
+    import jax
+
+    from jaxrl.sweeps import program
+
+    program._shared.cache_clear()
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

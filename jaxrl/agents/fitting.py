@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.ranges import LARGEST_INTEGER
 
 __all__ = ["fit", "nearest_divisor", "nearest_multiple", "validate_minibatches"]
 
@@ -30,7 +31,10 @@ def nearest_multiple(wanted: int, number: int) -> int:
 
 def _num_samples(config: Any, recurrent: bool) -> int:
     """What minibatches are made of: steps, or whole sequences of a recurrent network."""
-    return config.num_envs if recurrent else config.num_envs * config.num_steps
+    samples = config.num_envs if recurrent else config.num_envs * config.num_steps
+    if samples > LARGEST_INTEGER:
+        raise ValueError(f"num_envs * num_steps = {samples} is more than {LARGEST_INTEGER} samples of an iteration")
+    return samples
 
 
 def fit(config: Any, given: frozenset[str], spec: EnvironmentSpec) -> Any:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -127,30 +127,37 @@ def _shared(
     init: Callable, step: Callable, chunk: int, axes: tuple, structure: Any, num_members: int, mesh: Mesh | None
 ) -> tuple[Compiled, Compiled]:
     """`init` and `advance` of a program, the same ones when the same program is run again in this process."""
+    row_axis = 1 if num_members else 0
+    if num_members:
+        axes = jax.tree.unflatten(structure, axes)
+        init = jax.vmap(init, in_axes=(0, axes))
+        # The members' axis is inside of the loop: so rows are written by one index, not gathered by one per member.
+        step = jax.vmap(step, in_axes=(0, axes, None))
     step = traced_once(step)
 
     def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
         shapes = jax.eval_shape(step, state, hyperparameters, start)[1]
-        outputs = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
+
+        def room(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+            return jnp.zeros((*leaf.shape[:row_axis], chunk, *leaf.shape[row_axis:]), leaf.dtype)
+
+        def write(i: jax.Array, rows: jax.Array, row: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_update_index_in_dim(rows, row, i, row_axis, allow_negative_indices=False)
 
         def body(i: jax.Array, carry: tuple) -> tuple:
             state, outputs = carry
             state, output = step(state, hyperparameters, start + i)
-            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), outputs, output)
+            return state, jax.tree.map(partial(write, i), outputs, output)
 
-        return jax.lax.fori_loop(0, count, body, (state, outputs))
+        return jax.lax.fori_loop(0, count, body, (state, jax.tree.map(room, shapes)))
 
-    if num_members:
-        axes = jax.tree.unflatten(structure, axes)
-        init = jax.vmap(init, in_axes=(0, axes))
-        advance = jax.vmap(advance, in_axes=(0, axes, None, None))
-        specs = jax.tree.map(lambda axis: P() if axis is None else P("member"), axes, is_leaf=lambda axis: axis is None)
-        if mesh is not None:
-            member = P("member")
-            init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
-            advance = jax.shard_map(
-                advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
-            )
+    if num_members and mesh is not None:
+        member = P("member")
+        specs = jax.tree.map(lambda axis: P() if axis is None else member, axes, is_leaf=lambda axis: axis is None)
+        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
+        advance = jax.shard_map(
+            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
+        )
     return Compiled(init), Compiled(advance, donate_argnums=0)
 
 
