@@ -69,6 +69,20 @@ def test_chunked_equals_whole(whole, num_chunks):
     assert_identical(drive(trainer, num_chunks), result)
 
 
+@pytest.mark.parametrize("num_members", [0, 2])
+def test_a_run_compiles_each_of_its_programs_once(num_members, caplog):
+    # This environment starts with a weakly typed step count, which its first step makes strong.
+    trainer = build(total_steps=3 * 64)
+    assert jax.eval_shape(trainer.init, jax.random.key(0), trainer.hyperparameters).environment.time.weak_type
+    axes = jax.tree.map(lambda _: None, trainer.hyperparameters)
+    keys = jax.random.split(jax.random.key(7), num_members) if num_members else jax.random.key(7)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        compiled = program(trainer, 3, axes, num_members)
+        execute(trainer, compiled, keys, trainer.hyperparameters, axes, RunOptions(num_chunks=3, progress=False))
+    finished = [record.message for record in caplog.records if record.message.startswith("Finished XLA compilation")]
+    assert sum("jit(advance)" in message for message in finished) == 1
+
+
 def test_resumed_equals_uninterrupted(whole, tmp_path):
     trainer, result = whole
     # A run of the same program that stops early leaves what a killed one would.

@@ -128,6 +128,7 @@ def _shared(
 ) -> tuple[Compiled, Compiled]:
     """`init` and `advance` of a program, the same ones when the same program is run again in this process."""
     row_axis = 1 if num_members else 0
+    init = _strongly_typed(init)
     if num_members:
         axes = jax.tree.unflatten(structure, axes)
         init = jax.vmap(init, in_axes=(0, axes))
@@ -159,6 +160,13 @@ def _shared(
             advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
         )
     return Compiled(init), Compiled(advance, donate_argnums=0)
+
+
+def _strongly_typed(init: Callable) -> Callable:
+    """`init` whose state has the types that it keeps in the loop, so that later calls need no program of their own."""
+    return lambda *arguments: jax.tree.map(
+        lambda leaf: leaf.astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.number) else leaf, init(*arguments)
+    )
 
 
 def _place_alone(tree: PyTree, axes: PyTree) -> PyTree:
