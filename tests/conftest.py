@@ -65,15 +65,17 @@ def compilation(request):
         "jax_disable_most_optimizations", request.node.get_closest_marker("quick_compilation") is not None
     )
     yield
-    _forget_compiled()
+    _forget()
 
 
-def _forget_compiled():
-    """Drops the module's programs: every one maps memory, of whose pieces Linux grants a process 65,530."""
+def _forget():
+    """Drops what a module has imported by name, and its programs: each maps memory, in pieces of which there are 65,530."""
     import jax
 
+    from jaxrl import plugins
     from jaxrl.sweeps import program
 
+    plugins._IMPORTED.clear()
     program._shared.cache_clear()
     jax.clear_caches()
     gc.collect()

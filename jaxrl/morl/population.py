@@ -25,7 +25,7 @@ from jaxrl.morl.study import (
 from jaxrl.numerics import archive as archives
 from jaxrl.numerics.archive import Archive
 from jaxrl.training.evaluation import Evaluation
-from jaxrl.training.loop import scan_steps
+from jaxrl.training.loop import scan_steps, traced_once
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
@@ -182,7 +182,8 @@ def _advance(
     take = partial(jax.tree.map, lambda leaf: leaf[:count])
     assignment = take(state.assignment)
     training, axes = member_hyperparameters(assignment, hyperparameters)
-    step = jax.vmap(parts.trainer.step, in_axes=(0, axes, None))
+    # Phases differ in the number of members alone, which one member's equations do not know.
+    step = jax.vmap(traced_once(parts.trainer.step), in_axes=(0, axes, None))
     members, (metrics, evaluation) = step(take(state.members), training, index)
     estimate = _follow(take(state.estimate), metrics["episode_discounted_return"], metrics["episodes"])
     archive, points, measures = jax.lax.cond(

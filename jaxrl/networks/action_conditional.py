@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.environments.spaces import Discrete, Space, encode
 from jaxrl.errors import require_name
 from jaxrl.networks.images import is_image
-from jaxrl.networks.layers import ACTIVATIONS, Torso
+from jaxrl.networks.layers import ACTIVATIONS, Dense, Torso
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["ActionConditional", "Predictions", "action_conditional"]
@@ -67,14 +67,14 @@ class ActionConditionalModule(nn.Module):
 
     def setup(self) -> None:
         self.torso = Torso(self.hidden_sizes, self.activation, self.convolve, self.channels)
-        self.policy_head = nn.Dense(self.num_actions)
-        self.prediction_head = nn.Dense(self.num_predictions)
-        self.root = nn.Dense(self.model_size)
-        self.recurrence = nn.Dense(4 * self.model_size)
+        self.policy_head = Dense(self.num_actions)
+        self.prediction_head = Dense(self.num_predictions)
+        self.root = Dense(self.model_size)
+        self.recurrence = Dense(4 * self.model_size)
         self.action = nn.Embed(self.num_actions, 4 * self.model_size)
         sizes = (self.num_predictions, self.num_bins, self.num_actions)
-        self.model_hidden = [nn.Dense(self.model_size) for _ in sizes]
-        self.model_heads = [nn.Dense(size) for size in sizes]
+        self.model_hidden = [Dense(self.model_size) for _ in sizes]
+        self.model_heads = [Dense(size) for size in sizes]
 
     def _features(self, observation: Array) -> Array:
         return self.torso(encode(self.observation, observation, keep_image=self.convolve), None)

@@ -13,7 +13,7 @@ from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
-from jaxrl.networks.layers import ACTIVATIONS, FeatureNetwork, GeneratedDense, Torso
+from jaxrl.networks.layers import ACTIVATIONS, Dense, FeatureNetwork, GeneratedDense, Torso
 from jaxrl.networks.table import table_functions
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
@@ -75,7 +75,7 @@ class ActorCriticModule(nn.Module):
         if self.recurrent_size:
             self.cell = nn.GRUCell(self.recurrent_size)
         generated = self.conditioning == "hypernetwork"
-        head = GeneratedDense if generated else nn.Dense
+        head = GeneratedDense if generated else Dense
         self.actor_head = head((self.num_parameters - self.shared_parameters) * max(1, self.num_heads))
         self.critic_head = head(self.num_objectives)
         if generated:

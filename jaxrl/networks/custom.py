@@ -13,6 +13,7 @@ from jaxrl.errors import require_name
 from jaxrl.networks.actor_critic import ActorCritic
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.layers import Dense
 from jaxrl.registry import Registry
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
@@ -133,8 +134,8 @@ class _WithHeads(nn.Module):
     num_weights: int
 
     def setup(self) -> None:
-        self.actor_head = nn.Dense(self.num_parameters - self.shared_parameters)
-        self.critic_head = nn.Dense(self.num_values)
+        self.actor_head = Dense(self.num_parameters - self.shared_parameters)
+        self.critic_head = Dense(self.num_values)
         if self.shared_parameters:
             initial = nn.initializers.constant(self.initial_shared)
             self.log_std = self.param("log_std", initial, (self.shared_parameters,))

@@ -1,6 +1,7 @@
 """Layers and torsos, plain or with weights that a hypernetwork generates from preferences."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxrl.networks.images import patches
 from jaxrl.types import Array, Float
 
-__all__ = ["ACTIVATIONS", "FeatureNetwork", "GeneratedDense", "Torso"]
+__all__ = ["ACTIVATIONS", "Dense", "FeatureNetwork", "GeneratedDense", "Torso"]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": nn.tanh,
@@ -17,6 +18,18 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": nn.elu,
     "gelu": nn.gelu,
 }
+
+
+class Dense(nn.Dense):
+    """Flax's layer, which takes parameters as they are once there are any.
+
+    Flax itself traces their initialisers in every call, to compare shapes: a tenth of tracing a training program.
+    """
+
+    def param(self, name: str, *arguments: Any, **options: Any) -> Array:
+        if self.is_initializing() or not self.has_variable("params", name):
+            return super().param(name, *arguments, **options)
+        return self.get_variable("params", name)
 
 
 class GeneratedDense(nn.Module):
@@ -31,9 +44,9 @@ class GeneratedDense(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array, preference: Float[Array, "*batch feature"]) -> Array:
         count = preference.shape[-1]
-        generated = nn.Dense(count * self.size, name="generator")(inputs)
+        generated = Dense(count * self.size, name="generator")(inputs)
         generated = generated.reshape(*generated.shape[:-1], count, self.size)
-        return nn.Dense(self.size, name="base")(inputs) + jnp.sum(preference[..., None] * generated, axis=-2)
+        return Dense(self.size, name="base")(inputs) + jnp.sum(preference[..., None] * generated, axis=-2)
 
 
 class FeatureNetwork(nn.Module):
@@ -47,8 +60,8 @@ class FeatureNetwork(nn.Module):
     def __call__(self, weights: Float[Array, "*batch objective"]) -> Float[Array, "*batch feature"]:
         features = weights
         for size in self.hidden_sizes:
-            features = ACTIVATIONS[self.activation](nn.Dense(size)(features))
-        return nn.Dense(self.num_features)(features)
+            features = ACTIVATIONS[self.activation](Dense(size)(features))
+        return Dense(self.num_features)(features)
 
 
 class Torso(nn.Module):
@@ -66,7 +79,7 @@ class Torso(nn.Module):
     def __call__(self, features: Array, weights: Array | None, preference: Array | None = None) -> Array:
         activation = ACTIVATIONS[self.activation]
         if self.convolve:
-            features = activation(nn.Dense(self.channels, name="Convolution")(patches(features)))
+            features = activation(Dense(self.channels, name="Convolution")(patches(features)))
             features = features.reshape(*features.shape[:-3], -1)
         if weights is not None:
             weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))
@@ -74,7 +87,7 @@ class Torso(nn.Module):
         for index, size in enumerate(self.hidden_sizes):
             name = f"Dense_{index}"
             if preference is None:
-                features = activation(nn.Dense(size, name=name)(features))
+                features = activation(Dense(size, name=name)(features))
             else:
                 features = activation(GeneratedDense(size, name=name)(features, preference))
         return features

@@ -164,9 +164,14 @@ def _shared(
 
 def _strongly_typed(init: Callable) -> Callable:
     """`init` whose state has the types that it keeps in the loop, so that later calls need no program of their own."""
-    return lambda *arguments: jax.tree.map(
-        lambda leaf: leaf.astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.number) else leaf, init(*arguments)
-    )
+
+    def strong(leaf: jax.Array) -> jax.Array:
+        return leaf.astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.number) else leaf
+
+    def typed_init(*arguments: Any) -> PyTree:
+        return jax.tree.map(strong, init(*arguments))
+
+    return typed_init
 
 
 def _place_alone(tree: PyTree, axes: PyTree) -> PyTree:

@@ -198,7 +198,7 @@ def _stop_if_lost(
     limit_of_updates = limit if "skipped_updates" in history[-1][0] else 0.0
     updates = lost.get("non_finite", np.zeros(1)).sum(axis=-1) / length
     each = np.asarray(getattr(trainer, "iteration_steps", np.full(end, trainer.steps_per_iteration)))[first:end]
-    faulty = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / each.sum()
+    faulty = lost.get("faulty_steps", np.zeros(1)).sum(axis=-1) / max(1, each.sum())
     steps = faulty * each.size / length
     if not np.all((updates > limit_of_updates) | (steps > limit)):
         return
