@@ -1,13 +1,14 @@
-"""Imports of other libraries put off until what they bind is used."""
+"""Imports of other libraries put off until what they bind is used, or made while the processor waits for another."""
 
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__all__ = ["deferred"]
+__all__ = ["deferred", "import_ahead"]
 
 
 class _Later(ModuleType):
@@ -37,3 +38,15 @@ def deferred(*names: str) -> Iterator[None]:
     finally:
         for name in standing:
             del sys.modules[name]
+
+
+def import_ahead(*names: str) -> None:
+    """Imports modules in a thread of their own, while the caller compiles; one that fails, fails where it is used."""
+
+    def load() -> None:
+        for name in names:
+            with suppress(Exception):
+                import_module(name)
+
+    if not sys.modules.keys() >= {*names}:
+        threading.Thread(target=load).start()

@@ -32,10 +32,16 @@ def _checks_itself(cls):
     return any(check.__name__ == "check_config" or "check_config" in check.__code__.co_names for check in own)
 
 
+def _is_layer(cls):
+    """Whether a class is a layer of Flax's with more to it: its fields are annotated as cannot be checked."""
+    return cls.__mro__[1].__module__ == "flax.linen.linear"
+
+
 def _jaxtyped_but_configs(fn=None, *, typechecker):
     if fn is None:
         return lambda fn: _jaxtyped_but_configs(fn, typechecker=typechecker)
-    return fn if inspect.isclass(fn) and _checks_itself(fn) else _jaxtyped(fn, typechecker=typechecker)
+    checked = not inspect.isclass(fn) or not (_checks_itself(fn) or _is_layer(fn))
+    return _jaxtyped(fn, typechecker=typechecker) if checked else fn
 
 
 jaxtyping.jaxtyped = _jaxtyped_but_configs
@@ -69,7 +75,7 @@ def compilation(request):
 
 
 def _forget():
-    """Drops what a module has imported by name, and its programs: each maps memory, in pieces of which there are 65,530."""
+    """Drops what a module has imported by name, and its programs, whose mapped memory has 65,530 pieces at most."""
     import jax
 
     from jaxrl import plugins

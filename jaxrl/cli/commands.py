@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jaxrl.cli import meta, multitask
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.kinds import run_kind, shell_that_runs
 from jaxrl.cli.names import COMMANDS
@@ -31,9 +31,9 @@ def run(command: str, arguments: list[str]) -> None:
     own = {
         "compare": _compare,
         "tune": _tune,
-        "examine": meta.examine,
-        "meta-test": meta.meta_test,
-        "multitask": partial(multitask.multitask, run=_run),
+        "examine": partial(_of_room, "meta", "examine"),
+        "meta-test": partial(_of_room, "meta", "meta_test"),
+        "multitask": partial(_of_room, "multitask", "multitask", run=_run),
         "policy": _policy,
         "evaluate": _evaluate,
         "resume": _resume,
@@ -43,6 +43,11 @@ def run(command: str, arguments: list[str]) -> None:
         own[command](arguments)
     else:
         run_kind(_KIND_OF.get(command, command), arguments, _run)
+
+
+def _of_room(module: str, name: str, arguments: list[str], **rest: Any) -> None:
+    """A command of a module that no other command need import."""
+    getattr(import_module(f"jaxrl.cli.{module}"), name)(arguments, **rest)
 
 
 def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from jaxrl.deferred import import_ahead
 from jaxrl.errors import CheckpointError, require_name
 from jaxrl.runs.configuration import Configuration, check_claim, claim, read_configuration
 from jaxrl.runs.kinds import KINDS, Outcome
@@ -38,6 +39,8 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         check_claim(directory, configuration)
         built = build(configuration)
         options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
+        # For tables and figures, which come after the program is compiled.
+        import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
         drive = KINDS[configuration.kind].drive or drive_members
         return drive(built, configuration, directory, options)
 

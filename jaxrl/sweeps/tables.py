@@ -51,19 +51,22 @@ def metrics_table(
     vectors by objective."""
     import pandas
 
-    first, end = span or (0, program.num_iterations)
-    iterations = end - first
+    return pandas.DataFrame(_columns(metrics, program, span or (0, program.num_iterations)))
+
+
+def _columns(metrics: dict[str, np.ndarray], program: Program, span: tuple[int, int]) -> dict[str, np.ndarray]:
+    first, end = span
     columns: dict[str, Any] = {"steps": (np.arange(first, end) + 1) * program.steps_per_iteration}
     for name, values in metrics.items():
         array = np.asarray(values)
         if array.ndim == 1:
             columns[name] = array
             continue
-        flat = array.reshape(iterations, -1)
+        flat = array.reshape(end - first, -1)
         names = program.objective_names if flat.shape[1] == len(program.objective_names) else range(flat.shape[1])
         labels = [name] if flat.shape[1] == 1 else [f"{name}_{label}" for label in names]
         columns |= {label: flat[:, i] for i, label in enumerate(labels)}
-    return pandas.DataFrame(columns)
+    return columns
 
 
 def run_table(
@@ -78,16 +81,21 @@ def run_table(
         seed: of the run.
         span: where these are of a part of the run alone, its first iteration and the one after its last.
     """
-    table = metrics_table(metrics, program, span)
+    import pandas
+
     first, end = span or (0, program.num_iterations)
+    columns = {"seed": np.full(end - first, seed), **_columns(metrics, program, (first, end))}
     due = program.evaluation_iterations
     rows = due[(due >= first) & (due < end)] - first
     # Joined by iteration: counts of steps kept as float32 inside a program are inexact beyond 2^24.
     for name, values in by_rows(program, evaluation).items():
         if name != "steps":
-            table.loc[rows, name] = values
-    table.insert(0, "seed", seed)
-    return table, table.loc[rows]
+            empty = np.full(end - first, np.nan, np.result_type(values, np.float16))
+            column = columns.get(name, empty)
+            columns[name] = column.astype(np.result_type(column, values))
+            columns[name][rows] = values
+    table = pandas.DataFrame(columns)
+    return table, table.iloc[rows]
 
 
 def _labels(settings: list[dict[str, Any]]) -> list[str]:
