@@ -85,14 +85,7 @@ def vectorise(
     """
     if environment.blocks:
         return _vectorise_blocks(environment, num_envs, auto_reset, pool_size)
-    require_name("auto-reset mode", auto_reset, ("fresh", "pool", "none"))
-    if num_envs < 1:
-        raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-    if pool_size is not None and auto_reset != "pool":
-        raise ValueError(f"pool_size={pool_size} needs auto_reset='pool', got auto_reset={auto_reset!r}")
-    size = {"fresh": num_envs, "pool": pool_size or max(1, num_envs // 16), "none": 0}[auto_reset]
-    if not 0 <= size <= num_envs or (pool_size is not None and pool_size < 1):
-        raise ValueError(f"pool_size must lie between 1 and num_envs={num_envs}, got {pool_size}")
+    size = _pool_size(num_envs, auto_reset, pool_size)
 
     def start_one(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
         state, observation = environment.reset(key, params)
@@ -131,6 +124,19 @@ def vectorise(
         return state, timestep._replace(observation=observation)
 
     return BatchedEnvironment(reset, draw, step, environment.params, environment.spec, num_envs)
+
+
+def _pool_size(num_envs: int, auto_reset: str, pool_size: int | None) -> int:
+    """Starts drawn per step."""
+    require_name("auto-reset mode", auto_reset, ("fresh", "pool", "none"))
+    if num_envs < 1:
+        raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+    if pool_size is not None and auto_reset != "pool":
+        raise ValueError(f"pool_size={pool_size} needs auto_reset='pool', got auto_reset={auto_reset!r}")
+    size = {"fresh": num_envs, "pool": pool_size or max(1, num_envs // 16), "none": 0}[auto_reset]
+    if not 0 <= size <= num_envs or (pool_size is not None and pool_size < 1):
+        raise ValueError(f"pool_size must lie between 1 and num_envs={num_envs}, got {pool_size}")
+    return size
 
 
 def _vectorise_blocks(

@@ -244,19 +244,24 @@ def actor_critic(
         num_heads=num_heads,
         unseen=unseen,
     )
+    return _functions(module, num_preferences or num_objectives)
+
+
+def _functions(module: ActorCriticModule, num_weights: int) -> ActorCritic:
+    recurrent = module.recurrent_size > 0
 
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
-        return jnp.zeros((*batch_shape, recurrent_size)) if recurrent else ()
+        return jnp.zeros((*batch_shape, module.recurrent_size)) if recurrent else ()
 
     def init(key: PRNGKeyArray) -> PyTree:
-        example = jnp.zeros((1, *observation.shape), observation.dtype)
-        inputs = (example, jnp.zeros((1, num_preferences or num_objectives)), memory((1,)), jnp.zeros((1,), bool))
+        example = jnp.zeros((1, *module.observation.shape), module.observation.dtype)
+        inputs = (example, jnp.zeros((1, num_weights)), memory((1,)), jnp.zeros((1,), bool))
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
-        return orthogonal_params(key, shapes, {"log_std": initial_shared})
+        return orthogonal_params(key, shapes, {"log_std": module.initial_shared})
 
     def method(name: str) -> Callable:
         return lambda params, *inputs: module.apply({"params": params}, *inputs, method=name)
 
-    apart = not module.shared_torso and conditioning != "hypernetwork"
-    activity = module_activity(module, activation) if apart else None
+    apart = not module.shared_torso and module.conditioning != "hypernetwork"
+    activity = module_activity(module, module.activation) if apart else None
     return ActorCritic(init, memory, method("act"), method("sequence"), method("value"), recurrent, activity)
