@@ -134,7 +134,7 @@ def replace(
 def check_values(values: Mapping[str, Any], num_objectives: int, ranges: Mapping[str, Range]) -> None:
     """Raises ValueError for a concrete value outside the range of its leaf."""
     for name, value in values.items():
-        ranges.get(name, _OTHER).check(f"hyperparameter {name!r}", _numbers(value))
+        ranges.get(name, _OTHER).check_each(f"hyperparameter {name!r}", _numbers(value))
         if name.rpartition(".")[2] == "weights":
             validate_weights(np.asarray(value), num_objectives, normalised=False)
 
@@ -145,14 +145,14 @@ def _fitting(name: str, value: Any, dtype: Any) -> Any:
         return value
     if jnp.issubdtype(dtype, jnp.integer):
         info = jnp.iinfo(dtype)
-        Range(int(info.min), int(info.max), integer=True).check(f"hyperparameter {name!r}", _numbers(value))
+        Range(int(info.min), int(info.max), integer=True).check_each(f"hyperparameter {name!r}", _numbers(value))
         return value
     array = np.asarray(value)
     return array.astype(np.float64) if array.dtype.kind in "iuO" else value
 
 
 def _sequence(name: str, value: Any) -> Any:
-    UNBOUNDED.check(f"hyperparameter {name!r}", value)
+    UNBOUNDED.check_each(f"hyperparameter {name!r}", value)
     return np.asarray(value)
 
 
@@ -181,7 +181,7 @@ def checked(hyperparameters: PyTree, given: Iterable[str] = ()) -> PyTree:
             hyperparameters = hyperparameters._replace(**{name: _sequence(name, value)})
     ranges = ranges_of(hyperparameters)
     for path, leaf in leaves(hyperparameters).items():
-        ranges[path].check(f"hyperparameter {path!r}", _numbers(leaf))
+        ranges[path].check_each(f"hyperparameter {path!r}", _numbers(leaf))
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 
 

@@ -59,22 +59,34 @@ class Range:
         return f"in {brackets[0]}{_text(self.low)}, {_text(self.high)}{brackets[1]}"
 
     def check(self, name: str, value: Any) -> None:
-        """Raises ValueError, in one sentence, unless `value`, or every entry of an array, is in the range.
+        """Raises ValueError, in one sentence, unless `value` is one number of the range.
 
         Args:
             name: what the sentence calls it.
-            value: a number or an array of numbers, not traced.
+            value: a number, not traced.
         """
+        if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+            raise ValueError(self._takes(name, value))
+        self.check_each(name, value)
+
+    def check_each(self, name: str, value: Any) -> None:
+        """The same of every entry of an array of numbers, which may be empty."""
         entries = _entries(value)
-        kind = "an integer" if self.integer else "a number"
         if entries is None:
-            raise ValueError(f"{name} takes {kind}, got {value!r} of type {type(value).__name__}")
+            raise ValueError(self._takes(name, value))
         for entry in entries:
             if math.isnan(entry) or (self.integer and entry % 1):
-                raise ValueError(f"{name} takes {kind}, got {_text(entry)}")
+                raise ValueError(f"{name} takes {self._kind}, got {_text(entry)}")
             demand = self._broken(entry)
             if demand:
                 raise ValueError(f"{name} must {demand}, got {_text(entry)}")
+
+    @property
+    def _kind(self) -> str:
+        return "an integer" if self.integer else "a number"
+
+    def _takes(self, name: str, value: Any) -> str:
+        return f"{name} takes {self._kind}, got {value!r} of type {type(value).__name__}"
 
     def _broken(self, entry: float | int) -> str:
         """What `entry` should do, where it does not."""

@@ -28,7 +28,7 @@ def test_help_says_what_is_allowed(within, text):
     ("within", "value"),
     [
         (PROBABILITY, 0),
-        (PROBABILITY, [0.0, 1.0]),
+        (PROBABILITY, np.asarray(0.5)),
         (PROBABILITY, np.float32(0.5)),
         (COUNT, 3),
         (COUNT, np.int64(3)),
@@ -39,6 +39,13 @@ def test_help_says_what_is_allowed(within, text):
 )
 def test_what_is_within_passes(within, value):
     within.check("it", value)
+
+
+def test_arrays_are_checked_entry_by_entry_where_they_are_meant():
+    PROBABILITY.check_each("it", [0.0, 1.0])
+    SEED.check_each("it", [])
+    with pytest.raises(ValueError, match=r"it must lie in \[0, 1\], got 1.5"):
+        PROBABILITY.check_each("it", np.asarray([0.5, 1.5]))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,9 @@ def test_what_is_within_passes(within, value):
         (COUNT, 10**400, "it takes an integer, got inf"),
         (SEED, -1, "it must be at least 0, got -1"),
         (SEED, 2**32, "it must be at most 4294967295, got 4294967296"),
-        (PROBABILITY, [0.5, 1.5], "it must lie in [0, 1], got 1.5"),
+        (PROBABILITY, [0.5], "it takes a number, got [0.5] of type list"),
+        (COUNT, (), "it takes an integer, got () of type tuple"),
+        (COUNT, np.asarray([3]), "it takes an integer, got array([3]) of type ndarray"),
         (PROBABILITY, math.nan, "it takes a number, got nan"),
         (POSITIVE, 0.0, "it must be above 0, got 0"),
         (POSITIVE, math.inf, "it must be finite, got inf"),

@@ -66,11 +66,15 @@ def test_a_member_equals_its_single_run(trainer, swept):
 def test_eight_devices_own_devices_and_blocks_give_the_same_members(trainer):
     assert jax.device_count() == 8
     settings = {"seeds": 5, "hyperparameters": {"discount": [0.9, 0.99]}, **QUIET}
-    eight = jaxrl.sweep(trainer, **settings).final_returns()
-    one = jaxrl.sweep(trainer, max_devices=1, **settings).final_returns()
-    blocks = jaxrl.sweep(trainer, max_devices=1, members_per_block=3, **settings).final_returns()
-    np.testing.assert_allclose(eight, one)
-    np.testing.assert_allclose(blocks, one)
+    eight = jaxrl.sweep(trainer, **settings)
+    one = jaxrl.sweep(trainer, max_devices=1, **settings)
+    blocks = jaxrl.sweep(trainer, max_devices=1, members_per_block=3, **settings)
+    # Products of other sizes round otherwise, which now and then is another action in an episode that is evaluated.
+    for other in (eight, blocks):
+        for member in range(one.num_members):
+            found = (jax.tree.leaves(swept.policy(member).state.params) for swept in (one, other))
+            for ours, theirs in zip(*found, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
 
 
 def test_members_are_spread_over_the_devices(trainer):

@@ -1,7 +1,7 @@
 """jaxrl's checkpoints beside orbax's: seconds to import, save and restore, files, bytes, and damage that is noticed.
 
-Both write the state of a sweep of PPO, in turns. Damage is one flipped bit at places spread evenly over all files: it is
-noticed where restoring raises an error, harmless where it gives what was saved, and else it is silent.
+Both write the state of a sweep of PPO, in turns. Damage is one flipped bit, at places spread evenly over all files. It
+is noticed where restoring raises an error, harmless where it gives what was saved, and else it is silent.
 
     python experiments/benchmarks/checkpoints.py [--members 64] [--repeats 10] [--flips 60]
 """

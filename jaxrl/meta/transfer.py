@@ -82,7 +82,7 @@ def meta_test(
 
 def check_learning_rates(learning_rates: Sequence[float], baselines: Sequence[str]) -> None:
     """Raises ValueError for learning rates that no baseline can have, or none where there are baselines."""
-    POSITIVE.check("learning_rates", learning_rates)
+    POSITIVE.check_each("learning_rates", learning_rates)
     if baselines and not len(learning_rates):
         raise ValueError("baselines need at least one learning rate to be tried with")
 

@@ -77,7 +77,7 @@ def make_problem(
     PROBABILITY.check("the discount of returns", discount)
     reference = spec.reference_point
     if reference_point is not None:
-        NUMBER.check("reference_point", reference_point)
+        NUMBER.check_each("reference_point", reference_point)
         reference = tuple(map(float, np.ravel(reference_point)))
     if reference is None and reference_needed:
         raise ValueError(f"{spec.name} has no reference point: give reference_point=, one entry per objective")

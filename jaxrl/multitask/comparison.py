@@ -71,7 +71,7 @@ def compare_groupings(
 
     for name in groupings:
         require_name("grouping", name, GROUPINGS)
-    SEED.check("a seed", seeds)
+    SEED.check_each("a seed", seeds)
     if not seeds or not groupings:
         raise ValueError("a comparison needs at least one seed and one grouping")
     if fine_tune_steps is not None:

@@ -62,7 +62,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         require_name("kind of run", self.kind, KINDS)
-        SEED.check("a seed", self.seeds)
+        SEED.check_each("a seed", self.seeds)
         for name in self.options:
             require_name(f"option of {self.kind}", name, KINDS[self.kind].options)
 

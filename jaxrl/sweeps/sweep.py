@@ -111,7 +111,7 @@ def plan_sweep(
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("a sweep needs at least one seed")
-    SEED.check("a seed", seeds)
+    SEED.check_each("a seed", seeds)
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must differ: equal seeds are equal runs, got {seeds}")
     static, settings = _split(trainer, dict(hyperparameters or {}), design, samples, design_seed)
