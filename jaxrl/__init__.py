@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxrl.sweeps.running import RunOptions
     from jaxrl.sweeps.sweep import Sweep, sweep
     from jaxrl.sweeps.tuning import Tuned, tune
+    from jaxrl.tracking.base import register_logger
     from jaxrl.training.loop import Result
     from jaxrl.training.policy import Policy
     from jaxrl.training.program import Program, complete_program
@@ -53,6 +54,7 @@ _HOMES = {
     "jaxrl.sweeps.running": ("RunOptions",),
     "jaxrl.sweeps.sweep": ("Sweep", "sweep"),
     "jaxrl.sweeps.tuning": ("Tuned", "tune"),
+    "jaxrl.tracking.base": ("register_logger",),
     "jaxrl.training.loop": ("Result",),
     "jaxrl.training.policy": ("Policy",),
     "jaxrl.training.program": ("Program", "complete_program"),
@@ -95,6 +97,7 @@ __all__ = [
     "register",
     "register_agent",
     "register_kind",
+    "register_logger",
     "register_network",
     "register_objective",
     "save_member",

@@ -20,7 +20,7 @@ LAYERS = (
     ("networks",),
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
-    ("training",),
+    ("tracking", "training"),
     ("sweeps",),
     ("figures",),
     ("runs",),

@@ -29,6 +29,7 @@ _KINDS = {
     "task-families": "jaxrl.multitask.families:FAMILIES",
     "adaptation": "jaxrl.multitask:ADAPTATION",
     "affinities": "jaxrl.multitask.grouping.similarity:AFFINITIES",
+    "loggers": "jaxrl.tracking.base:LOGGERS",
     "clusterings": "jaxrl.multitask.grouping.clustering:CLUSTERINGS",
 }
 # Private functions, whose docstrings say nothing to a user.

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.kinds import run_kind, shell_that_runs
 from jaxrl.cli.names import COMMANDS
-from jaxrl.cli.options import parse_settings, seed_option, tune_options
+from jaxrl.cli.options import log_option, parse_settings, seed_option, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
+from jaxrl.errors import require_name
 from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SEEDS, SOME, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
@@ -38,6 +39,7 @@ def run(command: str, arguments: list[str]) -> None:
         "evaluate": _evaluate,
         "resume": _resume,
         "plot": _plot,
+        "runs": _runs,
     }
     if command in own:
         own[command](arguments)
@@ -67,7 +69,12 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
         **rest,
     )
     directory = parsed.out or Path("runs") / _place(parsed)
-    options = RunOptions(progress=parsed.progress, checkpoint_seconds=parsed.checkpoint_seconds)
+    options = RunOptions(
+        progress=parsed.progress,
+        checkpoint_seconds=parsed.checkpoint_seconds,
+        keep=parsed.keep,
+        loggers=parsed.log or (),
+    )
     with _resumable(directory):
         outcome = experiment.run(configuration, directory, options)
     print(report.describe(outcome))
@@ -199,6 +206,7 @@ def _evaluate_options() -> list[Option]:
         seed_option("Seed of the episodes.", 1),
         option_of("member", int, "Which run of a sweep; default all.", None, SOME),
         option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
     ]
 
 
@@ -206,19 +214,54 @@ def _evaluate(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
     parsed = parse("evaluate", COMMANDS["evaluate"], arguments, _evaluate_options())
-    table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore)
+    table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore, parsed.which)
     print(as_text(table))
 
 
 def _resume(arguments: list[str]) -> None:
     from jaxrl.runs import experiment, report
     from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.running import RunOptions
 
-    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory()])
+    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory(), log_option()])
     use_cpu_cores()
+    options = RunOptions(loggers=parsed.log or ())
     with _resumable(parsed.run):
-        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run)
+        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run, options)
     print(report.describe(outcome))
+
+
+def _runs_options() -> list[Option]:
+    save = "CSV file to write the table to."
+    return [
+        positional("folder", Path, "Folder with run directories, at any depth.", Path("runs")),
+        option_of("sort", str, "Column to sort by, largest first; default by path.", None),
+        option_of("save", Path, save, None, group=HOST),
+    ]
+
+
+def _runs(arguments: list[str]) -> None:
+    from jaxrl.runs.finding import find_runs
+    from jaxrl.runs.report import write_table
+
+    parsed = parse("runs", COMMANDS["runs"], arguments, _runs_options())
+    if parsed.save:
+        check_writable(parsed.save.parent)
+    table = find_runs(parsed.folder)
+    if parsed.sort is not None:
+        column = require_name("column", parsed.sort, table.columns)
+        table = table.sort_values(column, ascending=False, na_position="last", key=_comparable)
+    print(as_text(table.fillna("")))
+    if parsed.save:
+        write_table(table, parsed.save)
+
+
+def _comparable(column: Any) -> Any:
+    """Numbers by size, and words, where there are some, by their letters."""
+    import pandas
+
+    numbers = pandas.to_numeric(column, errors="coerce")
+    return numbers if numbers.notna().any() else column.astype(str)
 
 
 def _plot(arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
     "resume": "finish a run that was interrupted",
+    "runs": "list the runs in a folder: settings that differ, state, last returns",
     "plot": "draw a run's figures again",
     "list": "list environments, agents, objectives, aggregators, algorithms, methods and the rest",
 }

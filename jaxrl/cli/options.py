@@ -15,6 +15,7 @@ from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUM_WEIGHTS, SAMPLES, SEED, SEEDS
 __all__ = [
     "Shell",
     "base_options",
+    "log_option",
     "member_options",
     "no_agent",
     "parse_settings",
@@ -55,8 +56,16 @@ def base_options(names: Collection[str]) -> list[Option]:
         repeated("import", "MODULE", modules),
         option_of("out", Path, "Run directory. Default: runs/AGENT-TASK.", None, group=HOST),
         option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
+        log_option(),
+        option_of("keep", Literal["last", "best"], "Keep the best evaluation's state, too.", "last", group=HOST),
         option_of("checkpoint_seconds", float, "Least seconds between checkpoints.", 20.0, NOT_NEGATIVE, group=HOST),
     ]
+
+
+def log_option() -> Option:
+    """Loggers."""
+    text = "Loggers that get the rows after every chunk, separated by commas: csv, mlflow, tensorboard, wandb or yours."
+    return option_of("log", str, text, "", group=HOST)
 
 
 def seed_option(text: str, default: int) -> Option:

@@ -17,6 +17,7 @@ from jaxrl.runs.kinds import KINDS
 from jaxrl.sweeps.files import check_writable, reason, replaced
 
 __all__ = [
+    "OUTCOME",
     "Configuration",
     "check_claim",
     "check_free",
@@ -24,8 +25,12 @@ __all__ = [
     "claim",
     "configure",
     "read_configuration",
+    "record_of",
     "write_atomically",
 ]
+
+OUTCOME = "outcome.json"
+"""Written into a run directory when its run has ended."""
 
 # Written by jaxrl 0.1.0 into every configuration, also of kinds that have no such options.
 _FORMER_OPTIONS = {"evaluation_episodes", "discounted", "horizon", "outer", "outer_settings"}
@@ -78,7 +83,7 @@ def configure(**values: Any) -> Configuration:
     return Configuration(**{**values, "options": {**values.get("options", {}), **own}})
 
 
-def _record(configuration: Configuration) -> dict[str, Any]:
+def record_of(configuration: Configuration) -> dict[str, Any]:
     """As configuration.json holds it, with the defaults of the kind's options."""
     values = asdict(configuration)
     record = {**values, **KINDS[configuration.kind].options, **values.pop("options")}
@@ -101,7 +106,7 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
     """
     _require_names(configuration)
     if (directory / "configuration.json").exists():
-        found, wanted = _record(read_configuration(directory)), _record(configuration)
+        found, wanted = record_of(read_configuration(directory)), record_of(configuration)
         changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
         if changed:
             details = "; ".join(text for name in changed for text in _differences(name, found, wanted))
@@ -164,7 +169,7 @@ def claim(directory: Path, configuration: Configuration) -> None:
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
     named = asdict(configuration)
     imports = dict.fromkeys((*configuration.imports, *plugins.needed(named)))
-    record = {**_record(configuration), **({"imports": [*imports]} if imports else {})}
+    record = {**record_of(configuration), **({"imports": [*imports]} if imports else {})}
     written = {"configuration": record, "checksum": _checksum(record), "versions": versions, "devices": devices}
     write_atomically(path, json.dumps(written, indent=2))
 

@@ -4,10 +4,13 @@ configuration.json   what was run: enough to repeat it exactly
 metrics.csv          one tidy table; rows come with every chunk
 checkpoints/         of a single run; a sweep has group_*/ below it
 figures/             PNG
+outcome.json         when the run has ended
 Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 """
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,15 @@ import jax
 
 from jaxrl.deferred import import_ahead
 from jaxrl.errors import CheckpointError, require_name
-from jaxrl.runs.configuration import Configuration, check_claim, claim, read_configuration
+from jaxrl.runs.configuration import (
+    OUTCOME,
+    Configuration,
+    check_claim,
+    claim,
+    read_configuration,
+    record_of,
+    write_atomically,
+)
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.metrics import GrowingTable, read_metrics
 from jaxrl.runs.report import draw_table, write_table
@@ -42,7 +53,11 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         # For tables and figures, which come after the program is compiled.
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
         drive = KINDS[configuration.kind].drive or drive_members
-        return drive(built, configuration, directory, options)
+        outcome = drive(built, configuration, directory, options)
+        if not (directory / OUTCOME).exists():
+            ended = datetime.now(UTC).isoformat(timespec="seconds")
+            write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
+        return outcome
 
 
 def build(configuration: Configuration) -> Program:
@@ -69,7 +84,10 @@ def drive_members(built: Program, configuration: Configuration, directory: Path,
     planned = plan(built, configuration)
     claim(directory, configuration)
     growing = GrowingTable(directory / "metrics.csv")
-    swept = run_plan(planned, options=options, directory=directory / "checkpoints", on_rows=growing.add)
+    swept = run_plan(
+        planned, options=options, directory=directory / "checkpoints", on_rows=growing.add,
+        configuration=record_of(configuration),
+    )  # fmt: skip
     outcome = Outcome(configuration, built, sweep=swept)
     if jax.process_index() != 0:
         return outcome

@@ -41,6 +41,7 @@ class Policies(NamedTuple):
         save: `(number, directory)`: writes that policy as a run directory of its own.
         choose: `(weights, at_least) -> number`, by a user's preferences; None where there is nothing to choose by.
         alone: whether there is but one, which needs no number.
+        best: `number -> Policy` at its best evaluation, where a run keeps that; None where it cannot.
     """
 
     count: int
@@ -49,6 +50,7 @@ class Policies(NamedTuple):
     save: Callable[[int, Path], None]
     choose: Callable[..., int] | None = None
     alone: bool = False
+    best: Callable[[int], "Policy"] | None = None
 
 
 class Kind(NamedTuple):

@@ -1,6 +1,7 @@
 """What a finished run directory gives back: policies, sweeps and fresh evaluations; and saving one policy alone."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import jax
 import numpy as np
 
 from jaxrl import moved
+from jaxrl.errors import require_name
 from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
 from jaxrl.runs.kinds import KINDS, Policies
 from jaxrl.runs.trained import save_member, save_run
-from jaxrl.sweeps.sweep import Sweep, run_plan
+from jaxrl.sweeps.best import read_best
+from jaxrl.sweeps.sweep import Group, Sweep, run_plan
 from jaxrl.training.evaluation import Evaluation, evaluation_columns
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
@@ -23,9 +26,16 @@ __all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "sa
 
 
 def evaluate(
-    directory: str | Path, num_episodes: int = 128, seed: int = 1, member: int | None = None, explore: bool = False
+    directory: str | Path,
+    num_episodes: int = 128,
+    seed: int = 1,
+    member: int | None = None,
+    explore: bool = False,
+    which: str = "last",
 ) -> Any:
     """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order.
+
+    `which` is as for `load`.
 
     Raises:
         ValueError: for a run whose kind has no policies.
@@ -37,9 +47,9 @@ def evaluate(
     if KINDS[configuration.kind].policies is not None:
         found = _policies(directory, configuration)
         _require(found, directory, member)
-        chosen = [member] if member is not None else range(found.count)
-        return _fresh({index: found.policy(index) for index in chosen}, found.program, num_episodes, seed, explore)
-    swept = load_sweep(directory)
+        chosen, policy = [member] if member is not None else range(found.count), _which(found, directory, which)
+        return _fresh({index: policy(index) for index in chosen}, found.program, num_episodes, seed, explore)
+    swept = load_sweep(directory, which)
     # All members in one program.
     result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
     if member is not None:
@@ -82,8 +92,19 @@ def _policies(directory: str | Path, configuration: Configuration) -> Policies:
     swept = load_sweep(directory)
     swept.locate(0)
     return Policies(
-        swept.num_members, swept.policy, lambda index: swept.locate(index)[0].trainer, partial(save_member, swept)
-    )
+        swept.num_members, swept.policy, lambda index: swept.locate(index)[0].trainer, partial(save_member, swept),
+        best=lambda index: load_sweep(directory, "best").policy(index),
+    )  # fmt: skip
+
+
+def _which(found: Policies, directory: str | Path, which: str) -> Callable[[int], Policy]:
+    """`number -> Policy`, as it was last or at its best."""
+    require_name("state", which, ("last", "best"))
+    if which == "last":
+        return found.policy
+    if found.best is None:
+        raise ValueError(f"{directory} holds policies of a kind that keeps no best ones beside them")
+    return found.best
 
 
 def _require(found: Policies, directory: str | Path, member: int | None) -> None:
@@ -91,16 +112,17 @@ def _require(found: Policies, directory: str | Path, member: int | None) -> None
         raise ValueError(f"{directory} is a single run: it has no member {member}")
 
 
-def load(directory: str | Path, member: int | None = None, explore: bool = False) -> Policy:
+def load(directory: str | Path, member: int | None = None, explore: bool = False, which: str = "last") -> Policy:
     """A trained policy from a run directory: `policy(key, observation) -> action`.
 
     Args:
         directory: of any run that ends with policies.
         member: which run of a sweep, or which policy of a study, a row of front.csv.
         explore: sample actions instead of taking the most likely.
+        which: `last`, or `best`: as it was at its best evaluation, of a run with `keep="best"`.
 
     Raises:
-        CheckpointError: if there is no whole checkpoint.
+        CheckpointError: if there is no whole checkpoint, or the best was not kept.
         ValueError: for a sweep or a study without `member`, or a run without policies.
         IndexError: for a member that does not exist.
     """
@@ -108,18 +130,35 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     _require(found, directory, member)
     if member is None and not found.alone:
         raise ValueError(f"{directory} holds many policies: say which with member=0 to {found.count - 1}")
-    policy = found.policy(member or 0)
+    policy = _which(found, directory, which)(member or 0)
     return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
 
 
-def load_sweep(directory: str | Path) -> Sweep:
-    """A finished sweep, from its checkpoints; an unfinished one is finished first."""
+def load_sweep(directory: str | Path, which: str = "last") -> Sweep:
+    """A finished sweep, from its checkpoints; an unfinished one is finished first.
+
+    Args:
+        directory: of its run.
+        which: `last`, or `best`: with every member's state as it was at its best evaluation, of a run with
+            `keep="best"`. Results are those of the whole run.
+    """
+    require_name("state", which, ("last", "best"))
     directory = Path(directory)
     configuration = read_configuration(directory)
     if KINDS[configuration.kind].drive is not None:
         raise ValueError(f"{directory} holds a single policy, not a sweep; use jaxrl.load")
     planned = plan(build(configuration), configuration)
-    return run_plan(planned, directory=directory / "checkpoints", say=lambda _: None)
+    swept = run_plan(planned, directory=directory / "checkpoints", say=lambda _: None)
+    return swept if which == "last" else replace(swept, groups=_at_best(swept, directory / "checkpoints"))
+
+
+def _at_best(swept: Sweep, checkpoints: Path) -> list[Group]:
+    found = []
+    for index, group in enumerate(swept.groups):
+        shapes = jax.eval_shape(lambda state: state, group.result.state)
+        state = read_best(checkpoints / f"group_{index}", shapes)[0]
+        found.append(replace(group, result=group.result._replace(state=state)))
+    return found
 
 
 def choose_policy(

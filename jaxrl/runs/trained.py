@@ -12,16 +12,18 @@ from jaxrl.agents import AGENTS
 from jaxrl.environments.registry import make
 from jaxrl.figures import plotting
 from jaxrl.hyperparameters import leaves
-from jaxrl.runs.configuration import Configuration, claim
+from jaxrl.runs.configuration import Configuration, claim, record_of
 from jaxrl.runs.kinds import Kind, Outcome, Policies
 from jaxrl.runs.metrics import GrowingTable
 from jaxrl.runs.report import draw_curves, draw_table, figures, write_table
+from jaxrl.sweeps.best import read_best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
 from jaxrl.sweeps.sweep import Sweep
 from jaxrl.sweeps.tables import run_table
+from jaxrl.tracking import Tracked, Tracking
 from jaxrl.training.loop import Result
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
@@ -46,12 +48,18 @@ def _drive(built: Trainer, configuration: Configuration, directory: Path, option
     seed, axes = configuration.seeds[0], jax.tree.map(lambda _: None, built.hyperparameters)
     growing = GrowingTable(directory / "metrics.csv")
 
-    def add(result: Result, span: tuple[int, int], restored: bool) -> None:
-        growing.add(run_table(built, result.metrics, result.evaluation, seed, span)[0], restored)
+    tracked = Tracked(directory.name, directory, record_of(configuration))
 
-    options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
-    compiled = program(built, options.num_chunks)
-    result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
+    with Tracking(options.loggers, tracked, options.say) as told:
+
+        def add(result: Result, span: tuple[int, int], restored: bool) -> None:
+            rows = run_table(built, result.metrics, result.evaluation, seed, span)[0]
+            growing.add(rows, restored)
+            told.add(rows, restored)
+
+        options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
+        compiled = program(built, options.num_chunks)
+        result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
     table, _ = run_table(built, result.metrics, result.evaluation, seed)
     write_table(table, growing.path)
     _draw_run(table, built, configuration, directory)
@@ -75,10 +83,15 @@ def _policies(directory: Path, configuration: Configuration) -> Policies:
     def policy(_: int) -> Policy:
         return Policy(*built.actor(*restore_alone(directory, trained)))
 
+    def best(_: int) -> Policy:
+        state, _ = jax.eval_shape(trained, jax.random.key(0))
+        kept = read_best(directory / "checkpoints", state)[0]
+        return Policy(*built.actor(kept, restore_alone(directory, trained)[1]))
+
     def save(_: int, to: Path) -> None:
         raise ValueError(f"{directory} is a single policy already")
 
-    return Policies(1, policy, lambda _: built, save, alone=True)
+    return Policies(1, policy, lambda _: built, save, alone=True, best=best)
 
 
 def restore_alone(directory: Path, template: Any) -> Any:

@@ -7,20 +7,22 @@ the same end.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
+from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError, require_name
 from jaxrl.hyperparameters import leaves
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
 from jaxrl.sweeps.batches import Batches
+from jaxrl.sweeps.best import BEST, Best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
+from jaxrl.tracking import Logger, resolve_loggers
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
@@ -53,6 +55,10 @@ class RunOptions:
     max_lost: float = 0.1
     """Largest share of environment steps, and of updates, that may be lost because they are not finite, over a chunk or
     ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
+    keep: Literal["last", "best"] = "last"
+    """Which states checkpoints hold: the last one, or that of every member's best evaluation beside it."""
+    loggers: str | Sequence[str | Logger] = ()
+    """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, or loggers."""
     on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
     the last, and whether a checkpoint held them already."""
@@ -63,6 +69,8 @@ class RunOptions:
         COUNT.check("num_chunks", self.num_chunks)
         NOT_NEGATIVE.check("checkpoint_seconds", self.checkpoint_seconds)
         PROBABILITY.check("max_lost", self.max_lost)
+        require_name("state to keep", self.keep, ("last", "best"))
+        object.__setattr__(self, "loggers", resolve_loggers(self.loggers))
 
 
 def execute(
@@ -89,8 +97,10 @@ def execute(
     Raises:
         NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
         CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
+        ValueError: when the best state is to be kept and there is no place for it.
     """
     batches = Batches(compiled, keys, hyperparameters, axes)
+    best = _best(trainer, batches, options)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
     start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
     if start and options.on_rows:
@@ -104,7 +114,7 @@ def execute(
     last_save = time.monotonic()
     with bar:
         while start < total:
-            count = min(compiled.chunk, total - start)
+            count = min(compiled.chunk, total - start, best.until(start) - start if best else total)
             began, compiling = time.perf_counter(), compiled.timing.compile_seconds
             rows = batches.advance(start, count)
             compiling = compiled.timing.compile_seconds - compiling
@@ -115,15 +125,33 @@ def execute(
                 span = start, start + count
                 options.on_rows(_result(trainer, batches, None, rows, span), span, False)
             start += count
+            if best:
+                best.look(rows[1], start, batches.state)
             _advance_bar(bar, trainer, count, max(1, batches.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or start == total):
                 history = [_joined(history, batches)]
                 record = {"iteration": start, **asdict(compiled.timing)}
+                if best:
+                    best.save()
                 checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
     history = _joined(history, batches)
     return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
+
+
+def _best(trainer: Program, batches: Batches, options: RunOptions) -> Best | None:
+    """What is kept of the best evaluations, as asked for now or when the run began."""
+    place = options.checkpoint_directory and Path(options.checkpoint_directory)
+    if options.keep != "best" and not (place and (place / BEST).is_dir()):
+        return None
+    if not place:
+        raise ValueError("keep='best' needs a directory to keep it in")
+    found = Best(trainer, batches.hyperparameters, batches.num_members, place)
+    if jax.process_index() == 0:
+        (place / BEST).mkdir(parents=True, exist_ok=True)
+    found.restore(batches.shapes(1)[0])
+    return found
 
 
 def _result(trainer: Program, batches: Batches, state: PyTree, rows: PyTree, span: tuple[int, int]) -> Result:

@@ -19,12 +19,13 @@ from jaxrl.ranges import NUM_WEIGHTS, SEED, SEEDS
 from jaxrl.sweeps import designs
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.devices import member_mesh
+from jaxrl.sweeps.listeners import tell, tracked_sweep
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.memory import members_that_fit
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.result import Group, Sweep
 from jaxrl.sweeps.running import RunOptions, execute
-from jaxrl.sweeps.tables import evaluation_table
+from jaxrl.tracking import Logger, Tracking
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Float
@@ -47,6 +48,7 @@ def sweep(
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
     on_rows: Callable[[Any, bool], None] | None = None,
+    loggers: str | Sequence[str | Logger] | None = None,
 ) -> Sweep:
     """Runs every combination of settings, weights and seeds.
 
@@ -69,12 +71,15 @@ def sweep(
         directory: where to save, and from where to resume.
         say: told of what will be compiled.
         on_rows: given what every chunk adds to the table, and whether a checkpoint held it already.
+        loggers: where these rows go, too: names such as `tensorboard,csv`, or loggers; default those of `options`.
 
     Raises:
         UnknownNameError, ValueError: for names, values, weights or designs that do not fit.
         CheckpointError: if the directory cannot be written, another process writes it, or it holds another sweep.
     """
     planned = plan_sweep(trainer, seeds, hyperparameters, weights, design, samples, design_seed)
+    if loggers is not None:
+        options = replace(options or RunOptions(label="sweep"), loggers=loggers)
     return run_plan(planned, members_per_block, max_devices, options, directory, say, on_rows)
 
 
@@ -132,18 +137,24 @@ def run_plan(
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
     on_rows: Callable[[Any, bool], None] | None = None,
+    configuration: Mapping[str, Any] | None = None,
 ) -> Sweep:
-    """Runs what `plan_sweep` has built; arguments as `sweep`."""
+    """Runs what `plan_sweep` has built; arguments as `sweep`.
+
+    `configuration` is what loggers are told of the run; default the settings of its program.
+    """
     if len(plan.groups) > 1:
         say(f"{len(plan.groups)} combinations of static settings ({', '.join(plan.static)}): one compilation each")
     options = options or RunOptions(label="sweep")
     directory = directory or options.checkpoint_directory
     places = [Path(directory) / f"group_{index}" if directory else None for index in range(len(plan.groups))]
     names, groups = [*plan.static, *plan.settings[0]], []
-    with _written(directory, plan, places):
+    tracked = tracked_sweep(plan.groups[0][0], options.label, directory, names, configuration)
+    with _written(directory, plan, places), Tracking(options.loggers, tracked, options.say) as told:
         for (chosen, combination), place in zip(plan.groups, places, strict=True):
             first = sum(len(group.seeds) for group in groups)
-            rows = partial(_tell, on_rows, names, first) if on_rows else None
+            listeners = [*filter(None, (on_rows, told.add if options.loggers else None))]
+            rows = partial(tell, listeners, names, first) if listeners else None
             groups.append(
                 _run_group(
                     chosen, combination, plan.settings, plan.weights, plan.seeds, members_per_block, max_devices,
@@ -151,10 +162,6 @@ def run_plan(
                 )
             )  # fmt: skip
     return Sweep(groups, names)
-
-
-def _tell(on_rows: Callable[[Any, bool], None], names: list[str], first: int, group: Group, restored: bool) -> None:
-    on_rows(evaluation_table(group, names, first), restored)
 
 
 def _written(directory: str | Path | None, plan: Plan, places: list[Path | None]) -> AbstractContextManager:

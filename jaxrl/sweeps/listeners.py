@@ -1,0 +1,50 @@
+"""Who hears of the rows of a sweep after every chunk."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxrl.sweeps.result import Group
+from jaxrl.sweeps.tables import evaluation_table
+from jaxrl.tracking import Tracked
+from jaxrl.training.program import Program
+
+__all__ = ["tell", "tracked_sweep"]
+
+
+def tell(
+    listeners: Iterable[Callable[[Any, bool], None]], names: list[str], first: int, group: Group, restored: bool
+) -> None:
+    """Gives the table of what a group has done to all listeners.
+
+    Args:
+        listeners: `(rows, whether a checkpoint held them already)`.
+        names: of the swept settings.
+        first: number of the group's first member.
+        group: the members, with what one chunk gave.
+        restored: whether a checkpoint held it already.
+    """
+    table = evaluation_table(group, names, first)
+    for listener in listeners:
+        listener(table, restored)
+
+
+def tracked_sweep(
+    program: Program,
+    label: str,
+    directory: str | Path | None,
+    names: Iterable[str],
+    configuration: Mapping[str, Any] | None,
+) -> Tracked:
+    """What loggers are told of a sweep.
+
+    Args:
+        program: of its first group.
+        label: the name of a sweep without a directory.
+        directory: of its checkpoints.
+        names: of the swept settings.
+        configuration: of the run directory around them; None where there is none, for the program's settings.
+    """
+    place = None if directory is None else Path(directory) if configuration is None else Path(directory).parent
+    told = getattr(program, "settings", {}) if configuration is None else configuration
+    return Tracked(place.name if place else label, place, {"program": program.name, **told}, tuple(names))

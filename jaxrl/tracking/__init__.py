@@ -1,0 +1,5 @@
+"""Loggers: TensorBoard, Weights & Biases, MLflow, CSV files, or one of your own."""
+
+from jaxrl.tracking.base import LOGGERS, Logger, Tracked, Tracking, numbers_of, register_logger, resolve_loggers
+
+__all__ = ["LOGGERS", "Logger", "Tracked", "Tracking", "numbers_of", "register_logger", "resolve_loggers"]

@@ -1,0 +1,185 @@
+"""Loggers: where the rows of a run go besides its own metrics.csv, chunk by chunk and never from inside the program."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+
+from jaxrl.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["LOGGERS", "Logger", "Tracked", "Tracking", "numbers_of", "register_logger", "resolve_loggers"]
+
+# Chunks that may wait for a slow logger, and seconds that a run waits for it at its end.
+_WAITING, _PATIENCE = 1000, 30.0
+# Columns that say which run a row is of, not what came of it.
+_LABELS = ("member", "seed", "setting", "finite", "steps")
+
+
+class Tracked(NamedTuple):
+    """What a logger is told of a run before its rows.
+
+    Attributes:
+        name: of the run, its directory's or `jaxrl`.
+        directory: where the run is written, and a logger may write; None where it is not.
+        configuration: what determines the run, as plain values by name.
+        columns: names of the settings that differ between members.
+    """
+
+    name: str
+    directory: Path | None
+    configuration: dict[str, Any]
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Logger(Protocol):
+    """Where rows go. All methods are called in one thread of the logger's own, in this order.
+
+    A logger with an attribute `replays` that is true is given all rows of a run that is resumed, from the first on, and
+    tells those that it has already; others are given those that no checkpoint held.
+    """
+
+    def open(self, run: Tracked) -> None:
+        """Before the first rows, also of a run that is resumed."""
+
+    def write(self, rows: "pandas.DataFrame") -> None:
+        """Rows of one chunk, with `seed` and `steps`; of a sweep with `member` and the settings, too.
+
+        What was not measured in a row is NaN. A run that is killed and resumed gives some rows twice, with the same
+        numbers.
+        """
+
+    def close(self) -> None:
+        """After the last, also of a run that failed."""
+
+
+LOGGERS = Registry(
+    "logger",
+    {
+        "csv": "jaxrl.tracking.csv:CsvLogger",
+        "mlflow": "jaxrl.tracking.mlflow:MlflowLogger",
+        "tensorboard": "jaxrl.tracking.tensorboard:TensorBoardLogger",
+        "wandb": "jaxrl.tracking.wandb:WandbLogger",
+    },
+)
+
+
+def register_logger(name: str, builder: Callable[[], Logger]) -> Callable[[], Logger]:
+    """Makes a logger known by name, to `--log` and `loggers=`.
+
+    Args:
+        name: letters, digits and _ . -.
+        builder: a class or function without arguments.
+
+    Raises:
+        ValueError: if the name is no name, or is taken.
+    """
+    LOGGERS.register(name, builder, module=builder.__module__)
+    return builder
+
+
+def resolve_loggers(choices: str | Logger | Iterable[str | Logger]) -> tuple[Logger, ...]:
+    """Loggers of names, `tensorboard,csv`, and of loggers themselves, in any mixture.
+
+    Raises:
+        UnknownNameError: for an unknown name.
+        ImportError: for one whose library is not installed, with what to install.
+        ValueError: for what is neither.
+    """
+    words = choices.split(",") if isinstance(choices, str) else choices
+    words = [words] if isinstance(words, Logger) else list(words)
+    return tuple(_resolved(word) for word in words)
+
+
+def _resolved(choice: Any) -> Logger:
+    if isinstance(choice, str):
+        return LOGGERS[choice]()
+    if not isinstance(choice, Logger):
+        raise ValueError(
+            f"a logger has the methods open, write and close, or is one of {', '.join(LOGGERS)}; got {choice!r}"
+        )
+    return choice
+
+
+def numbers_of(row: dict[str, Any], labels: Sequence[str] = ()) -> dict[str, float]:
+    """What was measured in a row: numbers that are not NaN, without what says which run it is of."""
+    found = {name: value for name, value in row.items() if name not in (*_LABELS, *labels)}
+    return {name: float(value) for name, value in found.items() if not isinstance(value, str) and float(value) == value}
+
+
+class Tracking:
+    """The loggers of one run, each in a thread of its own: a slow or failing one costs a warning and its own rows."""
+
+    def __init__(
+        self, loggers: Sequence[Logger], run: Tracked, say: Callable[[str], None], patience: float = _PATIENCE
+    ) -> None:
+        # One host writes for all.
+        here = loggers if loggers and jax.process_index() == 0 else ()
+        self._lines = [_Line(logger, run, say, patience) for logger in here]
+
+    def add(self, rows: "pandas.DataFrame", restored: bool = False) -> None:
+        """Gives rows to all, or, if a checkpoint held them already, to those that replay."""
+        for line in self._lines:
+            if line.replays or not restored:
+                line.add(rows)
+
+    def close(self) -> None:
+        """Waits until all rows are written, as long as patience lasts."""
+        for line in self._lines:
+            line.close()
+
+    def __enter__(self) -> "Tracking":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Line:
+    """One logger and the rows that wait for it."""
+
+    def __init__(self, logger: Logger, run: Tracked, say: Callable[[str], None], patience: float) -> None:
+        self._logger, self._run, self._say, self._patience = logger, run, say, patience
+        self._name, self.replays = type(logger).__name__, getattr(logger, "replays", False)
+        self._rows: queue.Queue = queue.Queue(_WAITING)
+        self._failed = self._dropped = False
+        # A daemon: a logger that hangs must not keep the process.
+        self._thread = threading.Thread(target=self._work, daemon=True, name=f"jaxrl {self._name}")
+        self._thread.start()
+
+    def add(self, rows: "pandas.DataFrame") -> None:
+        if self._failed or self._dropped:
+            return
+        try:
+            self._rows.put_nowait(rows)
+        except queue.Full:
+            self._dropped = True
+            self._say(f"{self._name} is {_WAITING} chunks behind: it gets no more rows of this run")
+
+    def close(self) -> None:
+        with suppress(queue.Full):
+            self._rows.put(None, timeout=self._patience)
+        self._thread.join(self._patience)
+        if self._thread.is_alive():
+            self._say(f"{self._name} has not written all rows after {self._patience:g} s: the run ends without it")
+
+    def _work(self) -> None:
+        try:
+            self._logger.open(self._run)
+            try:
+                while (rows := self._rows.get()) is not None:
+                    self._logger.write(rows)
+            finally:
+                self._logger.close()
+        except Exception as error:
+            self._failed = True
+            self._say(f"{self._name} failed and gets no more rows of this run: {type(error).__name__}: {error}")
+            while self._rows.get() is not None:
+                pass

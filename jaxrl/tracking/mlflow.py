@@ -1,0 +1,89 @@
+"""MLflow."""
+
+from typing import TYPE_CHECKING, Any
+
+from jaxrl.tracking.base import Tracked, numbers_of
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["MlflowLogger"]
+
+# Longest value of a parameter that MLflow takes.
+_LONGEST = 6000
+
+
+class MlflowLogger:
+    """A run per member, where `MLFLOW_TRACKING_URI` says, or in `mlflow.db` of the run directory.
+
+    Args:
+        experiment: its name; default `jaxrl`.
+        uri: of the tracking server or database.
+
+    Raises:
+        ImportError: without mlflow.
+    """
+
+    replays = True
+
+    def __init__(self, experiment: str = "jaxrl", uri: str | None = None) -> None:
+        try:
+            from mlflow.tracking import MlflowClient
+        except ImportError as error:
+            raise ImportError("logging to MLflow needs mlflow: pip install 'jaxrl[mlflow]'") from error
+        self.experiment, self.uri, self._client_class = experiment, uri, MlflowClient
+
+    def open(self, run: Tracked) -> None:
+        import os
+
+        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        if uri is None and run.directory is not None:
+            uri = f"sqlite:///{run.directory.resolve() / 'mlflow.db'}"
+        self._client = self._client_class(tracking_uri=uri)
+        found = self._client.get_experiment_by_name(self.experiment)
+        self._experiment = found.experiment_id if found else self._client.create_experiment(self.experiment)
+        self._run, self._runs, self._last = run, {}, {}
+
+    def write(self, rows: "pandas.DataFrame") -> None:
+        import time
+
+        from mlflow.entities import Metric
+
+        column = "member" if "member" in rows else "seed"
+        for number, own in rows.groupby(column, sort=False):
+            records = own.to_dict("records")
+            name = f"{column}_{number}"
+            if name not in self._runs:
+                self._runs[name] = self._begin(name, records[0])
+            now = int(1000 * time.time())
+            metrics = [
+                Metric(metric, value, now, int(row["steps"]))
+                for row in records
+                if row["steps"] > self._last[name]
+                for metric, value in numbers_of(row, self._run.columns).items()
+            ]
+            for first in range(0, len(metrics), 1000):
+                self._client.log_batch(self._runs[name], metrics=metrics[first : first + 1000])
+
+    def _begin(self, name: str, row: dict[str, Any]) -> str:
+        """The identity of a member's run: of the one that a killed process began, or of a new one."""
+        self._last[name] = -1
+        place = str(self._run.directory.resolve()) if self._run.directory else ""
+        if place:
+            wanted = f"tags.`jaxrl.directory` = '{place}' and tags.`jaxrl.member` = '{name}'"
+            found = self._client.search_runs([self._experiment], wanted)
+            if found:
+                identity, metrics = found[0].info.run_id, found[0].data.metrics
+                history = (self._client.get_metric_history(identity, metric) for metric in metrics)
+                self._last[name] = max((entry.step for rows in history for entry in rows), default=-1)
+                return identity
+        tags = {"jaxrl.directory": place, "jaxrl.member": name}
+        begun = self._client.create_run(self._experiment, tags=tags, run_name=f"{self._run.name} {name}")
+        own = {setting: row[setting] for setting in ("seed", *self._run.columns) if setting in row}
+        for setting, value in {**self._run.configuration, **own}.items():
+            self._client.log_param(begun.info.run_id, setting, str(value)[:_LONGEST])
+        return begun.info.run_id
+
+    def close(self) -> None:
+        for identity in self._runs.values():
+            self._client.set_terminated(identity)
