@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from jaxrl.networks.custom import register_network
     from jaxrl.numerics import statistics
     from jaxrl.objectives.registration import register_objective
+    from jaxrl.rendering.base import register_renderer
     from jaxrl.runs.kinds import Kind, register_kind
     from jaxrl.runs.saved import load, load_sweep, save_member
+    from jaxrl.runs.watching import watch
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
@@ -46,7 +48,9 @@ _HOMES = {
     "jaxrl.morl.front": ("Front", "choose", "front"),
     "jaxrl.morl.kind": ("save_policy",),
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
+    "jaxrl.rendering.base": ("register_renderer",),
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
+    "jaxrl.runs.watching": ("watch",),
     "jaxrl.networks.custom": ("register_network",),
     "jaxrl.objectives.registration": ("register_objective",),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
@@ -100,6 +104,7 @@ __all__ = [
     "register_logger",
     "register_network",
     "register_objective",
+    "register_renderer",
     "save_member",
     "save_policy",
     "statistics",
@@ -108,6 +113,7 @@ __all__ = [
     "trainer",
     "tune",
     "use_cpu_cores",
+    "watch",
 ]
 
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("networks",),
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
-    ("tracking", "training"),
+    ("rendering", "tracking", "training"),
     ("sweeps",),
     ("figures",),
     ("runs",),

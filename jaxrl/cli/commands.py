@@ -40,6 +40,7 @@ def run(command: str, arguments: list[str]) -> None:
         "resume": _resume,
         "plot": _plot,
         "runs": _runs,
+        "watch": _watch,
     }
     if command in own:
         own[command](arguments)
@@ -184,11 +185,14 @@ def _policy(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
     parsed = parse("policy", COMMANDS["policy"], arguments, _policy_options())
-    bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(parsed.at_least).items()}
-    for name, bound in bounds.items():
-        UNBOUNDED.check(f"the least return of {name}", bound)
     index, table = saved.choose_policy(
-        parsed.run, parsed.weights or None, bounds, parsed.point, parsed.episodes, parsed.seed, parsed.save
+        parsed.run,
+        parsed.weights or None,
+        _bounds(parsed.at_least),
+        parsed.point,
+        parsed.episodes,
+        parsed.seed,
+        parsed.save,
     )
     print(f"policy {index}\n{as_text(table)}")
     if parsed.save:
@@ -229,6 +233,45 @@ def _resume(arguments: list[str]) -> None:
     with _resumable(parsed.run):
         outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run, options)
     print(report.describe(outcome))
+
+
+def _watch_options() -> list[Option]:
+    from jaxrl.runs.watching import FRAMES_PER_SECOND
+
+    weights = "Preference weights that choose from a front; default equal weights of objectives scaled to its range."
+    bound = "Only policies of a front with at least that return, by name or number of the objective."
+    out = ".gif, .mp4, or .png for a file per frame. Default: episode.gif in the run directory."
+    return [
+        _run_directory(),
+        option_of("member", int, "Which run of a sweep, or policy of a front, counted from 0.", None, SOME),
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        seed_option("Seed of the episode.", 1),
+        option_of("max_steps", int, "Steps after which an episode is left.", 1000, COUNT),
+        option_of("frames_per_second", int, "Of the GIF or video.", 20, FRAMES_PER_SECOND),
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
+        option_of("out", Path, out, None, group=HOST),
+    ]
+
+
+def _watch(arguments: list[str]) -> None:
+    from jaxrl.runs.watching import watch
+
+    parsed = parse("watch", COMMANDS["watch"], arguments, _watch_options())
+    written = watch(
+        parsed.run, parsed.out, parsed.member, parsed.weights or None, _bounds(parsed.at_least), parsed.seed,
+        parsed.max_steps, parsed.frames_per_second, parsed.which, parsed.explore,
+    )  # fmt: skip
+    print(f"Written to {written}")
+
+
+def _bounds(words: list[str]) -> dict[str | int, Any]:
+    """Least returns by name or number of the objective."""
+    bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(words).items()}
+    for name, bound in bounds.items():
+        UNBOUNDED.check(f"the least return of {name}", bound)
+    return bounds
 
 
 def _runs_options() -> list[Option]:

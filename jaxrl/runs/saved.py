@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl import moved
+from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
 from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
@@ -22,7 +23,7 @@ from jaxrl.training.evaluation import Evaluation, evaluation_columns
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 
-__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "save_member", "save_run"]
+__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "policy_and_environment", "save_member", "save_run"]
 
 
 def evaluate(
@@ -132,6 +133,30 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
         raise ValueError(f"{directory} holds many policies: say which with member=0 to {found.count - 1}")
     policy = _which(found, directory, which)(member or 0)
     return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
+
+
+def policy_and_environment(
+    directory: str | Path,
+    configuration: Configuration,
+    member: int | None = None,
+    weights: Sequence[float] | None = None,
+    at_least: Mapping[str | int, float | int] | None = None,
+    which: str = "last",
+) -> tuple[Policy, Environment]:
+    """One of a run's policies, chosen by number or, of a front, by preference, and where it acts.
+
+    Raises:
+        ValueError: for a run without policies, or a choice where there is none.
+        IndexError: for a member that does not exist.
+    """
+    found = _policies(directory, configuration)
+    _require(found, directory, member)
+    if member is None and found.choose is not None:
+        member = found.choose(weights, at_least or {})
+    elif weights is not None or at_least:
+        raise ValueError(f"{directory} holds no front to choose from by preference: say member=0 to {found.count - 1}")
+    policy = _which(found, directory, which)(member or 0)
+    return policy, found.program(member or 0).environment
 
 
 def load_sweep(directory: str | Path, which: str = "last") -> Sweep:
