@@ -38,6 +38,8 @@ POSITIONALS = {
     "evaluate": ["train"],
     "resume": ["train"],
     "plot": ["train"],
+    "runs": ["."],
+    "watch": ["train"],
     "list": [],
     "multitask train": ["ppo", "multitask/point-mass"],
     "multitask maml": ["multitask/point-mass"],

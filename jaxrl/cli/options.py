@@ -1,6 +1,7 @@
 """Options that commands share, and the settings of what is run among them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,7 @@ __all__ = [
     "member_options",
     "no_agent",
     "parse_settings",
+    "resumable",
     "seed_option",
     "sweep_members",
     "tune_options",
@@ -193,3 +195,14 @@ def _settings(parsed: Any, options: list[Option], no_settings: list[Option]) -> 
         if any(f".{written}".endswith(f".{name}") for written in own):
             raise ValueError(f"{name} is given twice: by an option of its own and by --set")
     return {**own, **others}
+
+
+@contextmanager
+def resumable(directory: Path) -> Iterator[None]:
+    """Who stops a run is told how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if (directory / "configuration.json").exists():
+            raise KeyboardInterrupt(f"; jaxrl resume {directory} goes on from the last checkpoint") from stopped
+        raise

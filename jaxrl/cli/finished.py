@@ -1,0 +1,171 @@
+"""Commands on what has been run: policies, evaluations, episodes, figures, tables; and going on with it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import log_option, resumable, seed_option
+from jaxrl.cli.parsing import parse
+from jaxrl.cli.values import pairs
+from jaxrl.errors import require_name
+from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SOME, UNBOUNDED
+from jaxrl.runs.configuration import check_writable
+from jaxrl.runs.tables import as_text
+
+__all__ = ["evaluate", "plot", "policy", "resume", "runs", "watch"]
+
+
+def _policy_options() -> list[Option]:
+    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
+    bound = "Only policies with at least that return, by name or number of the objective."
+    save = "Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."
+    return [
+        positional("run", Path, "Run directory of `jaxrl pareto`."),
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, SOME),
+        option_of("episodes", int, "Fresh episodes.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("save", Path, save, None, group=HOST),
+    ]
+
+
+def policy(arguments: list[str]) -> None:
+    """One policy of a front: chosen, rolled out, saved."""
+    from jaxrl.runs import saved
+
+    parsed = parse("policy", COMMANDS["policy"], arguments, _policy_options())
+    index, table = saved.choose_policy(
+        parsed.run,
+        parsed.weights or None,
+        _bounds(parsed.at_least),
+        parsed.point,
+        parsed.episodes,
+        parsed.seed,
+        parsed.save,
+    )
+    print(f"policy {index}\n{as_text(table)}")
+    if parsed.save:
+        print(f"\nWritten to {parsed.save}")
+
+
+def _run_directory() -> Option:
+    return positional("run", Path, "Run directory, as `--out` named it.")
+
+
+def _evaluate_options() -> list[Option]:
+    return [
+        _run_directory(),
+        option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
+        seed_option("Seed of the episodes.", 1),
+        option_of("member", int, "Which run of a sweep; default all.", None, SOME),
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
+    ]
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Fresh episodes."""
+    from jaxrl.runs import saved
+
+    parsed = parse("evaluate", COMMANDS["evaluate"], arguments, _evaluate_options())
+    table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore, parsed.which)
+    print(as_text(table))
+
+
+def resume(arguments: list[str]) -> None:
+    """Goes on with a run."""
+    from jaxrl.runs import experiment, report
+    from jaxrl.sweeps.devices import use_cpu_cores
+    from jaxrl.sweeps.running import RunOptions
+
+    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory(), log_option()])
+    use_cpu_cores()
+    options = RunOptions(loggers=parsed.log or ())
+    with resumable(parsed.run):
+        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run, options)
+    print(report.describe(outcome))
+
+
+def _watch_options() -> list[Option]:
+    from jaxrl.runs.watching import FRAMES_PER_SECOND
+
+    weights = "Preference weights that choose from a front; default equal weights of objectives scaled to its range."
+    bound = "Only policies of a front with at least that return, by name or number of the objective."
+    out = ".gif, .mp4, or .png for a file per frame. Default: episode.gif in the run directory."
+    return [
+        _run_directory(),
+        option_of("member", int, "Which run of a sweep, or policy of a front, counted from 0.", None, SOME),
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        seed_option("Seed of the episode.", 1),
+        option_of("max_steps", int, "Steps after which an episode is left.", 1000, COUNT),
+        option_of("frames_per_second", int, "Of the GIF or video.", 20, FRAMES_PER_SECOND),
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
+        option_of("out", Path, out, None, group=HOST),
+    ]
+
+
+def watch(arguments: list[str]) -> None:
+    """One episode as a GIF or a video."""
+    from jaxrl.runs import watching
+
+    parsed = parse("watch", COMMANDS["watch"], arguments, _watch_options())
+    written = watching.watch(
+        parsed.run, parsed.out, parsed.member, parsed.weights or None, _bounds(parsed.at_least), parsed.seed,
+        parsed.max_steps, parsed.frames_per_second, parsed.which, parsed.explore,
+    )  # fmt: skip
+    print(f"Written to {written}")
+
+
+def _bounds(words: list[str]) -> dict[str | int, Any]:
+    """Least returns by name or number of the objective."""
+    bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(words).items()}
+    for name, bound in bounds.items():
+        UNBOUNDED.check(f"the least return of {name}", bound)
+    return bounds
+
+
+def _runs_options() -> list[Option]:
+    save = "CSV file to write the table to."
+    return [
+        positional("folder", Path, "Folder with run directories, at any depth.", Path("runs")),
+        option_of("sort", str, "Column to sort by, largest first; default by path.", None),
+        option_of("save", Path, save, None, group=HOST),
+    ]
+
+
+def runs(arguments: list[str]) -> None:
+    """A table of runs."""
+    from jaxrl.runs.finding import find_runs
+    from jaxrl.runs.report import write_table
+
+    parsed = parse("runs", COMMANDS["runs"], arguments, _runs_options())
+    if parsed.save:
+        check_writable(parsed.save.parent)
+    table = find_runs(parsed.folder)
+    if parsed.sort is not None:
+        column = require_name("column", parsed.sort, table.columns)
+        table = table.sort_values(column, ascending=False, na_position="last", key=_comparable)
+    print(as_text(table.fillna("")))
+    if parsed.save:
+        write_table(table, parsed.save)
+
+
+def _comparable(column: Any) -> Any:
+    """Numbers by size, and words, where there are some, by their letters."""
+    import pandas
+
+    numbers = pandas.to_numeric(column, errors="coerce")
+    return numbers if numbers.notna().any() else column.astype(str)
+
+
+def plot(arguments: list[str]) -> None:
+    """The figures again."""
+    from jaxrl.runs import experiment
+
+    parsed = parse("plot", COMMANDS["plot"], arguments, [_run_directory()])
+    for path in experiment.draw(parsed.run):
+        print(path)
