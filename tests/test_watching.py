@@ -1,5 +1,7 @@
 """`jaxrl watch`: pictures of environments, and episodes of policies as files."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,7 +77,7 @@ def test_the_submarine_is_where_its_state_says():
     for row, column in ((0, 0), (2, 5)):
         moved = scene._replace(state=scene.state._replace(position=np.array([row, column])))
         picture = np.asarray(draw(moved)).astype(int)
-        rows, columns = scene.params.rock.shape
+        rows, _columns = scene.params.rock.shape
         cell = picture.shape[0] / rows
         y, x = np.argwhere(np.abs(picture - rgb("orange")).sum(axis=-1) < 30).mean(axis=0)
         assert abs(y / cell - row - 0.5) < 0.15 and abs(x / cell - column - 0.5) < 0.15
@@ -156,7 +158,7 @@ def test_an_episode_is_that_of_an_evaluation_with_the_same_policy(run):
     moments = list(watching.play(policy, environment, seed=5))
     assert moments[0].action is None and moments[-1].ended and not any(moment.ended for moment in moments[:-1])
     assert sum(moment.reward[0] for moment in moments) == len(moments) - 1
-    for before, moment in zip(moments, moments[1:], strict=False):
+    for before, moment in itertools.pairwise(moments):
         assert moment.action == policy(jax.random.key(0), jnp.asarray(before.observation))
     again = list(watching.play(policy, environment, seed=5))
     np.testing.assert_array_equal([m.observation for m in moments], [m.observation for m in again])
