@@ -74,7 +74,7 @@ def check_horizon(horizon: Any) -> tuple[int, int]:
     Raises:
         ValueError: for what is neither a number of iterations nor two bounds of it.
     """
-    COUNT.check("horizon", horizon)
+    COUNT.check_each("horizon", horizon)
     bounds = np.ravel(horizon).tolist()
     if len(bounds) not in (1, 2) or bounds[0] > bounds[-1]:
         raise ValueError(f"horizon must be at least 1, or (low, high) with 1 <= low <= high, got {horizon}")

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.numerics.dominance import Mask, Points, as_set, non_dominated
+from jaxrl.numerics.one_program import one_program
 from jaxrl.types import Array, Bool, Float, Int
 
 __all__ = ["convex_coverage"]
@@ -20,6 +21,7 @@ _ROUNDING = 5e-7
 _SMALLEST_PIVOT = 1e-5
 
 
+@one_program()
 def convex_coverage(
     points: Points, mask: Mask | None = None, tolerance: float | Float[Array, ""] = 1e-6
 ) -> Bool[Array, " batch"]:

@@ -21,10 +21,10 @@ from jaxrl.numerics.dominance import (
     difference,
     dominates,
     non_dominated,
-    refuse_nan,
     require_equal_width,
 )
 from jaxrl.numerics.hypervolume import hypervolume, hypervolume_contributions, hypervolume_improvement, log_hypervolume
+from jaxrl.numerics.one_program import one_program
 from jaxrl.types import Array, Float, Int
 
 __all__ = [
@@ -50,11 +50,13 @@ Front = Float[Array | np.ndarray, "front objective"]
 Weights = Float[Array | np.ndarray, "member objective"]
 
 
+@one_program()
 def cardinality(points: Points, mask: Mask | None = None) -> Int[Array, ""]:
     """The number of distinct non-dominated points."""
     return jnp.sum(non_dominated(points, mask))
 
 
+@one_program("weights")
 def expected_utility(points: Points, weights: Weights, mask: Mask | None = None) -> Float[Array, ""]:
     """EUM: the mean over weights of the best weighted return.
 
@@ -66,6 +68,7 @@ def expected_utility(points: Points, weights: Weights, mask: Mask | None = None)
     return jnp.mean(_best_utility(points, weights, mask))
 
 
+@one_program("front", "weights")
 def maximum_utility_loss(points: Points, front: Front, weights: Weights, mask: Mask | None = None) -> Float[Array, ""]:
     """MUL: the largest loss of weighted return against a front, over weights.
 
@@ -75,11 +78,11 @@ def maximum_utility_loss(points: Points, front: Front, weights: Weights, mask: M
     Raises:
         ValueError: if shapes do not fit, or for a front or weights that are not numbers.
     """
-    refuse_nan(front, "front")
     loss = difference(_best_utility(front, weights, None), _best_utility(points, weights, mask))
     return jnp.where(jnp.any(jnp.isnan(jnp.asarray(front))), jnp.nan, jnp.max(loss))
 
 
+@one_program("front")
 def igd(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, ""]:
     """Inverted generational distance: how far the front's points are from the set.
 
@@ -92,6 +95,7 @@ def igd(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, 
     return jnp.mean(_nearest(jnp.sqrt(jnp.sum(gaps**2, axis=-1)), mask))
 
 
+@one_program("front")
 def igd_plus(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, ""]:
     """IGD that counts only what is missing, so that it never rewards a dominated set.
 
@@ -104,6 +108,7 @@ def igd_plus(points: Points, front: Front, mask: Mask | None = None) -> Float[Ar
     return jnp.mean(_nearest(jnp.sqrt(jnp.sum(jnp.maximum(gaps, 0.0) ** 2, axis=-1)), mask))
 
 
+@one_program("front")
 def additive_epsilon(points: Points, front: Front, mask: Mask | None = None) -> Float[Array, ""]:
     """The least amount that, added to every return, makes the set weakly dominate the front.
 
@@ -116,6 +121,7 @@ def additive_epsilon(points: Points, front: Front, mask: Mask | None = None) -> 
     return jnp.max(_nearest(jnp.max(gaps, axis=-1), mask))
 
 
+@one_program()
 def sparsity(points: Points, mask: Mask | None = None) -> Float[Array, ""]:
     """Mean squared gap between neighbours, each objective sorted by itself.
 
@@ -134,6 +140,7 @@ def sparsity(points: Points, mask: Mask | None = None) -> Float[Array, ""]:
     return jnp.sum(gaps**2) / jnp.maximum(count - 1, 1)
 
 
+@one_program()
 def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, " batch"]:
     """How isolated each point is: the sum over objectives of the gap between its two neighbours.
 
@@ -158,7 +165,6 @@ def crowding_distance(points: Points, mask: Mask | None = None) -> Float[Array, 
 
 
 def _best_utility(points: Points, weights: Weights, mask: Mask | None) -> Array:
-    refuse_nan(weights, "weights")
     points, mask = as_set(points, mask)
     weights = jnp.asarray(weights)
     require_equal_width(points, weights, "points", "weights")
@@ -177,7 +183,6 @@ def _any_weighted(weights: Array, flags: Array) -> Array:
 
 def _gaps(points: Points, front: Front, mask: Mask | None) -> tuple[Array, Array]:
     """z − p for every pair, `[front, batch, objective]`, and the mask."""
-    refuse_nan(front, "front")
     points, mask = as_set(points, mask)
     front, _ = as_set(front, None)
     require_equal_width(points, front, "points", "front")

@@ -26,7 +26,7 @@ class Dense(nn.Dense):
     Flax itself traces their initialisers in every call, to compare shapes: a tenth of tracing a training program.
     """
 
-    def param(self, name: str, *arguments: Any, **options: Any) -> Array:
+    def param(self, name: str, *arguments: Any, **options: Any) -> Any:
         if self.is_initializing() or not self.has_variable("params", name):
             return super().param(name, *arguments, **options)
         return self.get_variable("params", name)

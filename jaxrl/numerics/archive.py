@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.numerics.dominance import difference, non_dominated
+from jaxrl.numerics.one_program import one_program
 from jaxrl.types import Array, Bool, Float, Int, PyTree
 
 __all__ = ["Archive", "extent", "init", "insert"]
@@ -43,6 +44,7 @@ def init(capacity: int, num_objectives: int, payload: PyTree = None) -> Archive:
     return Archive(jnp.zeros((capacity, num_objectives)), jnp.zeros(capacity, bool), slots)
 
 
+@one_program()
 def insert(
     archive: Archive,
     points: Float[Array, "batch objective"],

@@ -4,13 +4,13 @@ A set is an array `[batch, objective]` and an optional mask `[batch]` of the ent
 that sets of different sizes share one program. A point with a NaN, such as a diverged policy's, never counts.
 """
 
-from collections.abc import Sequence
 from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.numerics.one_program import one_program
 from jaxrl.types import Array, Bool, Float
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "difference",
     "dominates",
     "non_dominated",
-    "refuse_nan",
     "require_equal_width",
 ]
 
@@ -57,20 +56,12 @@ def require_equal_width(first: Array, second: Array, first_name: str, second_nam
         )
 
 
-def refuse_nan(values: Array | np.ndarray | Sequence[float], name: str) -> None:
-    """Raises a ValueError that names the argument if one of its values is NaN; traced ones have none yet."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
-        return
-    array = np.asarray(values)
-    if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
-        raise ValueError(f"{name} has an entry that is not a number: {np.round(array, 6).tolist()}")
-
-
 def difference(high: Float[Array, "..."], low: Float[Array, "..."]) -> Float[Array, "..."]:
     """high − low, and 0 of equal infinities."""
     return jnp.where(high == low, 0.0, high - low)
 
 
+@one_program()
 def dominates(
     first: Float[Array | np.ndarray, "*batch objective"], second: Float[Array | np.ndarray, "*batch objective"]
 ) -> Bool[Array, "*batch"]:
@@ -86,6 +77,7 @@ def dominates(
     return jnp.all(first >= second, axis=-1) & jnp.any(first > second, axis=-1)
 
 
+@one_program()
 def non_dominated(points: Points, mask: Mask | None = None) -> Bool[Array, " batch"]:
     """Which points no other one dominates; of equal points the first is kept, NaN is never kept.
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.numerics.boxes import host_volume
-from jaxrl.numerics.dominance import Mask, Points, as_set, refuse_nan, require_equal_width
+from jaxrl.numerics.dominance import Mask, Points, as_set, require_equal_width
+from jaxrl.numerics.one_program import one_program, refuse_nan
 from jaxrl.numerics.units import in_units, restored
 from jaxrl.numerics.volumes import staircase, sweep, volume
 from jaxrl.types import Array, Float
@@ -32,6 +33,8 @@ Reference = Float[Array | np.ndarray, "objective"] | Sequence[float]
 
 # Exclusive volumes computed side by side.
 _CANDIDATES = 32
+# Objectives up to which volumes outside of programs are computed by one; beyond, by the host in float64.
+_COMPILED = 3
 
 
 def hypervolume(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, ""]:
@@ -59,12 +62,21 @@ def hypervolume(points: Points, reference: Reference, mask: Mask | None = None) 
         ValueError: if shapes do not fit, for a reference that is not a number, or for more boxes than compiled code
             should hold.
     """
+    refuse_nan(reference, "reference")
+    of_any = _volume_above if np.ndim(points) != 2 or np.shape(points)[1] > _COMPILED else _compiled_volume_above
+    value = of_any(points, reference, mask)
+    if not isinstance(value, jax.core.Tracer):
+        _warn_of_extremes(float(value), np.asarray(reference, value.dtype))
+    return value
+
+
+def _volume_above(points: Points, reference: Reference, mask: Mask | None) -> Array:
     points, mask = as_set(points, mask)
     gains, reference = gains_above(points, reference, mask)
-    value = _bounded(restored(*volume(finite_boxes(gains))), gains, reference)
-    if not isinstance(value, jax.core.Tracer):
-        _warn_of_extremes(float(value), reference)
-    return value
+    return _bounded(restored(*volume(finite_boxes(gains))), gains, reference)
+
+
+_compiled_volume_above = one_program()(_volume_above)
 
 
 def log_hypervolume(points: Points, reference: Reference, mask: Mask | None = None) -> Float[Array, ""]:
@@ -85,12 +97,10 @@ def _bounded(value: Array, gains: Array, reference: Array) -> Array:
     return jnp.where(jnp.any(jnp.isnan(reference)), jnp.nan, value)
 
 
-def _warn_of_extremes(value: float, reference: Array) -> None:
+def _warn_of_extremes(value: float, reference: np.ndarray) -> None:
     limits = jnp.finfo(reference.dtype)
     if value == 0.0:
-        warnings.warn(
-            f"no point exceeds the reference {np.asarray(reference).tolist()}: its hypervolume is 0", stacklevel=3
-        )
+        warnings.warn(f"no point exceeds the reference {reference.tolist()}: its hypervolume is 0", stacklevel=3)
     elif value in (float(limits.max), float(limits.tiny)):
         warnings.warn(f"the hypervolume is beyond the range of {reference.dtype}; use log_hypervolume", stacklevel=3)
 

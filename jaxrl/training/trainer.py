@@ -10,24 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import Agent, AgentEntry, Progress, Rollout, agent_entry
+from jaxrl.agents import Agent, AgentEntry, Rollout, agent_entry
 from jaxrl.agents.check import check_agent
-from jaxrl.agents.defaults import complete, lost
+from jaxrl.agents.defaults import complete
 from jaxrl.agents.entries import entry_of
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.configs import field_names
-from jaxrl.environments.base import Environment, EnvironmentSpec
-from jaxrl.environments.batching import BatchedEnvironment, vectorise
+from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.ranges import LARGEST_INTEGER, Range
+from jaxrl.ranges import Range
+from jaxrl.training import assembly
 from jaxrl.training.evaluation import Evaluation, evaluation_columns, evaluator, return_columns
-from jaxrl.training.loop import Result, evaluate_where, evaluation_due, evaluation_iterations, scan_steps
+from jaxrl.training.loop import Result
 from jaxrl.training.program import Player, complete_program, num_bytes
-from jaxrl.training.rollouts import RunState, collect, num_episodes, start_run
+from jaxrl.training.rollouts import RunState
 from jaxrl.training.schedule import Default, TrainerConfig, fit_config, fit_schedule
-from jaxrl.types import Array, Int, Key, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "Default",
@@ -176,26 +176,15 @@ def _entry(agent: Any) -> tuple[AgentEntry, str]:
     return entry_of(agent), "custom"
 
 
-class Parts(NamedTuple):
-    """What a trainer is put together of; static."""
-
-    environment: BatchedEnvironment | None
-    agent: Agent
-    config: TrainerConfig
-    evaluate: Callable[[PRNGKeyArray, PyTree, PyTree], Evaluation]
-    num_iterations: int
-    steps_per_iteration: int
-
-
 def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **rest: Any) -> Trainer:
-    parts = _parts(environment, agent, config)
+    parts = assembly.parts_of(environment, agent, config)
     return Trainer(
-        init=partial(_init, parts),
-        step=partial(_step, parts),
-        learn=partial(_learn, parts),
-        collect=partial(_collect, parts),
-        run=partial(_run, parts),
-        train_on=partial(_train_on, parts),
+        init=partial(assembly.init, parts),
+        step=partial(assembly.step, parts),
+        learn=partial(assembly.learn, parts),
+        collect=partial(assembly.collect_once, parts),
+        run=partial(assembly.run, parts),
+        train_on=partial(assembly.train_on, parts),
         evaluate=parts.evaluate,
         environment=environment,
         agent=agent,
@@ -204,100 +193,3 @@ def _assemble(environment: Environment, agent: Agent, config: TrainerConfig, **r
         steps_per_iteration=parts.steps_per_iteration,
         **rest,
     )
-
-
-def _parts(environment: Environment, agent: Agent, config: TrainerConfig) -> Parts:
-    collects = agent.collects
-    per_iteration = collects.steps_per_iteration
-    num_iterations = config.total_steps // per_iteration
-    if num_iterations < 1:
-        raise ValueError(
-            f"total_steps={config.total_steps} is less than one iteration of num_envs * num_steps = {per_iteration}"
-        )
-    if num_iterations > LARGEST_INTEGER:
-        raise ValueError(f"total_steps={config.total_steps} is more than {LARGEST_INTEGER} iterations")
-    if not 1 <= config.num_evaluations <= num_iterations:
-        raise ValueError(
-            f"num_evaluations={config.num_evaluations} must lie between 1 and the number of iterations {num_iterations}"
-        )
-    auto_reset = config.auto_reset or ("pool" if environment.spec.costly_reset or config.pool_size else "fresh")
-    return Parts(
-        environment=vectorise(environment, collects.num_envs, auto_reset, config.pool_size)
-        if collects.num_steps
-        else None,
-        agent=agent,
-        config=config,
-        evaluate=evaluator(
-            environment, agent, config.evaluation_episodes, config.evaluation_steps, config.evaluation_explores
-        ),
-        num_iterations=num_iterations,
-        steps_per_iteration=per_iteration,
-    )
-
-
-def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> RunState:
-    _check_shapes(hyperparameters, parts.agent.spec)
-    return start_run(key, parts.agent, parts.environment, hyperparameters)
-
-
-def _step(
-    parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""]
-) -> tuple[RunState, tuple[dict[str, Array], Evaluation]]:
-    state, metrics = _learn(parts, state, hyperparameters, index, parts.num_iterations)
-    due = evaluation_due(index, parts.config.num_evaluations, parts.num_iterations)
-    key = _iteration_keys(state, index)[2]
-    evaluation = evaluate_where(due, parts.evaluate, key, parts.agent.actor(state.agent), hyperparameters)
-    return state, (metrics, evaluation._replace(steps=(index + 1.0) * parts.steps_per_iteration))
-
-
-def _iteration_keys(state: RunState, index: Int[Array, ""]) -> Key[Array, "3"]:
-    """Of acting, of updating and of evaluating."""
-    return jax.random.split(jax.random.fold_in(state.key, index), 3)
-
-
-def _collect(
-    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: Any, progress: Progress | None = None
-) -> tuple[RunState, Rollout | None, ReturnSummary]:
-    return collect(key, state, parts.agent, parts.environment, hyperparameters, progress)
-
-
-def _learn(
-    parts: Parts, state: RunState, hyperparameters: Any, index: Int[Array, ""], horizon: Int[Array, ""] | int
-) -> tuple[RunState, dict[str, Array]]:
-    act_key, update_key, _ = _iteration_keys(state, index)
-    progress = Progress(index / horizon, jnp.asarray(horizon, jnp.float32))
-    state, rollout, summary = _collect(parts, act_key, state, hyperparameters, progress)
-    agent_state, metrics = parts.agent.update(update_key, state.agent, rollout, summary, hyperparameters, progress)
-    if "non_finite" not in metrics:
-        metrics = {**metrics, "non_finite": lost(parts.agent.actor(agent_state))}
-    return state._replace(agent=agent_state), {
-        **metrics,
-        "episode_return": jnp.where(summary.count > 0, summary.returns, jnp.nan),
-        "episode_discounted_return": jnp.where(summary.count > 0, summary.discounted_returns, jnp.nan),
-        "episode_length": jnp.where(jnp.any(summary.count > 0), summary.length, jnp.nan),
-        "episodes": num_episodes(parts.agent.spec, summary),
-        "faulty_steps": jnp.zeros(()) if rollout is None else jnp.sum(~rollout.valid, dtype=jnp.float32),
-    }
-
-
-def _run(parts: Parts, key: PRNGKeyArray, hyperparameters: Any) -> Result:
-    return _finish(parts, _init(parts, key, hyperparameters), hyperparameters)
-
-
-def _train_on(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
-    key = jax.random.fold_in(state.key, parts.num_iterations)
-    return _finish(parts, state._replace(key=key), hyperparameters)
-
-
-def _finish(parts: Parts, state: RunState, hyperparameters: Any) -> Result:
-    rows = evaluation_iterations(parts.config.num_evaluations, parts.num_iterations)
-    return scan_steps(partial(_step, parts), state, hyperparameters, parts.num_iterations, rows)
-
-
-def _check_shapes(hyperparameters: Any, spec: EnvironmentSpec) -> None:
-    """Shapes are known while tracing, so that wrong weights are an error even under vmap."""
-    shape = jnp.shape(hyperparameters.weights)
-    if shape != (spec.num_objectives,):
-        raise ValueError(
-            f"weights have shape {shape}; {spec.name} has {spec.num_objectives} objectives: {spec.objective_names}"
-        )
