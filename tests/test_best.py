@@ -1,6 +1,7 @@
 """`--keep best`: the state of every member's best evaluation, through kills, in sweeps, and as policies."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.errors import CheckpointError
 from jaxrl.runs import experiment, saved
-from jaxrl.runs.configuration import Configuration
+from jaxrl.runs.configuration import Configuration, read_configuration
 from jaxrl.sweeps.best import BEST, Best, read_best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import walks
@@ -24,7 +25,7 @@ SETTINGS = {
     "total_steps": 6 * 64, "num_envs": 4, "num_steps": 16, "num_evaluations": 6, "evaluation_episodes": 3,
     "hidden_sizes": (8,), "learning_rate": 0.05,
 }  # fmt: skip
-RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS, seeds=(3,))
+RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS)
 SWEEP = Configuration(
     "sweep", "ppo", "gymnax/CartPole-v1", settings=SETTINGS, seeds=(0, 1, 2),
     hyperparameters={"hidden_sizes": [(8,), (4,)]},
@@ -43,19 +44,25 @@ def assert_equal(one, two):
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    place = tmp_path_factory.mktemp("best") / "run"
-    experiment.run(RUN, place, KEEP)
-    return place
+    for seed in range(12):
+        place = tmp_path_factory.mktemp("best") / "run"
+        experiment.run(replace(RUN, seeds=(seed,)), place, KEEP)
+        if 0 < best_of(place) < 5:
+            return place
+    pytest.fail("no run has its best evaluation between the first and the last")
+
+
+def best_of(place):
+    return int(pandas.read_csv(place / "metrics.csv").dropna(subset="return")["return"].argmax())
 
 
 def test_the_kept_state_is_that_of_the_best_evaluation(directory):
     table = pandas.read_csv(directory / "metrics.csv")
     evaluated = table.dropna(subset="return").reset_index(drop=True)
-    best = int(evaluated["return"].argmax())
-    assert 0 < best < 5, "the case is not what it should be: the best evaluation is neither the first nor the last"
+    best, seed = best_of(directory), int(table["seed"][0])
     built = experiment.build(RUN)
     # The same run, stopped there.
-    state = jax.jit(built.init)(jax.random.key(3), built.hyperparameters)
+    state = jax.jit(built.init)(jax.random.key(seed), built.hyperparameters)
     step = jax.jit(built.step)
     for index in range(int(built.evaluation_iterations[best]) + 1):
         state, _ = step(state, built.hyperparameters, jnp.asarray(index))
@@ -70,7 +77,7 @@ def test_the_kept_state_is_that_of_the_best_evaluation(directory):
 
 
 def test_keeping_the_best_changes_no_number(directory, tmp_path):
-    experiment.run(RUN, tmp_path / "run", jaxrl.RunOptions(progress=False, num_chunks=2))
+    experiment.run(read_configuration(directory), tmp_path / "run", jaxrl.RunOptions(progress=False, num_chunks=2))
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (directory / "metrics.csv").read_bytes()
     with pytest.raises(CheckpointError, match="kept its last state alone: train with --keep best"):
         saved.load(tmp_path / "run", which="best")
@@ -80,7 +87,7 @@ def test_a_killed_run_goes_on_keeping_and_ends_with_the_same(directory, tmp_path
     class KilledError(Exception):
         pass
 
-    written = []
+    written, configuration = [], read_configuration(directory)
 
     def save(self, step, *rest, original=Checkpoints.save):
         original(self, step, *rest)
@@ -91,9 +98,9 @@ def test_a_killed_run_goes_on_keeping_and_ends_with_the_same(directory, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", save)
         with pytest.raises(KilledError):
-            experiment.run(RUN, tmp_path / "run", KEEP)
+            experiment.run(configuration, tmp_path / "run", KEEP)
     # Without being told again.
-    experiment.run(RUN, tmp_path / "run", jaxrl.RunOptions(progress=False, num_chunks=2))
+    experiment.run(configuration, tmp_path / "run", jaxrl.RunOptions(progress=False, num_chunks=2))
     assert_equal(
         params(saved.load(tmp_path / "run", which="best").state), params(saved.load(directory, which="best").state)
     )
@@ -123,7 +130,7 @@ def test_scores_that_are_not_finite_rank_last_and_equal_ones_keep_the_first(tmp_
     walk = walks.walk(num_iterations=8)
     kept = Best(walk, walk.hyperparameters, 2, tmp_path)
     for end, values in enumerate(([np.nan, -np.inf], [1.0, np.inf], [1.0, -5.0], [np.nan, -7.0]), start=1):
-        evaluation = walks.Position(np.asarray(values)[:, None, None] * np.ones(2))
+        evaluation = walks.Position(np.asarray(values)[:, None])
         state = {"place": np.full(2, float(end))}
         # The program evaluates after every second iteration; between them there is nothing to see.
         kept.look(evaluation, 2 * end - 1, lambda: pytest.fail("no evaluation is due"))

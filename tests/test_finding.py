@@ -16,7 +16,7 @@ from jaxrl.sweeps.lock import LOCK, is_locked, lock
 pytestmark = pytest.mark.quick_compilation
 
 SETTINGS = {
-    "total_steps": 128, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 2,
+    "total_steps": 256, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 2,
     "hidden_sizes": (8,),
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_every_run_is_a_row_with_what_tells_it_apart(folder):
 def test_steps_and_returns_are_those_of_the_last_evaluation(folder):
     table = find_runs(folder).set_index("run")
     alone = pandas.read_csv(folder / "one" / "metrics.csv")
-    assert table.loc["one", "steps"] == 128 and table.loc["one", "return"] == alone["return"].iloc[-1]
+    assert table.loc["one", "steps"] == 256 and table.loc["one", "return"] == alone["return"].iloc[-1]
     members = pandas.read_csv(folder / "deep" / "two" / "metrics.csv").groupby("member").tail(1)
     assert table.loc["deep/two", "return"] == pytest.approx(members["return"].mean())
     assert pandas.isna(table.loc["stopped", "return"])

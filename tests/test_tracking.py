@@ -209,12 +209,14 @@ def test_tensorboard_reads_what_was_measured(tmp_path, capsys):
     assert [step for step, _ in again["entropy"]] == table["steps"].tolist()
 
 
-def test_mlflow_keeps_a_run_per_member(tmp_path):
+def test_mlflow_keeps_a_run_per_member(tmp_path, monkeypatch):
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
     from jaxrl.tracking.mlflow import MlflowLogger
 
+    # Files, as the small client has no database; users have one.
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     uri = (tmp_path / "mlruns").as_uri()
     written = run(SWEEP, tmp_path / "run", MlflowLogger(uri=uri))
     client = MlflowClient(tracking_uri=uri)

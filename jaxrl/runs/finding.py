@@ -100,8 +100,10 @@ def _settings(configuration: Configuration) -> dict[str, Any]:
 
 def _that_differ(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each run, the settings that are not the same in all of them; a dash where one was left at its default."""
-    names = dict.fromkeys(name for own in settings for name in own)
-    differing = [name for name in names if len({json.dumps(own.get(name, "–")) for own in settings}) > 1]
+    # What is damaged says nothing.
+    known = [own for own in settings if own]
+    names = dict.fromkeys(name for own in known for name in own)
+    differing = [name for name in names if len({json.dumps(own.get(name, "–")) for own in known}) > 1]
     return [{name: own.get(name, "–") for name in differing} if own else {} for own in settings]
 
 

@@ -109,8 +109,7 @@ def read_best(
     if kept.latest() is None:
         raise CheckpointError(f"{Path(checkpoints).parent} kept its last state alone: train with --keep best")
     record = kept.metadata()
-    plain = kept.restore(jax.tree.map(_plain_shape, shapes), on_host=True)
-    state = jax.tree.map(_as, shapes, plain)
+    state = kept.restore(shapes, on_host=True)
     return state, np.asarray(record["score"]), np.asarray(record["iteration"])
 
 
@@ -132,9 +131,3 @@ def _plain_shape(leaf: Any) -> jax.ShapeDtypeStruct:
     if _is_key(leaf):
         leaf = jax.eval_shape(jax.random.key_data, leaf)
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-
-
-def _as(shape: Any, leaf: np.ndarray) -> Any:
-    if not _is_key(shape):
-        return leaf
-    return jax.random.wrap_key_data(leaf, impl=str(jax.random.key_impl(shape)))

@@ -7,10 +7,10 @@ the same end.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.best import BEST, Best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
-from jaxrl.tracking import Logger, resolve_loggers
+from jaxrl.tracking import resolve_loggers
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
@@ -55,9 +55,9 @@ class RunOptions:
     max_lost: float = 0.1
     """Largest share of environment steps, and of updates, that may be lost because they are not finite, over a chunk or
     ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
-    keep: Literal["last", "best"] = "last"
-    """Which states checkpoints hold: the last one, or that of every member's best evaluation beside it."""
-    loggers: str | Sequence[str | Logger] = ()
+    keep: str = "last"
+    """Which states checkpoints hold: `last`, or `best`, that of every member's best evaluation beside the last."""
+    loggers: Any = ()
     """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, or loggers."""
     on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
@@ -136,7 +136,7 @@ def execute(
                     best.save()
                 checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
-    history = _joined(history, batches)
+    history = jax.tree.map(np.asarray, _joined(history, batches))
     return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
 
 

@@ -181,5 +181,7 @@ class _Line:
         except Exception as error:
             self._failed = True
             self._say(f"{self._name} failed and gets no more rows of this run: {type(error).__name__}: {error}")
-            while self._rows.get() is not None:
-                pass
+            # Room for what may still be put.
+            with suppress(queue.Empty):
+                while True:
+                    self._rows.get_nowait()
