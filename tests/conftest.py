@@ -8,11 +8,12 @@ from pathlib import Path
 # Must precede JAX's start: one pool of threads serves all devices (see jaxrl.sweeps.devices).
 os.environ.setdefault("NPROC", "16")
 # Nearly all time goes into compiling what then runs for milliseconds: fewer optimisations halve it.
-flags = ["--xla_backend_optimization_level=1", "--xla_force_host_platform_device_count=8"]
-if metadata.version("jaxlib").startswith("0.10."):
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_backend_optimization_level=1 --xla_force_host_platform_device_count=8"
     # Later versions have one way of fusing alone, and end the process at a flag that they do not know.
-    flags.append("--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
+    + " --xla_cpu_use_fusion_emitters=false" * metadata.version("jaxlib").startswith("0.10.")
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # What one process has compiled, the other workers, subprocesses and later runs load.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
