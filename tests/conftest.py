@@ -2,6 +2,7 @@
 
 import gc
 import os
+from importlib import metadata
 from pathlib import Path
 
 # Must precede JAX's start: one pool of threads serves all devices (see jaxrl.sweeps.devices).
@@ -9,8 +10,9 @@ os.environ.setdefault("NPROC", "16")
 # Nearly all time goes into compiling what then runs for milliseconds: fewer optimisations halve it.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
-    + " --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
-    + " --xla_force_host_platform_device_count=8"
+    + " --xla_backend_optimization_level=1 --xla_force_host_platform_device_count=8"
+    # Later versions have one way of fusing alone, and end the process at a flag that they do not know.
+    + " --xla_cpu_use_fusion_emitters=false" * metadata.version("jaxlib").startswith("0.10.")
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # What one process has compiled, the other workers, subprocesses and later runs load.
