@@ -131,12 +131,12 @@ def test_scores_that_are_not_finite_rank_last_and_equal_ones_keep_the_first(tmp_
     kept = Best(walk, walk.hyperparameters, 2, tmp_path)
     for end, values in enumerate(([np.nan, -np.inf], [1.0, np.inf], [1.0, -5.0], [np.nan, -7.0]), start=1):
         evaluation = walks.Position(np.asarray(values)[:, None])
-        state = {"place": np.full(2, float(end))}
+        state = {"place": np.full(2, end, np.float32)}
         # The program evaluates after every second iteration; between them there is nothing to see.
         kept.look(evaluation, 2 * end - 1, lambda: pytest.fail("no evaluation is due"))
         kept.look(evaluation, 2 * end, lambda state=state: state)
     kept.save()
-    found, score, iteration = read_best(tmp_path, jax.eval_shape(lambda: {"place": jnp.zeros(2)}))
+    found, score, iteration = read_best(tmp_path, {"place": np.zeros(2, np.float32)})
     np.testing.assert_array_equal(found["place"], [2.0, 3.0])
     np.testing.assert_array_equal(score, [1.0, -5.0])
     np.testing.assert_array_equal(iteration, [3, 5])

@@ -120,7 +120,7 @@ def watch(arguments: list[str]) -> None:
     print(f"Written to {written}")
 
 
-def _bounds(words: list[str]) -> dict[str | int, Any]:
+def _bounds(words: Any) -> dict[str | int, Any]:
     """Least returns by name or number of the objective."""
     bounds = {int(name) if name.isdigit() else name: value for name, value in pairs(words).items()}
     for name, bound in bounds.items():

@@ -1,6 +1,6 @@
 """A picture that is drawn in the coordinates of what it shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ COLOURS = {
 }  # fmt: skip
 # Drawn so many times larger, and scaled down: smooth edges.
 _SMOOTH = 2
-Point = Sequence[float]
+# Two numbers, in whatever holds them.
+Point = Any
 
 
 class Canvas:

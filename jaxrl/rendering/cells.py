@@ -1,6 +1,6 @@
 """Worlds of square cells, row 0 at the top."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from jaxrl.rendering.canvas import Canvas
 
@@ -23,16 +23,16 @@ class Cells:
         for column in range(columns + 1):
             self.canvas.line([(column, 0), (column, rows)], "light")
 
-    def centre(self, cell: Sequence[int]) -> tuple[float, float]:
+    def centre(self, cell: Any) -> tuple[float, float]:
         """Of a (row, column)."""
         return float(cell[1]) + 0.5, self.rows - float(cell[0]) - 0.5
 
-    def fill(self, cell: Sequence[int], colour: str) -> None:
+    def fill(self, cell: Any, colour: str) -> None:
         """Paints a cell."""
         x, y = self.centre(cell)
         self.canvas.rectangle((x - 0.5, y - 0.5), (x + 0.5, y + 0.5), colour)
 
-    def mark(self, cell: Sequence[int], shape: str, colour: str, size: float = 0.36) -> None:
+    def mark(self, cell: Any, shape: str, colour: str, size: float = 0.36) -> None:
         """A `circle`, `square`, `triangle` or `diamond` in a cell."""
         x, y = self.centre(cell)
         if shape == "circle":
@@ -46,11 +46,11 @@ class Cells:
         else:
             self.canvas.polygon([(x - size, y), (x, y - size), (x + size, y), (x, y + size)], colour, "black")
 
-    def write(self, cell: Sequence[int], text: str, colour: str = "black", height: float = 0.3) -> None:
+    def write(self, cell: Any, text: str, colour: str = "black", height: float = 0.3) -> None:
         """Words in a cell."""
         self.canvas.text(self.centre(cell), text, colour, height)
 
-    def agent(self, cell: Sequence[int]) -> None:
+    def agent(self, cell: Any) -> None:
         """Where the agent is."""
         x, y = self.centre(cell)
         self.canvas.circle((x, y), 0.3, "orange", "black")

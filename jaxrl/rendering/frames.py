@@ -35,9 +35,9 @@ class Caption(NamedTuple):
     step: int
     action: Any
     objectives: Sequence[str]
-    rewards: Sequence[float]
-    returns: Sequence[float]
-    weights: Sequence[float] | None
+    rewards: Any
+    returns: Any
+    weights: Any
     ended: str = ""
 
 

@@ -30,6 +30,6 @@ def grid(scene: Scene) -> "Image.Image":
         reward, here = float(np.asarray(params.reward)[index]), bool(np.asarray(state.exists)[index])
         colour = ("green" if reward >= 0.0 else "pink") if here else "light"
         cells.mark(place, _SHAPES[index % len(_SHAPES)], colour)
-        cells.write(place, f"{reward:g}", "white" if here else "grey", 0.24)
+        cells.write(place, f"{reward:.2g}", "white" if here else "grey", 0.24)
     cells.agent(np.asarray(state.position))
     return cells.canvas.image()

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -85,7 +85,7 @@ def register_logger(name: str, builder: Callable[[], Logger]) -> Callable[[], Lo
     return builder
 
 
-def resolve_loggers(choices: str | Logger | Iterable[str | Logger]) -> tuple[Logger, ...]:
+def resolve_loggers(choices: Any) -> tuple[Logger, ...]:
     """Loggers of names, `tensorboard,csv`, and of loggers themselves, in any mixture.
 
     Raises:

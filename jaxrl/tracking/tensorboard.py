@@ -1,5 +1,6 @@
 """Event files for TensorBoard."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,10 @@ class TensorBoardLogger:
             name = f"{column}_{row[column]}"
             if name not in self._writers:
                 # Events from here on replace those of a process that was killed.
-                self._writers[name] = self._writer(str(self._folder / name), purge_step=int(row["steps"]))
+                # Files of one second would have one name.
+                self._writers[name] = self._writer(
+                    str(self._folder / name), purge_step=int(row["steps"]), filename_suffix=f".{time.time_ns()}"
+                )
                 self._writers[name].add_text("configuration", _as_markdown(self._run, row), 0)
             for metric, value in numbers_of(row, self._run.columns).items():
                 self._writers[name].add_scalar(metric, value, int(row["steps"]))
