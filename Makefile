@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One test process per core; every process compiles with its own devices.
+# One test process per core; every process compiles with its own devices. One that dies ends the run: without it the
+# others may wait for good.
 WORKERS ?= auto
 
 .PHONY: help setup demo test test-changed test-slow lint format docs notebooks bench clean
@@ -34,10 +35,10 @@ demo: setup
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --evaluation-episodes 4 --progress True --out runs/demo
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-changed: setup
-	$(BIN)/python tests/changed.py $(if $(BASE),--base $(BASE)) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python tests/changed.py $(if $(BASE),--base $(BASE)) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
