@@ -202,6 +202,7 @@ def test_an_antagonist_like_the_learner_leaves_no_regret(outer):
     assert np.nanmax(replayed) > 0.0 and replayed[np.isfinite(replayed)][0] == 0.0
 
 
+@pytest.mark.slow  # A learning run; scores are tested against the equations.
 def test_regret_ranks_what_can_be_learnt_above_the_trivial_and_the_impossible():
     # Arms that all pay nothing, all pay, or of which one pays; the learner never learns.
     bandit = make("bandit/bernoulli")

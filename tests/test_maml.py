@@ -180,6 +180,7 @@ def test_the_baseline_knows_returns_that_its_features_span():
     assert float(moved[4, 1]) < 0.5
 
 
+@pytest.mark.slow  # A learning run; its gradient is tested against the closed form.
 def test_one_step_of_adaptation_suffices_after_meta_training():
     """Two arms: no policy does better than 1/2 on both tasks at once, an adapted one nearly 1 on each."""
     family = make_family(probes.choice([[0.0], [0.0]]), jnp.eye(2)[..., None])

@@ -82,6 +82,7 @@ def test_noise_accumulates_over_a_life_and_pairs_stay_together():
     assert 0 < restarts < 30
 
 
+@pytest.mark.slow  # A learning run; its noise and estimates are tested above.
 def test_it_learns_a_hyperparameter_that_is_known_to_matter():
     # An entropy bonus far too high keeps the policy of a bandit uniform.
     trainer = jaxrl.trainer(

@@ -335,6 +335,7 @@ def learned():
     return algorithm, jax.jit(jax.vmap(algorithm.run, (0, axes)))(keys, hyperparameters._replace(environment=maps))
 
 
+@pytest.mark.slow  # 60,000 steps on two maps; smaller ones are learnt below.
 @pytest.mark.parametrize(("row", "name", "volume"), [(0, CONVEX, 994.3), (1, CONCAVE, 4255.0)])
 def test_pareto_q_learning_finds_the_whole_front(learned, row, name, volume):
     algorithm, results = learned

@@ -142,6 +142,7 @@ def test_locomotion_is_paid_for_its_goal(monkeypatch, name, paid):
         np.testing.assert_array_equal(built.params.goal, [1.0, -1.0])
 
 
+@pytest.mark.slow  # Compiles a physics engine; the family is tested on smaller bodies.
 def test_an_ant_on_brax_goes_to_a_goal():
     pytest.importorskip("brax")
     built = family("ant-goal", **SMALL)

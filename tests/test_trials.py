@@ -91,6 +91,7 @@ def delayed_arms():
     return make_family(Environment(reset, step, jnp.zeros(2), spec), jnp.eye(2))
 
 
+@pytest.mark.slow  # A learning run; the trials themselves are tested by hand above.
 def test_a_recurrent_agent_reaches_the_best_trial_return():
     environment = trials(delayed_arms(), 4)
     trainer = jaxrl.trainer(
