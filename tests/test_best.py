@@ -16,7 +16,7 @@ from jaxrl.runs import experiment, saved
 from jaxrl.runs.configuration import Configuration, read_configuration
 from jaxrl.sweeps.best import BEST, Best, read_best
 from jaxrl.sweeps.checkpoint import Checkpoints
-from tests import walks
+from tests import short, walks
 
 pytestmark = pytest.mark.quick_compilation
 
@@ -152,20 +152,9 @@ def test_several_objectives_are_judged_by_the_members_weights(tmp_path):
 
 
 def test_the_shell_keeps_and_evaluates_the_best(tmp_path, capsys):
-    words = [
-        "--total-steps",
-        "256",
-        "--num-envs",
-        "4",
-        "--num-steps",
-        "16",
-        "--num-evaluations",
-        "4",
-        "--evaluation-episodes",
-        "2",
-    ]
+    words = [*short.WORDS, "--num-evaluations", "4"]
     out = str(tmp_path / "run")
-    assert main(["train", "ppo", "gymnax/CartPole-v1", *words, "--keep", "best", "--out", out]) == 0
+    assert main([*words, "--keep", "best", "--out", out]) == 0
     assert main(["evaluate", out, "--episodes", "4", "--which", "best"]) == 0
     assert "return" in capsys.readouterr().out
     assert main(["evaluate", out, "--which", "worst"]) == 2
@@ -178,3 +167,15 @@ def test_what_has_no_place_or_no_best_is_refused(tmp_path):
         jaxrl.sweep(trainer, options=jaxrl.RunOptions(progress=False, keep="best"), say=lambda _: None)
     with pytest.raises(ValueError, match="unknown state to keep 'bets'"):
         jaxrl.RunOptions(keep="bets")
+
+
+def test_a_damaged_best_state_stops_no_run_and_says_so(tmp_path):
+    said = []
+    options = jaxrl.RunOptions(progress=False, num_chunks=2, checkpoint_seconds=0.0, keep="best", say=said.append)
+    experiment.run(RUN, tmp_path / "run", options)
+    (kept,) = (tmp_path / "run" / "checkpoints" / BEST).glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:-100])
+    experiment.run(RUN, tmp_path / "run", options)
+    assert len(said) == 1 and said[0].endswith("the best is that of the evaluations from here on")
+    with pytest.raises(CheckpointError, match="damaged"):
+        saved.load(tmp_path / "run", which="best")

@@ -12,23 +12,19 @@ from jaxrl.runs import experiment
 from jaxrl.runs.configuration import OUTCOME, Configuration, claim
 from jaxrl.runs.finding import find_runs
 from jaxrl.sweeps.lock import LOCK, is_locked, lock
+from tests import short
 
 pytestmark = pytest.mark.quick_compilation
-
-SETTINGS = {
-    "total_steps": 256, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 2,
-    "hidden_sizes": (8,),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     options = jaxrl.RunOptions(progress=False)
-    train = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS)
+    train = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS)
     experiment.run(train, root / "one", options)
     swept = Configuration(
-        "sweep", "a2c", "gymnax/CartPole-v1", settings={**SETTINGS, "num_envs": 8}, seeds=(0, 1),
+        "sweep", "a2c", "gymnax/CartPole-v1", settings={**short.SETTINGS, "num_envs": 8}, seeds=(0, 1),
         hyperparameters={"learning_rate": [1e-3, 1e-2]},
     )  # fmt: skip
     experiment.run(swept, root / "deep" / "two", options)

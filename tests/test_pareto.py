@@ -188,3 +188,25 @@ def test_measures_under_vmap():
         batched = jax.vmap(lambda p, m, f=function, a=arguments: f(p, *a, mask=m))(points, mask)
         single = jnp.stack([function(p, *arguments, mask=m) for p, m in zip(points, mask)])
         np.testing.assert_allclose(batched, single, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda points: pareto.hypervolume(points, [-1.0, -1.0, -1.0]),
+        pareto.non_dominated,
+        pareto.crowding_distance,
+        lambda points: pareto.expected_utility(points, np.eye(3, dtype=np.float32)),
+        lambda points: pareto.igd_plus(points, points[:2]),
+    ],
+    ids=["hypervolume", "non_dominated", "crowding_distance", "expected_utility", "igd_plus"],
+)
+def test_a_measure_of_arrays_at_hand_is_one_program(measure, caplog):
+    # Of a size that nothing else here has.
+    points = np.random.default_rng(0).normal(size=(23, 3)).astype(np.float32)
+    jax.clear_caches()
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        outside = measure(points)
+    finished = [record.message for record in caplog.records if record.message.startswith("Finished XLA compilation")]
+    assert len(finished) == 1, finished
+    np.testing.assert_allclose(outside, jax.jit(measure)(points), rtol=1e-6)

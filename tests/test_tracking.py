@@ -13,16 +13,13 @@ from jaxrl.errors import UnknownNameError
 from jaxrl.runs import experiment
 from jaxrl.runs.configuration import Configuration
 from jaxrl.tracking.csv import CsvLogger
+from tests import short
 
 pytestmark = pytest.mark.quick_compilation
 
-SETTINGS = {
-    "total_steps": 4 * 64, "num_envs": 4, "num_steps": 16, "num_evaluations": 2, "evaluation_episodes": 2,
-    "hidden_sizes": (8,),
-}  # fmt: skip
-RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS)
+RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS)
 SWEEP = Configuration(
-    "sweep", "ppo", "gymnax/CartPole-v1", settings=SETTINGS, seeds=(0, 1),
+    "sweep", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS, seeds=(0, 1),
     hyperparameters={"learning_rate": [1e-3, 1e-2]},
 )  # fmt: skip
 
@@ -86,7 +83,7 @@ def test_a_sweep_gives_the_rows_of_all_members_with_what_tells_them_apart(tmp_pa
 
 
 def test_a_sweep_in_python_takes_loggers_and_names():
-    recorder, trainer = Recorder(), jaxrl.trainer("ppo", "gymnax/CartPole-v1", **SETTINGS)
+    recorder, trainer = Recorder(), jaxrl.trainer("ppo", "gymnax/CartPole-v1", **short.SETTINGS)
     swept = jaxrl.sweep(trainer, seeds=2, options=options(), loggers=[recorder], say=lambda _: None)
     assert len(recorder.table) == len(swept.table) == 4
     assert recorder.run.directory is None and recorder.run.configuration["num_envs"] == 4
@@ -176,20 +173,8 @@ def test_tensorboard_reads_what_was_measured(tmp_path, capsys):
     pytest.importorskip("tensorboardX")
     pytest.importorskip("tensorboard")
     out = tmp_path / "run"
-    words = [
-        "--total-steps",
-        "256",
-        "--num-envs",
-        "4",
-        "--num-steps",
-        "16",
-        "--num-evaluations",
-        "2",
-        "--evaluation-episodes",
-        "2",
-    ]
-    words += ["--log", "tensorboard,csv", "--out", str(out)]
-    assert main(["train", "ppo", "gymnax/CartPole-v1", *words]) == 0, capsys.readouterr().err
+    words = [*short.WORDS, "--num-evaluations", "2", "--log", "tensorboard,csv", "--out", str(out)]
+    assert main(words) == 0, capsys.readouterr().err
     table = pandas.read_csv(out / "metrics.csv")
     found, read = events(out / "tensorboard" / "seed_0")
     for name in ("policy_loss", "entropy"):

@@ -18,13 +18,10 @@ from jaxrl.rendering.frames import Caption, frame
 from jaxrl.rendering.generic import channel_colours, what_is_seen
 from jaxrl.runs import experiment, watching
 from jaxrl.runs.configuration import Configuration
+from tests import short
 
 pytestmark = pytest.mark.quick_compilation
 
-SETTINGS = {
-    "total_steps": 64, "num_envs": 4, "num_steps": 16, "num_evaluations": 1, "evaluation_episodes": 2,
-    "hidden_sizes": (8,),
-}  # fmt: skip
 DRAWN = [
     "gymnax/CartPole-v1", "gymnax/Acrobot-v1", "gymnax/Pendulum-v1", "gymnax/MountainCar-v0",
     "gymnax/MountainCarContinuous-v0", "mo/deep-sea-treasure", "mo/deep-sea-treasure-concave", "mo/four-room",
@@ -149,7 +146,7 @@ def test_a_frame_says_what_was_done_and_paid():
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("watched") / "run"
     options = jaxrl.RunOptions(progress=False)
-    experiment.run(Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS), place, options)
+    experiment.run(Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS), place, options)
     return place
 
 
@@ -168,7 +165,7 @@ def test_an_episode_is_that_of_an_evaluation_with_the_same_policy(run):
 
 def test_the_swept_constants_of_the_environment_hold_in_the_episode(tmp_path):
     configuration = Configuration(
-        "sweep", "ppo", "gymnax/CartPole-v1", settings=SETTINGS,
+        "sweep", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS,
         hyperparameters={"environment.max_steps_in_episode": [3, 5]},
     )  # fmt: skip
     experiment.run(configuration, tmp_path / "run", jaxrl.RunOptions(progress=False))
@@ -195,7 +192,7 @@ def test_a_video_is_one(run, tmp_path):
 
 
 def test_a_front_is_watched_by_preference(tmp_path):
-    settings = {**SETTINGS, "total_steps": 2000}
+    settings = {**short.SETTINGS, "total_steps": 2000}
     configuration = Configuration("pareto", "ppo", "mo/deep-sea-treasure", settings=settings, weights=2)
     experiment.run(configuration, tmp_path / "run", jaxrl.RunOptions(progress=False))
     path = jaxrl.watch(tmp_path / "run", weights=[1.0, 0.0], max_steps=3)

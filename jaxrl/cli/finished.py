@@ -17,17 +17,32 @@ __all__ = ["evaluate", "plot", "policy", "resume", "runs", "watch"]
 
 
 def _policy_options() -> list[Option]:
-    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
-    bound = "Only policies with at least that return, by name or number of the objective."
     save = "Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."
     return [
         positional("run", Path, "Run directory of `jaxrl pareto`."),
-        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
-        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        *_preferences(),
         option_of("point", int, "Row of front.csv, counted from 0, instead of weights and bounds.", None, SOME),
         option_of("episodes", int, "Fresh episodes.", 128, EPISODES),
         seed_option("Seed of the episodes.", 1),
         option_of("save", Path, save, None, group=HOST),
+    ]
+
+
+def _preferences() -> list[Option]:
+    """What chooses from a front."""
+    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
+    bound = "Only policies with at least that return, by name or number of the objective."
+    return [
+        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
+        repeated("at_least", "OBJECTIVE=VALUE", bound),
+    ]
+
+
+def _acting() -> list[Option]:
+    """How a policy acts, and in which state."""
+    return [
+        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
+        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
     ]
 
 
@@ -60,8 +75,7 @@ def _evaluate_options() -> list[Option]:
         option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
         seed_option("Seed of the episodes.", 1),
         option_of("member", int, "Which run of a sweep; default all.", None, SOME),
-        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
-        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
+        *_acting(),
     ]
 
 
@@ -91,19 +105,15 @@ def resume(arguments: list[str]) -> None:
 def _watch_options() -> list[Option]:
     from jaxrl.runs.watching import FRAMES_PER_SECOND
 
-    weights = "Preference weights that choose from a front; default equal weights of objectives scaled to its range."
-    bound = "Only policies of a front with at least that return, by name or number of the objective."
     out = ".gif, .mp4, or .png for a file per frame. Default: episode.gif in the run directory."
     return [
         _run_directory(),
         option_of("member", int, "Which run of a sweep, or policy of a front, counted from 0.", None, SOME),
-        option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
-        repeated("at_least", "OBJECTIVE=VALUE", bound),
+        *_preferences(),
         seed_option("Seed of the episode.", 1),
         option_of("max_steps", int, "Steps after which an episode is left.", 1000, COUNT),
         option_of("frames_per_second", int, "Of the GIF or video.", 20, FRAMES_PER_SECOND),
-        option_of("explore", bool, "Sample actions instead of taking the most likely.", False),
-        option_of("which", Literal["last", "best"], "The last state, or that of the best evaluation.", "last"),
+        *_acting(),
         option_of("out", Path, out, None, group=HOST),
     ]
 

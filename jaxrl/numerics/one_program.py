@@ -47,4 +47,7 @@ def refuse_nan(values: Any, name: str) -> None:
 def _array(value: Any) -> Any:
     """A sequence of numbers as an array; a pytree as it is."""
     is_sequence = isinstance(value, Sequence) and not hasattr(value, "_fields") and not isinstance(value, str)
-    return jax.numpy.asarray(value) if is_sequence else value
+    if not is_sequence:
+        return value
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return jax.numpy.asarray(value) if traced else np.asarray(value)

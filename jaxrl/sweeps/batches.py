@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.sweeps.keys import is_key, on_host
 from jaxrl.sweeps.program import CompiledProgram
 from jaxrl.types import Array, Key, PyTree
 
@@ -96,20 +97,16 @@ class Batches:
         return jax.tree.map(lambda *leaves: _joined(leaves, self.num_members), *parts)
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _rows_of(leaf: Any, rows: np.ndarray) -> Any:
-    if _is_key(leaf):
-        data = np.asarray(jax.random.key_data(leaf))[rows]
+    if is_key(leaf):
+        data = on_host(leaf)[rows]
         return jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(leaf))
     return np.asarray(leaf)[rows]
 
 
 def _joined(leaves: tuple, count: int) -> Any:
-    if _is_key(leaves[0]):
-        data = np.concatenate([np.asarray(jax.random.key_data(leaf)) for leaf in leaves])[:count]
+    if is_key(leaves[0]):
+        data = np.concatenate([on_host(leaf) for leaf in leaves])[:count]
         return jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(leaves[0]))
     joined = leaves[0] if len(leaves) == 1 else np.concatenate(leaves)
     return np.asarray(joined)[:count]

@@ -1,6 +1,7 @@
 """The state of every member's best evaluation, kept beside the last one."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from jaxrl.errors import CheckpointError
 from jaxrl.hyperparameters import leaves
 from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.keys import data_of, on_host
+from jaxrl.training.evaluation import return_columns
 from jaxrl.training.program import Program, by_rows
 from jaxrl.types import Float, Int, PyTree
 
@@ -60,7 +63,7 @@ class Best:
         better = np.where(np.isfinite(scores), scores, -np.inf) > self.score
         if not better.any():
             return
-        now = jax.tree.map(_plain, state())
+        now = jax.tree.map(on_host, state())
         old = now if self._state is None else self._state
         self._state = jax.tree.map(lambda new, old: self._chosen(better, new, old), now, old)
         self.score, self.iteration = np.where(better, scores, self.score), np.where(better, end - 1, self.iteration)
@@ -75,9 +78,10 @@ class Best:
         axis = 1 if self._num_members else 0
         last = jax.tree.map(lambda leaf: np.take(np.asarray(leaf), [-1], axis), evaluation)
         columns = by_rows(self._trainer, last, num_axes=axis + 1)
-        returns = [columns.get(name) for name in _return_columns(self._trainer)]
-        weights = leaves(self._hyperparameters).get("weights")
-        if weights is None or not returns or any(values is None for values in returns):
+        environment, weights = getattr(self._trainer, "environment", None), leaves(self._hyperparameters).get("weights")
+        names = return_columns(environment.spec) if environment is not None else []
+        returns = [columns[name] for name in names if name in columns]
+        if weights is None or not returns or len(returns) < len(names):
             return np.asarray(columns[self._trainer.score], float)
         return np.sum(np.stack(returns, axis=-1) * np.asarray(weights, float), axis=-1)
 
@@ -94,7 +98,7 @@ class Best:
             return
         record = self._checkpoints.metadata()
         self.score, self.iteration = np.asarray(record["score"]), np.asarray(record["iteration"])
-        self._state = self._checkpoints.restore(jax.tree.map(_plain_shape, shapes), on_host=True)
+        self._state = self._checkpoints.restore(jax.tree.map(partial(jax.eval_shape, data_of), shapes), on_host=True)
 
 
 def read_best(
@@ -111,23 +115,3 @@ def read_best(
     record = kept.metadata()
     state = kept.restore(shapes, on_host=True)
     return state, np.asarray(record["score"]), np.asarray(record["iteration"])
-
-
-def _return_columns(trainer: Program) -> list[str]:
-    names = trainer.objective_names
-    return ["return"] if len(names) == 1 else [f"return_{name}" for name in names]
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _plain(leaf: Any) -> np.ndarray:
-    """A leaf on the host, a key as its data."""
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _plain_shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    if _is_key(leaf):
-        leaf = jax.eval_shape(jax.random.key_data, leaf)
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)

@@ -19,6 +19,7 @@ import numpy as np
 from jaxrl.errors import CheckpointError, DamagedError
 from jaxrl.sweeps import former_checkpoints as former
 from jaxrl.sweeps.files import reason, remove_leftovers, replaced
+from jaxrl.sweeps.keys import data_of, is_key
 from jaxrl.types import PyTree
 
 __all__ = ["Checkpoints"]
@@ -167,10 +168,6 @@ def _checksum(array: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _names(tree: PyTree) -> list[str]:
     """Paths of the leaves, in their order."""
     flat, _ = jax.tree_util.tree_flatten_with_path(tree)
@@ -179,18 +176,14 @@ def _names(tree: PyTree) -> list[str]:
 
 def _plain(tree: PyTree) -> dict[str, Any]:
     """Leaves by path, keys as their data."""
-
-    def data(leaf: Any) -> Any:
-        return jax.random.key_data(leaf) if hasattr(leaf, "dtype") and _is_key(leaf) else leaf
-
-    return {name: data(leaf) for name, leaf in zip(_names(tree), jax.tree.leaves(tree))}
+    return {name: data_of(leaf) for name, leaf in zip(_names(tree), jax.tree.leaves(tree))}
 
 
 _KEY_IMPLEMENTATIONS = {"key<fry>": "threefry2x32", "key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
 
 
 def _as_template(leaf: Any, value: Any) -> Any:
-    if not _is_key(leaf):
+    if not is_key(leaf):
         return value
     return jax.random.wrap_key_data(jnp.asarray(value), impl=_KEY_IMPLEMENTATIONS.get(str(leaf.dtype)))
 

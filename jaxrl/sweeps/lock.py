@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jax
@@ -58,12 +58,11 @@ def is_locked(directory: str | Path) -> bool:
     # What a killed process of this machine left means nothing.
     if len(words) != 4 or words[3] != socket.gethostname() or not words[1].isdigit():
         return bool(words)
-    try:
-        os.kill(int(words[1]), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    with suppress(PermissionError):  # Another user's process is one, too.
+        try:
+            os.kill(int(words[1]), 0)
+        except ProcessLookupError:
+            return False
     return True
 
 

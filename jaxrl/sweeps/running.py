@@ -150,7 +150,10 @@ def _best(trainer: Program, batches: Batches, options: RunOptions) -> Best | Non
     found = Best(trainer, batches.hyperparameters, batches.num_members, place)
     if jax.process_index() == 0:
         (place / BEST).mkdir(parents=True, exist_ok=True)
-    found.restore(batches.shapes(1)[0])
+    try:
+        found.restore(batches.shapes(1)[0])
+    except DamagedError as error:
+        options.say(f"{error}; the best is that of the evaluations from here on")
     return found
 
 

@@ -1,8 +1,9 @@
 """Loggers: where the rows of a run go besides its own metrics.csv, chunk by chunk and never from inside the program."""
 
+import hashlib
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -14,7 +15,19 @@ from jaxrl.registry import Registry
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["LOGGERS", "Logger", "Tracked", "Tracking", "numbers_of", "register_logger", "resolve_loggers"]
+__all__ = [
+    "LOGGERS",
+    "Logger",
+    "Tracked",
+    "Tracking",
+    "by_member",
+    "folder_of",
+    "identity_of",
+    "numbers_of",
+    "register_logger",
+    "resolve_loggers",
+    "settings_of",
+]
 
 # Chunks that may wait for a slow logger, and seconds that a run waits for it at its end.
 _WAITING, _PATIENCE = 1000, 30.0
@@ -106,6 +119,36 @@ def _resolved(choice: Any) -> Logger:
             f"a logger has the methods open, write and close, or is one of {', '.join(LOGGERS)}; got {choice!r}"
         )
     return choice
+
+
+def by_member(rows: "pandas.DataFrame") -> "Iterator[tuple[str, pandas.DataFrame]]":
+    """The rows of each member, and its name: `member_3`, or `seed_0` of a single run."""
+    column = "member" if "member" in rows else "seed"
+    for number, own in rows.groupby(column, sort=False):
+        yield f"{column}_{number}", own
+
+
+def folder_of(run: Tracked, chosen: str | Path | None, name: str) -> Path:
+    """Where a logger writes files: as chosen, or a folder of the run directory.
+
+    Raises:
+        ValueError: if there is neither.
+    """
+    if chosen is None and run.directory is None:
+        raise ValueError(f"a logger of a run without a directory needs a folder to write {name} to")
+    return Path(chosen) if chosen is not None else run.directory / name
+
+
+def settings_of(run: Tracked, row: dict[str, Any]) -> dict[str, Any]:
+    """What determines a member: the run's configuration, its seed and the settings that differ between members."""
+    return {**run.configuration, **{name: row[name] for name in ("seed", *run.columns) if name in row}}
+
+
+def identity_of(run: Tracked, member: str) -> str | None:
+    """The same for a member whenever its run directory is resumed; None where there is none."""
+    if run.directory is None:
+        return None
+    return hashlib.sha256(f"{run.directory.resolve()} {member}".encode()).hexdigest()[:16]
 
 
 def numbers_of(row: dict[str, Any], labels: Sequence[str] = ()) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxrl.tracking.base import Tracked
+from jaxrl.tracking.base import Tracked, by_member, folder_of
 
 if TYPE_CHECKING:
     import pandas
@@ -24,16 +24,13 @@ class CsvLogger:
         self.folder = folder
 
     def open(self, run: Tracked) -> None:
-        if self.folder is None and run.directory is None:
-            raise ValueError("a CSV logger of a run without a directory needs a folder: CsvLogger('logs')")
-        self._folder = Path(self.folder or run.directory / "csv")
+        self._folder = folder_of(run, self.folder, "csv")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._last: dict[Path, int] = {}
 
     def write(self, rows: "pandas.DataFrame") -> None:
-        column = "member" if "member" in rows else "seed"
-        for number, own in rows.groupby(column, sort=False):
-            path = self._folder / f"{column}_{number}.csv"
+        for name, own in by_member(rows):
+            path = self._folder / f"{name}.csv"
             if path not in self._last:
                 self._last[path] = _last_step(path)
             # A run that was resumed gives rows again which it had written before it was killed.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from jaxrl.tracking.base import Tracked, numbers_of
+from jaxrl.tracking.base import Tracked, by_member, identity_of, numbers_of, settings_of
 
 if TYPE_CHECKING:
     import pandas
@@ -49,10 +49,8 @@ class MlflowLogger:
 
         from mlflow.entities import Metric
 
-        column = "member" if "member" in rows else "seed"
-        for number, own in rows.groupby(column, sort=False):
+        for name, own in by_member(rows):
             records = own.to_dict("records")
-            name = f"{column}_{number}"
             if name not in self._runs:
                 self._runs[name] = self._begin(name, records[0])
             now = int(1000 * time.time())
@@ -68,19 +66,16 @@ class MlflowLogger:
     def _begin(self, name: str, row: dict[str, Any]) -> str:
         """The identity of a member's run: of the one that a killed process began, or of a new one."""
         self._last[name] = -1
-        place = str(self._run.directory.resolve()) if self._run.directory else ""
-        if place:
-            wanted = f"tags.`jaxrl.directory` = '{place}' and tags.`jaxrl.member` = '{name}'"
-            found = self._client.search_runs([self._experiment], wanted)
-            if found:
-                identity, metrics = found[0].info.run_id, found[0].data.metrics
-                history = (self._client.get_metric_history(identity, metric) for metric in metrics)
-                self._last[name] = max((entry.step for rows in history for entry in rows), default=-1)
-                return identity
-        tags = {"jaxrl.directory": place, "jaxrl.member": name}
+        own = identity_of(self._run, name) or ""
+        found = self._client.search_runs([self._experiment], f"tags.`jaxrl.run` = '{own}'") if own else []
+        if found:
+            identity, metrics = found[0].info.run_id, found[0].data.metrics
+            history = (self._client.get_metric_history(identity, metric) for metric in metrics)
+            self._last[name] = max((entry.step for rows in history for entry in rows), default=-1)
+            return identity
+        tags = {"jaxrl.run": own, "jaxrl.directory": str(self._run.directory or ""), "jaxrl.member": name}
         begun = self._client.create_run(self._experiment, tags=tags, run_name=f"{self._run.name} {name}")
-        own = {setting: row[setting] for setting in ("seed", *self._run.columns) if setting in row}
-        for setting, value in {**self._run.configuration, **own}.items():
+        for setting, value in settings_of(self._run, row).items():
             self._client.log_param(begun.info.run_id, setting, str(value)[:_LONGEST])
         return begun.info.run_id
 

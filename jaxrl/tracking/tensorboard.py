@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxrl.tracking.base import Tracked, numbers_of
+from jaxrl.tracking.base import Tracked, by_member, folder_of, numbers_of, settings_of
 
 if TYPE_CHECKING:
     import pandas
@@ -32,26 +32,25 @@ class TensorBoardLogger:
         self.folder, self._writer = folder, SummaryWriter
 
     def open(self, run: Tracked) -> None:
-        if self.folder is None and run.directory is None:
-            raise ValueError("a TensorBoard logger of a run without a directory needs one: TensorBoardLogger('logs')")
-        self._folder, self._run = Path(self.folder or run.directory / "tensorboard"), run
+        self._folder, self._run = folder_of(run, self.folder, "tensorboard"), run
         self._writers: dict[str, Any] = {}
 
     def write(self, rows: "pandas.DataFrame") -> None:
-        column = "member" if "member" in rows else "seed"
-        for row in rows.to_dict("records"):
-            name = f"{column}_{row[column]}"
-            if name not in self._writers:
-                # Events from here on replace those of a process that was killed.
-                # Files of one second would have one name.
-                self._writers[name] = self._writer(
-                    str(self._folder / name), purge_step=int(row["steps"]), filename_suffix=f".{time.time_ns()}"
-                )
-                self._writers[name].add_text("configuration", _as_markdown(self._run, row), 0)
-            for metric, value in numbers_of(row, self._run.columns).items():
-                self._writers[name].add_scalar(metric, value, int(row["steps"]))
-        for writer in self._writers.values():
+        for name, own in by_member(rows):
+            records = own.to_dict("records")
+            writer = self._writers.get(name) or self._begin(name, records[0])
+            for row in records:
+                for metric, value in numbers_of(row, self._run.columns).items():
+                    writer.add_scalar(metric, value, int(row["steps"]))
             writer.flush()
+
+    def _begin(self, name: str, row: dict[str, Any]) -> Any:
+        """A file whose events replace those of a process that was killed; files of one second would have one name."""
+        self._writers[name] = writer = self._writer(
+            str(self._folder / name), purge_step=int(row["steps"]), filename_suffix=f".{time.time_ns()}"
+        )
+        writer.add_text("configuration", _as_markdown(self._run, row), 0)
+        return writer
 
     def close(self) -> None:
         for writer in self._writers.values():
@@ -60,6 +59,5 @@ class TensorBoardLogger:
 
 def _as_markdown(run: Tracked, row: dict[str, Any]) -> str:
     """Configuration and the member's own settings, as a table."""
-    own = {name: row[name] for name in ("seed", *run.columns) if name in row}
-    lines = (f"| {name} | {value} |" for name, value in {**run.configuration, **own}.items())
+    lines = (f"| {name} | {value} |" for name, value in settings_of(run, row).items())
     return "\n".join(["| setting | value |", "|---|---|", *lines])

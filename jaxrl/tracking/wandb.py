@@ -1,9 +1,8 @@
 """Weights & Biases."""
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-from jaxrl.tracking.base import Tracked, numbers_of
+from jaxrl.tracking.base import Tracked, by_member, identity_of, numbers_of, settings_of
 
 if TYPE_CHECKING:
     import pandas
@@ -33,27 +32,21 @@ class WandbLogger:
         self._run, self._runs = run, {}
 
     def write(self, rows: "pandas.DataFrame") -> None:
-        column = "member" if "member" in rows else "seed"
-        for row in rows.to_dict("records"):
-            name = f"{column}_{row[column]}"
-            if name not in self._runs:
-                self._runs[name] = self._begin(name, row)
-            self._runs[name].log({"steps": int(row["steps"]), **numbers_of(row, self._run.columns)})
+        for name, own in by_member(rows):
+            records = own.to_dict("records")
+            run = self._runs.get(name) or self._begin(name, records[0])
+            for row in records:
+                run.log({"steps": int(row["steps"]), **numbers_of(row, self._run.columns)})
 
     def _begin(self, name: str, row: dict[str, Any]) -> Any:
         import os
 
-        own = {setting: row[setting] for setting in ("seed", *self._run.columns) if setting in row}
         place = {"dir": str(self._run.directory)} if self._run.directory else {}
-        identity = {}
-        if self._run.directory is not None:
-            # The same again for a run that is resumed.
-            text = f"{self._run.directory.resolve()} {name}"
-            identity = {"id": hashlib.sha256(text.encode()).hexdigest()[:16], "resume": "allow"}
+        identity = {"id": identity_of(self._run, name), "resume": "allow"} if place else {}
         project = {} if os.environ.get("WANDB_PROJECT") else {"project": "jaxrl"}
-        begun = self._wandb.init(
+        self._runs[name] = begun = self._wandb.init(
             **{**project, **place, **identity, "group": self._run.name, "name": f"{self._run.name} {name}",
-               "config": {**self._run.configuration, **own}, "reinit": "create_new", **self.options}
+               "config": settings_of(self._run, row), "reinit": "create_new", **self.options}
         )  # fmt: skip
         begun.define_metric("*", step_metric="steps")
         return begun
