@@ -22,14 +22,20 @@ help:
 
 setup: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+$(VENV)/installed: $(VENV)/base
+	@echo "installing what tests and docs need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
-demo: setup
+$(VENV)/base: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# What a newcomer tries first waits for nothing that tests alone need.
+demo: $(VENV)/base
 	@rm -rf runs/demo
 	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 16 --seeds 2 --total-steps 400000 --num-envs 16 \
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --evaluation-episodes 4 --progress True --out runs/demo
