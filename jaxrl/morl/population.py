@@ -24,9 +24,7 @@ from jaxrl.morl.study import (
 )
 from jaxrl.numerics import archive as archives
 from jaxrl.numerics.archive import Archive
-from jaxrl.training.evaluation import Evaluation
 from jaxrl.training.loop import scan_steps, traced_once
-from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from jaxrl.validity import pooled
@@ -162,12 +160,13 @@ def _step(
         lambda state: state,
         state,
     )
-    sizes = [phase.num_members for phase in parts.method.phases]
-    if len(set(sizes)) == 1:
-        return _advance(parts, sizes[0], state, hyperparameters, index)
-    phase = jnp.searchsorted(jnp.asarray(parts.boundaries), index, side="right")
-    branches = [partial(_advance, parts, size) for size in sizes]
-    return jax.lax.switch(phase, branches, state, hyperparameters, index)
+    sizes, size_of_phase = np.unique([phase.num_members for phase in parts.method.phases], return_inverse=True)
+    size = jnp.asarray(size_of_phase)[jnp.searchsorted(jnp.asarray(parts.boundaries), index, side="right")]
+    branches = [partial(_learn, parts, int(count)) for count in sizes]
+    state, metrics, returns = jax.lax.switch(size, branches, state, hyperparameters, index)
+    active = jnp.arange(sizes[-1]) < jnp.asarray(sizes)[size]
+    state, measures = _take_evaluation(parts, state, active, returns, index)
+    return state, (metrics, measures)
 
 
 def _completed(trainer: Trainer, index: Int[Array, ""]) -> Int[Array, ""]:
@@ -175,35 +174,37 @@ def _completed(trainer: Trainer, index: Int[Array, ""]) -> Int[Array, ""]:
     return index * trainer.config.num_evaluations // trainer.num_iterations
 
 
-def _advance(
+def _learn(
     parts: Parts, count: int, state: PopulationState, hyperparameters: StudyHyperparameters, index: Int[Array, ""]
-) -> tuple[PopulationState, tuple[dict[str, Array], FrontEvaluation]]:
-    """One iteration of the first `count` members; the others wait."""
+) -> tuple[PopulationState, dict[str, Array], Float[Array, "member objective"]]:
+    """One iteration of the first `count` members; the others wait. Metrics, and returns where they were evaluated."""
     take = partial(jax.tree.map, lambda leaf: leaf[:count])
-    assignment = take(state.assignment)
-    training, axes = member_hyperparameters(assignment, hyperparameters)
+    training, axes = member_hyperparameters(take(state.assignment), hyperparameters)
     # Phases differ in the number of members alone, which one member's equations do not know.
     step = jax.vmap(traced_once(parts.trainer.step), in_axes=(0, axes, None))
     members, (metrics, evaluation) = step(take(state.members), training, index)
     estimate = _follow(take(state.estimate), metrics["episode_discounted_return"], metrics["episodes"])
+    state = state._replace(members=put_first(state.members, members), estimate=put_first(state.estimate, estimate))
+    return state, _pooled(metrics), put_first(state.points, evaluation.discounted_returns)
+
+
+def _take_evaluation(
+    parts: Parts,
+    state: PopulationState,
+    active: Bool[Array, " member"],
+    returns: Float[Array, "member objective"],
+    index: Int[Array, ""],
+) -> tuple[PopulationState, FrontEvaluation]:
+    """What an evaluation adds to the archive, once for phases of any size, and how good that is; NaN without one."""
     archive, points, measures = jax.lax.cond(
         ends_with_evaluation(parts.trainer, index),
         partial(_insert, parts, index),
-        lambda archive, points, *_: (archive, points, no_evaluation()),
-        state.archive,
-        take(state.points),
-        members,
-        assignment,
-        estimate,
-        evaluation,
+        lambda state, *_: (state.archive, state.points, no_evaluation()),
+        state,
+        active,
+        returns,
     )
-    state = state._replace(
-        members=put_first(state.members, members),
-        points=put_first(state.points, points),
-        estimate=put_first(state.estimate, estimate),
-        archive=archive,
-    )
-    return state, (_pooled(metrics), measures)
+    return state._replace(archive=archive, points=points), measures
 
 
 def _follow(
@@ -218,20 +219,17 @@ def _follow(
 def _insert(
     parts: Parts,
     index: Int[Array, ""],
-    archive: Archive,
-    points: Array,
-    members: RunState,
-    assignment: Assignment,
-    estimate: Array,
-    evaluation: Evaluation,
-) -> tuple[Archive, Array, FrontEvaluation]:
-    points = evaluation.discounted_returns
-    payload = Checkpoint(members.agent, assignment.weights, estimate, jnp.zeros(points.shape[0], bool))
-    mask = jnp.all(jnp.isfinite(points), axis=-1)
+    state: PopulationState,
+    active: Bool[Array, " member"],
+    returns: Float[Array, "member objective"],
+) -> tuple[Archive, Float[Array, "member objective"], FrontEvaluation]:
+    extended = jnp.zeros(active.shape, bool)
+    payload = Checkpoint(state.members.agent, state.assignment.weights, state.estimate, extended)
+    mask = active & jnp.all(jnp.isfinite(returns), axis=-1)
     if parts.method.keep is not None:
         mask &= parts.method.keep(_completed(parts.trainer, index + 1))
-    archive = archives.insert(archive, points, payload, mask)
-    return archive, points, evaluate_front(parts.problem, archive.points, archive.mask)
+    archive = archives.insert(state.archive, returns, payload, mask)
+    return archive, returns, evaluate_front(parts.problem, archive.points, archive.mask)
 
 
 def _pooled(metrics: dict[str, Array]) -> dict[str, Array]:

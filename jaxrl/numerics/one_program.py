@@ -12,7 +12,7 @@ __all__ = ["one_program", "refuse_nan"]
 
 
 def one_program(*numbers: str) -> Callable[[Callable], Callable]:
-    """Decorates a pure function of arrays; inside a program its equations are copied into that.
+    """Decorates a pure function of arrays; a program that calls it repeatedly holds it once for arguments of a shape.
 
     Called with arrays at hand, JAX would compile each of its operations by itself, for milliseconds each.
 
@@ -21,7 +21,7 @@ def one_program(*numbers: str) -> Callable[[Callable], Callable]:
     """
 
     def decorate(function: Callable) -> Callable:
-        compiled, signature = jax.jit(function, inline=True), inspect.signature(function)
+        compiled, signature = jax.jit(function), inspect.signature(function)
 
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
