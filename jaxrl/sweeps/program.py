@@ -17,7 +17,7 @@ from jaxrl.training.loop import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
-__all__ = ["CompiledProgram", "Timing", "program"]
+__all__ = ["CompiledProgram", "Timing", "program", "strongly_typed"]
 
 
 # Programs of this process that stay compiled, in case they are run again.
@@ -128,7 +128,7 @@ def _shared(
 ) -> tuple[Compiled, Compiled]:
     """`init` and `advance` of a program, the same ones when the same program is run again in this process."""
     row_axis = 1 if num_members else 0
-    init = _strongly_typed(init)
+    init = strongly_typed(init)
     if num_members:
         axes = jax.tree.unflatten(structure, axes)
         init = jax.vmap(init, in_axes=(0, axes))
@@ -162,7 +162,7 @@ def _shared(
     return Compiled(init), Compiled(advance, donate_argnums=0)
 
 
-def _strongly_typed(init: Callable) -> Callable:
+def strongly_typed(init: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`init` whose state has the types that it keeps in the loop, so that later calls need no program of their own."""
 
     def strong(leaf: jax.Array) -> jax.Array:

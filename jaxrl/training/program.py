@@ -17,7 +17,7 @@ from jaxrl.ranges import Range
 from jaxrl.training.loop import Result, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Player", "Program", "by_rows", "check_program", "complete_program", "num_bytes"]
+__all__ = ["Player", "Program", "by_rows", "check_program", "complete_program"]
 
 
 class Player(NamedTuple):
@@ -107,9 +107,6 @@ class Program(Protocol, metaclass=_ByClass):
     def learned(self, state: PyTree) -> PyTree | None:
         """What a run has learnt instead of a policy; None where there is nothing, as by default."""
 
-    def experience_bytes(self) -> int:
-        """Bytes of what one iteration collects, besides the state: sweeps hold as many members as fit. Default: 0."""
-
 
 def complete_program(program: type) -> type:
     """Gives a class of programs the members of `Program` that it lacks.
@@ -135,11 +132,6 @@ def check_program(program: Any) -> None:
         raise ValueError(f"a program needs {', '.join(_NEEDED)}; {type(program).__name__} lacks {', '.join(lacking)}")
     if not isinstance(program, Program):
         raise ValueError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
-
-
-def num_bytes(tree: PyTree) -> int:
-    """Bytes of arrays or shapes, at four per number."""
-    return sum(int(np.prod(leaf.shape)) * 4 for leaf in jax.tree.leaves(tree))
 
 
 def by_rows(program: Program, evaluation: Any, num_axes: int = 1) -> dict[str, np.ndarray]:
@@ -206,5 +198,4 @@ _DEFAULTS: dict[str, Any] = {
     "without_actor": "this program's members hold no policy",
     "actor": lambda self, state, hyperparameters: None,
     "learned": lambda self, state: None,
-    "experience_bytes": lambda self: 0,
 }
