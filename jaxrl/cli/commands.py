@@ -72,6 +72,7 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
         checkpoint_seconds=parsed.checkpoint_seconds,
         keep=parsed.keep,
         loggers=parsed.log or (),
+        devices=getattr(parsed, "devices", None),
     )
     with resumable(directory):
         outcome = experiment.run(configuration, directory, options)

@@ -70,6 +70,7 @@ class Program(Protocol, metaclass=_ByClass):
         score: the column, to be maximised, by which searches and comparisons judge. Default: the first of `summary`.
         ranges: what leaves of the hyperparameters may be, by path, where their classes do not say it. Default: nothing.
         diagnostics: metrics, by name, that are reported beside evaluations. Default: none.
+        num_copies: copies of the environment that act side by side, which devices may divide. Default: 0.
         without_actor: why a member has no policy and what to use instead; a sentence.
     """
 
@@ -91,6 +92,7 @@ class Program(Protocol, metaclass=_ByClass):
     score: str
     ranges: Mapping[str, Range]
     diagnostics: tuple[str, ...]
+    num_copies: int
     without_actor: str
 
     def columns(self, evaluation: Any) -> dict[str, np.ndarray]:
@@ -103,6 +105,9 @@ class Program(Protocol, metaclass=_ByClass):
         A program that has policies also has an `environment` and `evaluator(num_episodes, explore)`, which builds
         `(key, the player's state, hyperparameters) -> Evaluation`.
         """
+
+    def copy_axes(self, state: PyTree) -> PyTree:
+        """0 at leaves of the state with a leading axis of copies of the environment, None at others, as by default."""
 
     def learned(self, state: PyTree) -> PyTree | None:
         """What a run has learnt instead of a policy; None where there is nothing, as by default."""
@@ -195,6 +200,8 @@ _DEFAULTS: dict[str, Any] = {
     "score": property(lambda self: self.summary[0]),
     "ranges": MappingProxyType({}),
     "diagnostics": (),
+    "num_copies": 0,
+    "copy_axes": lambda self, state: jax.tree.map(lambda _: None, state),
     "without_actor": "this program's members hold no policy",
     "actor": lambda self, state, hyperparameters: None,
     "learned": lambda self, state: None,

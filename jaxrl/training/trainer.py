@@ -107,6 +107,20 @@ class Trainer(NamedTuple):
         """Returns, lengths and, where it is reported, success."""
         return evaluation_columns(evaluation, self.environment.spec)
 
+    @property
+    def num_copies(self) -> int:
+        """Copies of the environment that act side by side."""
+        return self.agent.collects.num_envs
+
+    def copy_axes(self, state: RunState) -> RunState:
+        """0 at leaves with an axis of copies of the environment, which devices may divide, None at others."""
+        axes, none = ([jax.tree.map(lambda _, axis=axis: axis, leaf) for leaf in state] for axis in (0, None))
+        copies = RunState(*axes)
+        return RunState(*none)._replace(
+            environment=copies.environment, observation=copies.observation, start=0, memory=copies.memory, weights=0,
+            episode=copies.episode,
+        )  # fmt: skip
+
     def actor(self, state: RunState, hyperparameters: Any) -> Player:
         """What acts of the agent as it is after a run."""
         return Player(self.agent, self.agent.actor(state.agent), hyperparameters)
