@@ -194,6 +194,7 @@ def _split(
         if path in paths:
             raise ValueError(f"{paths[path]!r} and {name!r} are the same hyperparameter: sweep one of them")
         paths[path] = name
+    _require_effect(trainer, paths)
     designs.grid(static)
     if design == "grid":
         if samples is not None:
@@ -212,6 +213,15 @@ def _split(
     settings = build(values, samples, seed)
     _require_different(", ".join(values), [tuple(row.values()) for row in settings])
     return static, settings
+
+
+def _require_effect(trainer: Program, paths: Mapping[str, str]) -> None:
+    """Refuses parameters of the environment that do not do what they are called."""
+    spec = getattr(getattr(trainer, "environment", None), "spec", None)
+    for parameter, why in getattr(spec, "unswept", ()):
+        for path, name in paths.items():
+            if path.endswith(f"environment.{parameter}"):
+                raise ValueError(f"{name!r} of {spec.name} cannot be swept: {why}")
 
 
 def _require_different(name: str, choices: Sequence[Any]) -> None:
