@@ -1,0 +1,49 @@
+"""The explorer of a study's front on the page of its run."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxrl import pages
+from jaxrl.pages import Section
+from jaxrl.runs.kinds import Material
+
+if TYPE_CHECKING:
+    from jaxrl.types import Float
+
+__all__ = ["front_sections"]
+
+
+def front_sections(material: Material, exact: "Float[np.ndarray, 'point objective'] | None" = None) -> list[Section]:
+    """The explorer, and measures of the front.
+
+    Args:
+        material: of a study.
+        exact: the front that is to be found, where it is known.
+    """
+    import pandas
+
+    path, title = material.directory / "front.csv", "Pareto front"
+    if not path.exists():
+        return [Section(title, ("The front comes when the run has ended.",))]
+    table, names = pandas.read_csv(path), material.program.environment.spec.objective_names
+    points = table[[f"return_{name}" for name in names]].to_numpy(float)
+    on_front = table["on_front"].to_numpy(bool)
+    if not on_front.any():
+        return [Section(title, ("The front is empty: the study found no policy.",), ("front.csv",))]
+    (members,) = np.nonzero(on_front)
+    order = members[np.argsort(points[members, 0], kind="stable")]
+    episodes, missing = material.episodes(order.tolist())
+    place = shlex.quote(str(material.directory))
+    commands = (
+        f"jaxrl policy {place} --point # --save DIRECTORY",
+        f"jaxrl watch {place} --member #",
+        f"policy = jaxrl.load({str(material.directory)!r}, member=#)",
+    )
+    explored = pages.explorer(points, on_front, names, table, episodes, missing, commands, exact)
+    about = (
+        "Chosen is the policy on the front with the largest w·G, w being the preference weights and G its returns, "
+        "among those whose returns reach the thresholds. A point, or a row of the table, chooses by hand."
+    )
+    return [Section(title, (about, explored), ("front.csv", "figures/front.png", "episode"))]
