@@ -48,7 +48,7 @@ class EpisodeLimits:
 def make_episodes(
     directory: Path, configuration: Configuration, numbers: Sequence[int], limits: EpisodeLimits
 ) -> tuple[dict[int, Episode], str]:
-    """One episode of each policy, evenly chosen where there are more than may be shown.
+    """One episode of each policy, of the first where there are more than may be shown.
 
     Nothing is trained: a sweep whose run has not ended has no episodes yet. An episode that cannot be made is no error.
 
@@ -62,7 +62,7 @@ def make_episodes(
     made: dict[int, Episode] = {}
     # What an environment, a renderer or a user's own policy raises is theirs; the page has other things to show.
     try:
-        found, chosen = policies_of(directory, configuration), _chosen(numbers, limits.count)
+        found, chosen = policies_of(directory, configuration), list(numbers)[: limits.count]
         # Compiles; time counts from here.
         list(itertools.islice(play(found.policy(chosen[0]), found.program(chosen[0]).environment), 2))
         end = time.monotonic() + limits.seconds
@@ -82,12 +82,6 @@ def _trains_nothing(directory: Path, configuration: Configuration) -> bool:
     """Whether reading a run's policies finishes no run: it has ended, or reads a checkpoint alone."""
     ended = (directory / OUTCOME).exists() or KINDS[configuration.kind].drive is not None
     return ended and (directory / "checkpoints").is_dir()
-
-
-def _chosen(numbers: Sequence[int], count: int) -> list[int]:
-    """As many of them, both ends included."""
-    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(int)
-    return [int(numbers[place]) for place in places]
 
 
 def _until(moments: Iterator[Moment], end: float) -> Iterator[Moment]:

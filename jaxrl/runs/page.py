@@ -101,9 +101,10 @@ def _facts(material: Material) -> dict[str, str]:
 def _settings(material: Material) -> Section:
     """What was said of a run, and what it left at defaults."""
     written = json.loads((material.directory / "configuration.json").read_text())
-    said: dict[str, Any] = {}
+    said, kind = {}, material.configuration.kind
     for name, value in record_of(material.configuration).items():
-        said |= value if name in _PARTS else {name: value}
+        # An option of the kind may be called like a setting of its program.
+        said |= value if name in _PARTS else {f"{name} ({kind})" if name in said else name: value}
     versions = {f"version of {name}": value for name, value in written.get("versions", {}).items()}
     devices = {f"devices: {name}": value for name, value in written.get("devices", {}).items()}
     said = {name: value for name, value in said.items() if value not in (None, "", {}, [])}

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["curve_parts", "last_rows"]
 
-# Lines in colours of their own.
-_COLOURED = 7
 _BY = "run"
 
 
@@ -43,12 +41,15 @@ def curve_parts(
     drawn = [name for name in dict.fromkeys((*program.curves, *program.summary)) if name in numeric]
     no_results = {"member", "seed", "steps", *configuration.hyperparameters, *_weights(table)}
     others = [name for name in numeric if name not in no_results and name not in drawn]
-    draw = lambda name, intervals: pages.curves(lines, name, _BY, "steps", labels, coloured, intervals)  # noqa: E731
-    parts = [pages.charts([draw(name, True) for name in drawn])] if drawn else []
+    draw = lambda name, intervals: pages.curves(lines, name, _BY, coloured, "steps", labels, intervals)  # noqa: E731
+    count = lines[_BY].nunique()
+    parts = [pages.legend(coloured, count - len(coloured))] if count > 1 else []
+    if drawn:
+        parts.append(pages.charts([draw(name, True) for name in drawn]))
     if others:
         title = "1 other column" if len(others) == 1 else f"{len(others)} other columns"
         parts.append(pages.folded(title, pages.charts([draw(name, False) for name in others])))
-    return tuple(parts), set(drawn)
+    return (tuple(parts) if drawn or others else ()), set(drawn)
 
 
 def _weights(table: "pandas.DataFrame") -> list[str]:
@@ -72,15 +73,15 @@ def _with_lines(table: "pandas.DataFrame", configuration: Configuration) -> "pan
     return lines
 
 
-def _coloured(lines: "pandas.DataFrame", program: Program) -> list[Any] | None:
+def _coloured(lines: "pandas.DataFrame", program: Program) -> list[str]:
     """Of many lines, those that end with the best scores; of preferences, which are no better than others, some."""
     names = list(dict.fromkeys(lines[_BY]))
-    if len(names) <= _COLOURED:
-        return None
+    if len(names) <= pages.MOST_COLOURS:
+        return names
     score = program.score if program.score in lines else None
     if score is None or _weights(lines):
-        places = np.linspace(0, len(names) - 1, _COLOURED).round().astype(int)
+        places = np.linspace(0, len(names) - 1, pages.MOST_COLOURS).round().astype(int)
         return [names[place] for place in places]
     last = last_rows(lines, program)
     finite = last[np.isfinite(last[score])]
-    return list(finite.groupby(_BY)[score].mean().nlargest(_COLOURED).index)
+    return list(finite.groupby(_BY)[score].mean().nlargest(pages.MOST_COLOURS).index)

@@ -143,7 +143,7 @@ const explorer = {
     root.querySelectorAll(".commands code").forEach((code, place) => {
       code.textContent = front.commands[place].replaceAll("#", state.chosen);
     });
-    const episode = front.episodes[state.chosen];
-    episodes.show(root.querySelector(".episode"), episode, front.missing);
+    const missing = front.missing.replaceAll("#", state.chosen);
+    episodes.show(root.querySelector(".episode"), front.episodes[state.chosen], missing);
   },
 };

@@ -101,10 +101,10 @@ const views = {
       y: series.members.map((index) => front.points[index][y]),
       z: series.members.map((index) => front.points[index][z]),
       text: series.members.map((index) => views.hover(front, index)), hovertemplate: "%{text}<extra></extra>",
-      marker: { color: series.color, symbol: series.symbol, size: series.size / 2 },
+      marker: { color: series.color, symbol: series.symbol, size: series.size * 0.6 },
     }));
     const axis = (place) => ({ title: { text: views.escaped(front.titles[place]) }, showspikes: false });
-    const scene = { xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), camera: { eye: { x: 1.5, y: 1.5, z: 0.9 } } };
+    const scene = { xaxis: axis(x), yaxis: axis(y), zaxis: axis(z), aspectmode: "cube", camera: { eye: { x: 1.5, y: 1.5, z: 0.8 }, center: { x: 0, y: 0, z: -0.18 } } };
     return { data, layout: { margin: { l: 0, r: 0, t: 40, b: 0 }, legend: views.legend, scene, uirevision: [x, y, z].join() } };
   },
 
