@@ -1,21 +1,18 @@
 """The explorer of a study's front on the page of its run."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxrl import pages
 from jaxrl.pages import Section
 from jaxrl.runs.kinds import Material
-
-if TYPE_CHECKING:
-    from jaxrl.types import Float, Int
+from jaxrl.types import Float, Int
 
 __all__ = ["front_sections"]
 
 
-def front_sections(material: Material, exact: "Float[np.ndarray, 'point objective'] | None" = None) -> list[Section]:
+def front_sections(material: Material, exact: Float[np.ndarray, "point objective"] | None = None) -> list[Section]:
     """The explorer, and measures of the front.
 
     Args:
@@ -52,9 +49,7 @@ def front_sections(material: Material, exact: "Float[np.ndarray, 'point objectiv
     return [Section(title, tuple(parts), ("front.csv", "measures.csv", "figures/front.png", "episode"))]
 
 
-def _by_preference(
-    points: "Float[np.ndarray, 'policy objective']", members: "Int[np.ndarray, ' archived']"
-) -> list[int]:
+def _by_preference(points: Float[np.ndarray, "policy objective"], members: Int[np.ndarray, " archived"]) -> list[int]:
     """The policies on a front: first that for equal weights, then those that most preferences choose, then the rest."""
     num_objectives = points.shape[1]
     drawn = np.random.default_rng(0).dirichlet(np.ones(num_objectives), 2000)

@@ -99,8 +99,12 @@ def _layout(xlabel: str, ylabel: str) -> dict[str, Any]:
 def _line(figure: Any, curve: "pandas.DataFrame", steps: str, name: str, index: int, intervals: bool) -> None:
     """A line and its band."""
     style, x = series_style(index), curve[steps].tolist()
-    single = bool((curve["count"] == 1).all())
-    if intervals and (not single or is_spread(curve)):
+    single, bar = bool((curve["count"] == 1).all()), None
+    banded = intervals and (not single or is_spread(curve))
+    if banded and len(x) == 1:
+        # A band of one point has no area.
+        bar = {"array": curve["high"] - curve["iqm"], "arrayminus": curve["iqm"] - curve["low"], "symmetric": False}
+    elif banded:
         red, green, blue = (int(style["color"][start : start + 2], 16) for start in (1, 3, 5))
         known = curve[np.isfinite(curve["low"])]
         ends, high, low = (known[column].tolist() for column in (steps, "high", "low"))
@@ -111,7 +115,7 @@ def _line(figure: Any, curve: "pandas.DataFrame", steps: str, name: str, index: 
     figure.add_scatter(
         x=x, y=curve["iqm"].tolist(), name=escape(name), mode="lines+markers" if len(x) == 1 else "lines",
         line={"color": style["color"], "dash": _DASHES[style["linestyle"]], "width": 1.2 if single else 2.2},
-        hovertemplate=_hover(name),
+        hovertemplate=_hover(name), error_y=bar,
     )  # fmt: skip
 
 

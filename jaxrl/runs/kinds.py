@@ -73,7 +73,7 @@ class Material(NamedTuple):
         program: built from it.
         table: its metrics.csv as far as that goes; None where there is none yet.
         episodes: `(numbers of policies) -> (episodes by number, a sentence about policies that have none)`; in the
-            sentence `#` stands for a number. The first ones come first: it makes as many as were asked for, and trains nothing.
+            sentence `#` stands for a number. The first ones come first, as many as were asked for. Nothing is trained.
     """
 
     directory: Path

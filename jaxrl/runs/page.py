@@ -1,6 +1,7 @@
 """The page of a run: one HTML file with settings, curves, members, tables, figures and policies at work."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -85,6 +86,8 @@ def _facts(material: Material) -> dict[str, str]:
     """What is asked first."""
     program, table, state = material.program, material.table, state_of(material.directory)
     facts = {"state": state}
+    if state == "stopped":
+        facts["to go on"] = f"jaxrl resume {shlex.quote(str(material.directory))}"
     if table is None or not len(table):
         return {**facts, "steps": "no evaluation yet"} if state != "finished" else facts
     total = int(program.num_iterations * program.steps_per_iteration)
@@ -107,6 +110,8 @@ def _settings(material: Material) -> Section:
         said |= value if name in _PARTS else {f"{name} ({kind})" if name in said else name: value}
     versions = {f"version of {name}": value for name, value in written.get("versions", {}).items()}
     devices = {f"devices: {name}": value for name, value in written.get("devices", {}).items()}
+    if not material.configuration.hyperparameters:
+        del said["design"]
     said = {name: value for name, value in said.items() if value not in (None, "", {}, [])}
     every = {**_all_settings(material.program), **versions, **devices}
     more = pages.folded("All settings, defaults included", pages.settings(every, "All settings"))
@@ -135,8 +140,11 @@ def _members(material: Material) -> list[Section]:
     if material.table is None or not len(material.table):
         return []
     last = last_rows(material.table, material.program)
-    title = "Members" if "member" in last else "Last evaluation"
-    return [Section(title, (pages.table(last, f"{title}: last evaluations"),))]
+    if "member" in last:
+        return [Section("Members", (pages.table(last, "Last evaluation of every member"),))]
+    # One row, of many columns.
+    turned = last.astype(object).T.reset_index().set_axis(["column", "value"], axis=1)
+    return [Section("Last evaluation", (pages.table(turned, "Last row of metrics.csv with an evaluation"),))]
 
 
 def _tables(material: Material, shown: set[str]) -> list[Section]:
