@@ -120,7 +120,7 @@ def test_what_is_used_by_hearing_and_by_keyboard_has_names(page):
     for tag in page.soup.find_all(["input", "select"]):
         assert tag.get("aria-label") or tag.find_parent("label"), tag
     for plot in page.soup.select(".plot"):
-        assert plot["role"] == "img" and len(plot["aria-label"]) > 30
+        assert plot["aria-hidden"] == "true" and plot.parent["role"] == "img" and len(plot.parent["aria-label"]) > 30
     for image in page.soup.find_all("img"):
         assert image.has_attr("alt")
     for header in page.soup.select(".table thead th[aria-sort]"):
@@ -343,14 +343,22 @@ def test_episodes_are_as_many_as_there_is_time_for(study, monkeypatch):
     assert made == {} and missing == "No episode: no picture of this."
 
 
-def test_long_episodes_are_thinned(study):
-    configuration = experiment.read_configuration(study)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(episodes, "_MOST_PICTURES", 2)
-        made, _ = make_episodes(study, configuration, [0], EpisodeLimits(max_steps=7))
-    # Two and the end, which stands.
-    assert Image.open(BytesIO(made[0].picture)).n_frames <= 2 + 1 + 2 * 1
-    assert "one picture every" in made[0].description or "1 steps" in made[0].description
+def test_long_episodes_are_thinned_and_show_their_end(study, monkeypatch):
+    configuration, drawn = experiment.read_configuration(study), []
+    play, write = episodes.play, episodes.write_frames
+
+    def eight(*arguments):
+        first = next(play(*arguments))
+        yield from (first._replace(ended="terminated" if index == 7 else "") for index in range(8))
+
+    monkeypatch.setattr(episodes, "play", eight)
+    monkeypatch.setattr(episodes, "_MOST_PICTURES", 3)
+    monkeypatch.setattr(episodes, "write_frames", lambda found, *rest: drawn.extend(found) or write(found, *rest))
+    made, _ = make_episodes(study, configuration, [0], EpisodeLimits())
+    assert "7 steps, terminated, one picture every 3 steps" in made[0].description
+    first, *_, last = drawn
+    assert len(drawn) == 4 and (np.asarray(first) != np.asarray(last)).any()
+    assert Image.open(BytesIO(made[0].picture)).size == first.size
 
 
 def test_the_shell_says_where_the_page_is_and_what_is_wrong(sweep, tmp_path, capsys):

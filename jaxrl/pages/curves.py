@@ -10,6 +10,7 @@ from jaxrl.figures.curves import Labels, curves_of, is_spread, seeds_note
 from jaxrl.figures.figure import GREY, axis_label, series_style, text_of
 from jaxrl.pages.charts import chart
 from jaxrl.pages.filling import fill
+from jaxrl.pages.tables import number_text
 
 if TYPE_CHECKING:
     import pandas
@@ -155,5 +156,5 @@ def _description(title: str, last: "pandas.DataFrame", by: str, value: str) -> s
     ordered = last.sort_values(value)
     worst, best = ordered.iloc[0], ordered.iloc[-1]
     lines = "1 line" if len(last) == 1 else f"{len(last)} lines"
-    text = f"Curves of {title}, {lines}. At the end {best[value]:.4g} of {best[by]}"
-    return f"{text}." if len(last) == 1 else f"{text}, the highest, to {worst[value]:.4g} of {worst[by]}."
+    text = f"Curves of {title}, {lines}. At the end {number_text(best[value])} of {best[by]}"
+    return f"{text}." if len(last) == 1 else f"{text}, the highest, to {number_text(worst[value])} of {worst[by]}."

@@ -125,7 +125,7 @@ const explorer = {
     const text = explorer.sentence(front, state);
     page.status.textContent = text;
     const left = front.order.filter((index) => choosing.meets(front.points[index], state.bounds)).length;
-    page.plot.setAttribute("aria-label", `${front.description} ${left} of ${front.order.length} policies on the front reach the thresholds. ${text}`);
+    root.querySelector(".heard").setAttribute("aria-label", `${front.description} ${left} of ${front.order.length} policies on the front reach the thresholds. ${text}`);
     root.querySelectorAll("tbody tr[data-row]").forEach((row) => {
       if (Number(row.dataset.row) === state.chosen) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
