@@ -211,7 +211,14 @@ def test_of_many_settings_the_best_have_colours(sweep):
     lines = [trace for trace in page.chart("average")["data"] if not trace["name"].endswith(": interval")]
     coloured = {line["name"] for line in lines if line["line"]["color"] != "#8A8A8A"}
     assert len(lines) == 9 and coloured == set(best)
-    assert {f"{name}: interval" for name in best} <= {trace["name"] for trace in page.chart("average")["data"]}
+    bands = {trace["name"]: trace for trace in page.chart("average")["data"]}
+    expected = statistics.summary(table, ["setting", "steps"], "average").set_index("setting")
+    for line in lines:
+        own = expected.loc[line["name"]]
+        np.testing.assert_allclose([line["x"], line["y"]], [own["steps"], own["iqm"]])
+        if line["name"] in coloured:
+            ends = [*own["high"], *own["low"][::-1]]
+            np.testing.assert_allclose(bands[f"{line['name']}: interval"]["y"], ends)
 
 
 def test_a_write_that_fails_leaves_what_was_there(sweep, tmp_path, monkeypatch, capsys):

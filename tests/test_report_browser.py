@@ -189,7 +189,9 @@ def test_what_is_beside_the_chosen_policy_follows_it(driver, front):
     assert "chosen by hand" not in find(driver, ".result [role=status]")[0].text
 
 
-def test_every_view_shows_the_front(driver, front):
+def test_every_view_shows_the_front_and_a_point_chooses(driver, front):
+    from selenium import webdriver
+
     count, names = int(front[1].sum()), {}
     for view in ("plane", "space", "parallel"):
         press(find(driver, f"[name=view][value={view}]")[0], "SPACE")
@@ -207,6 +209,15 @@ def test_every_view_shows_the_front(driver, front):
     press(find(driver, "[name=view][value=plane]")[0], "SPACE")
     title = find(driver, ".explorer .xtitle")[0]
     assert title.text == NAMES[0], "a name is no markup"
+    script = (
+        "const plot = document.querySelector('.explorer .plot'); return plot.data.findIndex((t) => t.name === name)"
+    )
+    place = driver.execute_script(f"const name = 'on the front'; {script}")
+    members = driver.execute_script(f"return document.querySelector('.explorer .plot').data[{place}].customdata")
+    points = find(driver, ".explorer .scatterlayer .trace .points")
+    last = points[place].find_elements("css selector", "path")[-1]
+    webdriver.ActionChains(driver).move_to_element(last).click().perform()
+    assert chosen(driver) == members[-1]
 
 
 def rows(driver):
