@@ -9,7 +9,7 @@ WORKERS ?= auto
 .PHONY: help setup demo test test-changed test-slow lint format docs notebooks bench clean
 
 help:
-	@echo "make demo       a Pareto sweep on mo/minecart: progress, table, figure and checkpoint in runs/demo"
+	@echo "make demo       a Pareto sweep on mo/minecart: table, figure, and a page to explore the front in runs/demo"
 	@echo "make test       the test suite, the first notebook included"
 	@echo "make test-changed  the tests that import what differs from main (BASE=commit: from there)"
 	@echo "make test-slow  the longer tests and the other notebooks"
@@ -39,6 +39,8 @@ demo: $(VENV)/base
 	@rm -rf runs/demo
 	$(BIN)/jaxrl pareto ppo mo/minecart --num-weights 16 --seeds 2 --total-steps 400000 --num-envs 16 \
 		--num-steps 64 --learning-rate 1e-3 --discount 0.98 --evaluation-episodes 4 --progress True --out runs/demo
+	$(BIN)/jaxrl report runs/demo
+	@echo "runs/demo/report.html opens in a browser: the front, its policies and their episodes"
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0

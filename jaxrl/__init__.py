@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxrl.objectives.registration import register_objective
     from jaxrl.rendering.base import register_renderer
     from jaxrl.runs.kinds import Kind, register_kind
+    from jaxrl.runs.page import report
     from jaxrl.runs.saved import load, load_sweep, save_member
     from jaxrl.runs.watching import watch
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
@@ -49,6 +50,7 @@ _HOMES = {
     "jaxrl.morl.kind": ("save_policy",),
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
     "jaxrl.rendering.base": ("register_renderer",),
+    "jaxrl.runs.page": ("report",),
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
     "jaxrl.runs.watching": ("watch",),
     "jaxrl.networks.custom": ("register_network",),
@@ -105,6 +107,7 @@ __all__ = [
     "register_network",
     "register_objective",
     "register_renderer",
+    "report",
     "save_member",
     "save_policy",
     "statistics",

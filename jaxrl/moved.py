@@ -35,7 +35,6 @@ MODULES = {
     "jaxrl.plotting": "jaxrl.figures.plotting",
     "jaxrl.policy": "jaxrl.training.policy",
     "jaxrl.program": "jaxrl.sweeps.program",
-    "jaxrl.report": "jaxrl.runs.report",
     "jaxrl.returns": "jaxrl.numerics.returns",
     "jaxrl.rollouts": "jaxrl.training.rollouts",
     "jaxrl.running": "jaxrl.sweeps.running",

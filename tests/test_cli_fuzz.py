@@ -39,6 +39,7 @@ POSITIONALS = {
     "resume": ["train"],
     "plot": ["train"],
     "runs": ["."],
+    "report": ["train"],
     "watch": ["train"],
     "list": [],
     "multitask train": ["ppo", "multitask/point-mass"],
@@ -92,6 +93,7 @@ def cut_off(monkeypatch, root):
     for place in (
         "jaxrl.runs.experiment.claim",
         "jaxrl.runs.trained.claim",
+        "jaxrl.runs.page.write_atomically",
         "jaxrl.sweeps.tuning._run_rung",
         "jaxrl.meta.transfer._scores",
         "jaxrl.multitask.comparison._train",

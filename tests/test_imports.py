@@ -5,7 +5,7 @@ import sys
 
 from jaxrl.cli import catalogue
 
-HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "orbax", "tqdm", "flax", "optax", "jax")
+HEAVY = ("scipy", "pandas", "matplotlib", "plotly", "jinja2", "seaborn", "orbax", "tqdm", "flax", "optax", "jax")
 
 
 def imported(code, *names):

@@ -23,6 +23,7 @@ LAYERS = (
     ("clusters", "rendering", "tracking", "training"),
     ("sweeps",),
     ("figures",),
+    ("pages",),
     ("runs",),
     ("morl",),
     ("bilevel", "meta", "multitask"),

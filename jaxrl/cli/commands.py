@@ -36,6 +36,7 @@ def run(command: str, arguments: list[str]) -> None:
         "evaluate": partial(_of_room, "finished", "evaluate"),
         "resume": partial(_of_room, "finished", "resume"),
         "plot": partial(_of_room, "finished", "plot"),
+        "report": partial(_of_room, "finished", "report"),
         "runs": partial(_of_room, "finished", "runs"),
         "watch": partial(_of_room, "finished", "watch"),
     }

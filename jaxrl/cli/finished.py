@@ -9,11 +9,11 @@ from jaxrl.cli.options import cluster_options, elsewhere_of, log_option, resumab
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
-from jaxrl.ranges import COUNT, EPISODES, PROBABILITY, SOME, UNBOUNDED
+from jaxrl.ranges import COUNT, EPISODES, NOT_NEGATIVE, PROBABILITY, SOME, UNBOUNDED
 from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["evaluate", "plot", "policy", "resume", "runs", "watch"]
+__all__ = ["evaluate", "plot", "policy", "report", "resume", "runs", "watch"]
 
 
 def _policy_options() -> list[Option]:
@@ -180,3 +180,24 @@ def plot(arguments: list[str]) -> None:
     parsed = parse("plot", COMMANDS["plot"], arguments, [_run_directory()])
     for path in experiment.draw(parsed.run):
         print(path)
+
+
+def _report_options() -> list[Option]:
+    seconds = "Seconds after which no more episodes are made."
+    return [
+        _run_directory(),
+        option_of("episodes", int, "Policies whose episodes are shown, at most; 0 for none.", 16, SOME),
+        seed_option("Seed of the episodes.", 1),
+        option_of("max_steps", int, "Steps after which an episode is left.", 1000, COUNT),
+        option_of("seconds", float, seconds, 60.0, NOT_NEGATIVE),
+        option_of("out", Path, "The .html file. Default: report.html in the run directory.", None, group=HOST),
+    ]
+
+
+def report(arguments: list[str]) -> None:
+    """One page."""
+    from jaxrl.runs import page
+
+    parsed = parse("report", COMMANDS["report"], arguments, _report_options())
+    written = page.report(parsed.run, parsed.out, parsed.episodes, parsed.max_steps, parsed.seed, parsed.seconds)
+    print(f"Written to {written}")

@@ -18,6 +18,7 @@ COMMANDS = {
     "watch": "one episode of a policy as a GIF or a video",
     "resume": "finish a run that was interrupted",
     "runs": "list the runs in a folder: settings that differ, state, last returns",
+    "report": "one page for a run: settings, curves, members, and the front to explore, as an HTML file",
     "plot": "draw a run's figures again",
     "list": "list environments, agents, objectives, aggregators, algorithms, methods and the rest",
 }

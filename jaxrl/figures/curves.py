@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
 
-__all__ = ["learning_curves", "seeds_note"]
+__all__ = ["curves_of", "is_spread", "learning_curves", "seeds_note"]
 
 Labels = Mapping[str, str] | None
 _COLUMNS = 3
@@ -50,14 +50,14 @@ def learning_curves(
         raise ValueError("value names no column")
     if panels and len(values) > 1:
         raise ValueError(f"panels of groups show one value, got value={values}")
-    curves = {column: _curves(table, by, steps, column, confidence) for column in values}
+    curves = {column: curves_of(table, by, steps, column, confidence) for column in values}
     draw = _grouped if panels else _together
     figure = draw(curves, axis_label(steps, {"steps": "environment steps", **(labels or {})}), steps, labels)
     if not panels:
         add_legend(figure, figure.axes[0], axis_label(by, labels))
     every = [curve for groups in curves.values() for curve in groups.values()]
     counts = [int(count) for curve in every for count in curve["count"]]
-    shown = seeds_note(counts, confidence, any(_is_spread(curve) for curve in every))
+    shown = seeds_note(counts, confidence, any(is_spread(curve) for curve in every))
     note(figure, f"{shown}; grey: the other panels" if panels else shown)
     if title:
         figure.suptitle(title, fontsize=12)
@@ -83,11 +83,19 @@ def seeds_note(counts: Sequence[int], confidence: float = 0.95, spread: bool = F
     return "; ".join(parts)
 
 
-def _curves(
-    table: "pandas.DataFrame", by: str, steps: str, column: str, confidence: float
+def curves_of(
+    table: "pandas.DataFrame",
+    by: str,
+    steps: str,
+    column: str,
+    confidence: float = 0.95,
+    num_resamples: int = 2000,
 ) -> dict[Any, "pandas.DataFrame"]:
-    """The statistics of each group along its steps; one seed has the spread of its episodes for an interval."""
-    summary = statistics.summary(table, [by, steps], column, confidence=confidence)
+    """The statistics of each group along its steps; one seed has the spread of its episodes for an interval.
+
+    Arguments as for `jaxrl.statistics.summary`, of which each curve has the columns.
+    """
+    summary = statistics.summary(table, [by, steps], column, num_resamples, confidence)
     spread = column.replace("return", "deviation", 1)
     curves = {}
     for group, curve in summary.groupby(by, observed=True, dropna=False):
@@ -98,7 +106,8 @@ def _curves(
     return curves
 
 
-def _is_spread(curve: "pandas.DataFrame") -> bool:
+def is_spread(curve: "pandas.DataFrame") -> bool:
+    """Whether the interval of a curve of single seeds is the spread of their episodes."""
     return bool((curve["count"] == 1).all() and (curve["high"] > curve["low"]).any())
 
 
@@ -145,7 +154,7 @@ def _draw(
     # A single evaluation would be invisible as a line.
     marker = style["marker"] if len(curve) == 1 else None
     axes.plot(curve[steps], curve["iqm"], label=label, marker=marker, zorder=3, **line)
-    if not single or _is_spread(curve):
+    if not single or is_spread(curve):
         band = {"color": style["color"], "alpha": 0.18, "linewidth": 0, "zorder": 2}
         axes.fill_between(curve[steps], curve["low"], curve["high"], **band)
 

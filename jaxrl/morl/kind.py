@@ -9,10 +9,11 @@ import numpy as np
 
 from jaxrl.ranges import EPISODES
 from jaxrl.runs.configuration import Configuration
-from jaxrl.runs.kinds import Kind, Outcome, Policies
+from jaxrl.runs.kinds import Kind, Material, Outcome, Policies
 
 if TYPE_CHECKING:
     from jaxrl.morl.front import Front
+    from jaxrl.pages import Section
     from jaxrl.sweeps.sweep import Sweep
     from jaxrl.training.program import Program
 
@@ -108,6 +109,13 @@ def _draw(table: Any, program: "Program", configuration: Configuration, director
         _draw_front(points.to_numpy(np.float32), spec, directory, _known_front(program, configuration))
     else:
         draw_curves(table, program, directory)
+
+
+def _page(material: Material) -> list["Section"]:
+    """The explorer of the front."""
+    from jaxrl.morl.page import front_sections
+
+    return front_sections(material, _known_front(material.program, material.configuration))
 
 
 def _describe(outcome: Outcome) -> str:
@@ -227,6 +235,7 @@ PARETO = Kind(
     options=_OPTIONS,
     finish=_finish,
     draw=_draw,
+    page=_page,
     describe=_describe,
     policies=_policies,
     measures=_measures,

@@ -4,6 +4,7 @@ import json
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "read_configuration",
     "record_of",
     "write_atomically",
+    "write_outcome",
 ]
 
 OUTCOME = "outcome.json"
@@ -234,3 +236,10 @@ def write_atomically(path: Path, text: str) -> None:
     if jax.process_index() == 0:
         with replaced(path) as file:
             file.write(text.encode())
+
+
+def write_outcome(directory: Path) -> None:
+    """Says that the run of a directory has ended, once."""
+    if not (directory / OUTCOME).exists():
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))

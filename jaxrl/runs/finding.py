@@ -14,7 +14,7 @@ from jaxrl.sweeps.lock import is_locked
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["find_runs"]
+__all__ = ["find_runs", "state_of"]
 
 _SHOWN = ("kind", "agent", "environment")
 # Of a configuration, what is one column each, whatever it holds.
@@ -71,7 +71,7 @@ def _described(place: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any
     except CheckpointError:
         return {**run, **dict.fromkeys(_SHOWN, "")}, {}, {"state": "damaged", "changed": changed}
     names = {name: getattr(configuration, name) for name in _SHOWN}
-    progress = {"state": _state(place), **_last_results(place), "changed": changed}
+    progress = {"state": state_of(place), **_last_results(place), "changed": changed}
     return {**run, **names}, _settings(configuration), progress
 
 
@@ -80,7 +80,8 @@ def _last_written(place: Path) -> float:
     return max(path.stat().st_mtime for path in files)
 
 
-def _state(place: Path) -> str:
+def state_of(place: Path) -> str:
+    """`finished`, `running` or `stopped`."""
     if is_locked(place):
         return "running"
     return "finished" if (place / OUTCOME).exists() else "stopped"

@@ -1,6 +1,6 @@
 """Kinds of runs: what the first word of a configuration stands for, open to users and to the rooms above this one."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from jaxrl.errors import require_name
 from jaxrl.registry import Registry
 
 if TYPE_CHECKING:
+    from jaxrl.pages import Episode, Section
     from jaxrl.runs.configuration import Configuration
     from jaxrl.sweeps.running import RunOptions
     from jaxrl.sweeps.sweep import Sweep
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     from jaxrl.training.policy import Policy
     from jaxrl.training.program import Program
 
-__all__ = ["KINDS", "Kind", "Outcome", "Policies", "kind_that_runs", "names_of", "own_kinds", "register_kind"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Material",
+    "Outcome",
+    "Policies",
+    "kind_that_runs",
+    "names_of",
+    "own_kinds",
+    "register_kind",
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,25 @@ class Policies(NamedTuple):
     best: Callable[[int], "Policy"] | None = None
 
 
+class Material(NamedTuple):
+    """What a run has left so far, of which its page is made.
+
+    Attributes:
+        directory: of the run.
+        configuration: of the run.
+        program: built from it.
+        table: its metrics.csv as far as that goes; None where there is none yet.
+        episodes: `(numbers of policies) -> (episodes by number, a sentence about policies that have none)`; in the
+            sentence `#` stands for a number. The first ones come first, as many as were asked for. Nothing is trained.
+    """
+
+    directory: Path
+    configuration: "Configuration"
+    program: "Program"
+    table: Any
+    episodes: "Callable[[Sequence[int]], tuple[dict[int, Episode], str]]"
+
+
 class Kind(NamedTuple):
     """A kind of run: how its program is built, and what its runs show.
 
@@ -71,6 +101,8 @@ class Kind(NamedTuple):
         finish: `(Outcome, directory) -> Any`: writes tables beside metrics.csv and returns what `describe` needs.
         draw: `(table, Program, Configuration, directory)`: draws what a run's metrics.csv holds so far, which may be a
             part. Default: curves, and figures of swept settings.
+        page: `Material -> ` sections of a run's page besides those of every kind: settings, curves, members, tables,
+            figures and an episode. It is called for runs in progress, too.
         describe: `Outcome -> str`: results for the terminal. Default: the program's `summary`.
         policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
         measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
@@ -92,6 +124,7 @@ class Kind(NamedTuple):
     drive: Callable[["Program", "Configuration", Path, "RunOptions"], Outcome] | None = None
     finish: Callable[[Outcome, Path], Any] | None = None
     draw: Callable[[Any, "Program", "Configuration", Path], None] | None = None
+    page: "Callable[[Material], Sequence[Section]] | None" = None
     describe: Callable[[Outcome], str] | None = None
     policies: Callable[[Path, "Configuration"], Policies] | None = None
     measures: Callable[[Outcome, int], Any] | None = None

@@ -23,7 +23,16 @@ from jaxrl.training.evaluation import Evaluation, evaluation_columns
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 
-__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "policy_and_environment", "save_member", "save_run"]
+__all__ = [
+    "choose_policy",
+    "evaluate",
+    "load",
+    "load_sweep",
+    "policies_of",
+    "policy_and_environment",
+    "save_member",
+    "save_run",
+]
 
 
 def evaluate(
@@ -46,7 +55,7 @@ def evaluate(
     SEED.check("seed", seed)
     configuration = read_configuration(directory)
     if KINDS[configuration.kind].policies is not None:
-        found = _policies(directory, configuration)
+        found = policies_of(directory, configuration)
         _require(found, directory, member)
         chosen, policy = [member] if member is not None else range(found.count), _which(found, directory, which)
         return _fresh({index: policy(index) for index in chosen}, found.program, num_episodes, seed, explore)
@@ -85,8 +94,12 @@ def _table(result: Evaluation, members: list[int], program: Program, num_episode
     return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
 
 
-def _policies(directory: str | Path, configuration: Configuration) -> Policies:
-    """What the kind says, or the members of a sweep."""
+def policies_of(directory: str | Path, configuration: Configuration) -> Policies:
+    """The policies of a run: what its kind says, or the members of a sweep, which is finished first.
+
+    Raises:
+        ValueError: for a run without policies.
+    """
     own = KINDS[configuration.kind].policies
     if own is not None:
         return own(Path(directory), configuration)
@@ -127,7 +140,7 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
         ValueError: for a sweep or a study without `member`, or a run without policies.
         IndexError: for a member that does not exist.
     """
-    found = _policies(directory, read_configuration(directory))
+    found = policies_of(directory, read_configuration(directory))
     _require(found, directory, member)
     if member is None and not found.alone:
         raise ValueError(f"{directory} holds many policies: say which with member=0 to {found.count - 1}")
@@ -149,7 +162,7 @@ def policy_and_environment(
         ValueError: for a run without policies, or a choice where there is none.
         IndexError: for a member that does not exist.
     """
-    found = _policies(directory, configuration)
+    found = policies_of(directory, configuration)
     _require(found, directory, member)
     if member is None and found.choose is not None:
         member = found.choose(weights, at_least or {})
@@ -222,7 +235,7 @@ def choose_policy(
         UNBOUNDED.check(f"the least return of {name}", bound)
     if save:
         check_free(Path(save))
-    found = _policies(directory, configuration)
+    found = policies_of(directory, configuration)
     index = found.choose(weights, at_least) if point is None else point
     # Exploring or not, as in training.
     table = _fresh({index: found.policy(index)}, found.program, num_episodes, seed, None)

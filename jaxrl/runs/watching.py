@@ -72,8 +72,10 @@ def play(policy: Policy, environment: Environment, seed: int = 1, max_steps: int
             return
 
 
-def frames(policy: Policy, environment: Environment, moments: Iterator[Moment]) -> "Iterator[Image.Image]":
-    """A picture of every moment, with action, rewards and preference beside it."""
+def frames(
+    policy: Policy, environment: Environment, moments: Iterator[Moment], every: int = 1
+) -> "Iterator[Image.Image]":
+    """A picture of every moment, or `every` so many and the end, with action, rewards and preference beside it."""
     spec, params = environment.spec, jax.device_get(policy.hyperparameters.environment)
     weights = np.asarray(policy.hyperparameters.weights)
     returns: np.ndarray | None = None
@@ -82,6 +84,8 @@ def frames(policy: Policy, environment: Environment, moments: Iterator[Moment]) 
         if draw is None:
             draw, unwrap = renderer_of(moment.state)
         returns = moment.reward.astype(float) if returns is None else returns + moment.reward
+        if index % every and not moment.ended:
+            continue
         picture = draw(Scene(unwrap(moment.state), moment.observation, params, spec))
         caption = Caption(
             spec.name, index, moment.action, spec.objective_names, moment.reward, returns, weights, moment.ended
