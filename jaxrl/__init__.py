@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxrl.numerics import statistics
     from jaxrl.objectives.registration import register_objective
     from jaxrl.rendering.base import register_renderer
+    from jaxrl.runs.finished_comparison import compare_runs
     from jaxrl.runs.kinds import Kind, register_kind
     from jaxrl.runs.saved import load, load_sweep, save_member
     from jaxrl.runs.watching import watch
@@ -47,6 +48,7 @@ _HOMES = {
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
     "jaxrl.morl.kind": ("save_policy",),
+    "jaxrl.runs.finished_comparison": ("compare_runs",),
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
     "jaxrl.rendering.base": ("register_renderer",),
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
@@ -90,6 +92,7 @@ __all__ = [
     "Uniform",
     "agents",
     "choose",
+    "compare_runs",
     "complete_program",
     "environments",
     "front",

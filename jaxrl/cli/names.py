@@ -6,7 +6,7 @@ COMMANDS = {
     "train": "train one agent",
     "sweep": "train seeds x settings x weights as one program",
     "pareto": "find a Pareto front: one agent under many preference weights, or an algorithm of its own",
-    "compare": "several algorithms on several environments under one protocol: table and figures",
+    "compare": "algorithms on environments under one protocol, or runs that have been: table and figures",
     "tune": "search hyperparameters by successive halving; held-out seeds tell what was gained",
     "meta-train": "meta-learn what an agent learns by, over whole lives",
     "examine": "draw and tabulate what was meta-learned: gradients, responses to delayed rewards",

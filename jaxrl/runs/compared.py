@@ -119,10 +119,15 @@ def _by_environment(compared: Iterable[Compared]) -> dict[str, list[Compared]]:
 
 
 def _draw_curves(compared: Sequence[Compared], environment: str, directory: Path, by: str) -> None:
-    """All curves of an environment, a figure per measure, against steps and seconds."""
+    """All curves of an environment, a figure per measure, against steps and seconds.
+
+    There are none where a seed is several members, one for each of the preference weights that make a front.
+    """
     import pandas
 
     rows = pandas.concat([one.curve.assign(**{by: one.name}) for one in compared], ignore_index=True)
+    if rows.duplicated([by, "seed", "steps"]).any():
+        return
     program = compared[0].program
     labels = {"seconds": "seconds, compilation and all seeds included", "steps": program.step_unit}
     for measure in program.curves or [_score(compared)]:

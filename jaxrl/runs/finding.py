@@ -14,7 +14,7 @@ from jaxrl.sweeps.lock import is_locked
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["find_runs"]
+__all__ = ["find_runs", "run_directories", "state_of"]
 
 _SHOWN = ("kind", "agent", "environment")
 # Of a configuration, what is one column each, whatever it holds.
@@ -36,12 +36,7 @@ def find_runs(folder: str | Path) -> "pandas.DataFrame":
     """
     import pandas
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
-    places = sorted(path.parent for path in _configurations(folder))
-    if not places:
-        raise ValueError(f"{folder} holds no run directory")
+    folder, places = Path(folder), run_directories(folder)
     described = [_described(place, folder) for place in places]
     settings = [settings for _, settings, _ in described]
     rows = [
@@ -51,6 +46,21 @@ def find_runs(folder: str | Path) -> "pandas.DataFrame":
     order = dict.fromkeys(name for row in rows for name in row)
     last = ("state", "steps", *(name for name in order if name.startswith("return")), "changed")
     return pandas.DataFrame(rows, columns=[*(name for name in order if name not in last), *last])
+
+
+def run_directories(folder: str | Path) -> list[Path]:
+    """The run directories in a folder and below it, which may be one itself, by path.
+
+    Raises:
+        ValueError: if there is no such folder, or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    places = sorted(path.parent for path in _configurations(folder))
+    if not places:
+        raise ValueError(f"{folder} holds no run directory")
+    return places
 
 
 def _configurations(folder: Path) -> Iterator[Path]:
@@ -71,7 +81,7 @@ def _described(place: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any
     except CheckpointError:
         return {**run, **dict.fromkeys(_SHOWN, "")}, {}, {"state": "damaged", "changed": changed}
     names = {name: getattr(configuration, name) for name in _SHOWN}
-    progress = {"state": _state(place), **_last_results(place), "changed": changed}
+    progress = {"state": state_of(place), **_last_results(place), "changed": changed}
     return {**run, **names}, _settings(configuration), progress
 
 
@@ -80,7 +90,8 @@ def _last_written(place: Path) -> float:
     return max(path.stat().st_mtime for path in files)
 
 
-def _state(place: Path) -> str:
+def state_of(place: Path) -> str:
+    """`finished`, `running` while a process writes the run, or `stopped`."""
     if is_locked(place):
         return "running"
     return "finished" if (place / OUTCOME).exists() else "stopped"

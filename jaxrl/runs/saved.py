@@ -31,12 +31,12 @@ def evaluate(
     num_episodes: int = 128,
     seed: int = 1,
     member: int | None = None,
-    explore: bool = False,
+    explore: bool | None = False,
     which: str = "last",
 ) -> Any:
     """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order.
 
-    `which` is as for `load`.
+    `which` is as for `load`, and `explore` None as in the evaluations of training.
 
     Raises:
         ValueError: for a run whose kind has no policies.
