@@ -21,7 +21,7 @@ LAYERS = (
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
     ("rendering", "tracking", "training"),
-    ("sweeps",),
+    ("exporting", "sweeps"),
     ("figures",),
     ("runs",),
     ("morl",),

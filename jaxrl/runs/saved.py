@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from jaxrl import moved
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.numerics.weights import validate
 from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
@@ -23,7 +24,17 @@ from jaxrl.training.evaluation import Evaluation, evaluation_columns
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 
-__all__ = ["choose_policy", "evaluate", "load", "load_sweep", "policy_and_environment", "save_member", "save_run"]
+__all__ = [
+    "Chosen",
+    "choose_one",
+    "choose_policy",
+    "evaluate",
+    "load",
+    "load_sweep",
+    "policy_and_environment",
+    "save_member",
+    "save_run",
+]
 
 
 def evaluate(
@@ -135,15 +146,29 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
 
 
-def policy_and_environment(
+class Chosen(NamedTuple):
+    """One of a run's policies.
+
+    Attributes:
+        number: which, counted from 0.
+        policy: what acts.
+        environment: where.
+    """
+
+    number: int
+    policy: Policy
+    environment: Environment
+
+
+def choose_one(
     directory: str | Path,
     configuration: Configuration,
     member: int | None = None,
     weights: Sequence[float] | None = None,
     at_least: Mapping[str | int, float | int] | None = None,
     which: str = "last",
-) -> tuple[Policy, Environment]:
-    """One of a run's policies, chosen by number or, of a front, by preference, and where it acts.
+) -> Chosen:
+    """One of a run's policies, by number or by preference: of a front, or of what is conditioned on preferences.
 
     Raises:
         ValueError: for a run without policies, or a choice where there is none.
@@ -151,12 +176,24 @@ def policy_and_environment(
     """
     found = _policies(directory, configuration)
     _require(found, directory, member)
+    by_preference = weights is not None or bool(at_least)
     if member is None and found.choose is not None:
-        member = found.choose(weights, at_least or {})
-    elif weights is not None or at_least:
-        raise ValueError(f"{directory} holds no front to choose from by preference: say member=0 to {found.count - 1}")
+        member, by_preference = found.choose(weights, at_least or {}), False
     policy = _which(found, directory, which)(member or 0)
-    return policy, found.program(member or 0).environment
+    if by_preference:
+        if at_least or not policy.conditioned:
+            raise ValueError(
+                f"{directory} holds no front to choose from by preference: say member=0 to {found.count - 1}"
+            )
+        validate(weights, policy.agent.spec.num_objectives)
+        policy = policy.with_weights(weights)
+    return Chosen(member or 0, policy, found.program(member or 0).environment)
+
+
+def policy_and_environment(*arguments: Any, **choice: Any) -> tuple[Policy, Environment]:
+    """One of a run's policies, and where it acts; arguments and errors as `choose_one`."""
+    _, policy, environment = choose_one(*arguments, **choice)
+    return policy, environment
 
 
 def load_sweep(directory: str | Path, which: str = "last") -> Sweep:
