@@ -34,6 +34,7 @@ def run(command: str, arguments: list[str]) -> None:
         "resume": partial(_of_room, "finished", "resume"),
         "plot": partial(_of_room, "finished", "plot"),
         "runs": partial(_of_room, "finished", "runs"),
+        "export": partial(_of_room, "finished", "export"),
         "watch": partial(_of_room, "finished", "watch"),
     }
     if command in own:

@@ -15,6 +15,7 @@ COMMANDS = {
     "multitask": "train on many tasks, find which belong together, train the groups",
     "policy": "choose one policy of a front, roll it out, and save it alone",
     "evaluate": "evaluate a trained run on fresh episodes",
+    "export": "write a policy as a file that runs without jaxrl: for JAX alone, or ONNX",
     "watch": "one episode of a policy as a GIF or a video",
     "resume": "finish a run that was interrupted",
     "runs": "list the runs in a folder: settings that differ, state, last returns",

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.interpreters import partial_eval
 
 from jaxrl.agents.base import Actor, Progress
 from jaxrl.training.policy import Policy
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["LAWS", "Interface", "interface_of", "named_leaves"]
+__all__ = ["LAWS", "Interface", "cannot_express", "interface_of", "named_leaves"]
 
 LAWS: dict[str, Callable[[PRNGKeyArray, tuple[int, ...]], Array]] = {
     "uniform on [0, 1)": jax.random.uniform,
@@ -20,6 +21,7 @@ LAWS: dict[str, Callable[[PRNGKeyArray, tuple[int, ...]], Array]] = {
 }
 """What noise may be drawn from, by what a description calls it."""
 _PROBE = 5
+_OF_ITS_OWN = "this policy draws random numbers in a way of its own, which takes a key: use --format jax-export"
 
 
 class Interface(NamedTuple):
@@ -83,11 +85,17 @@ def interface_of(policy: Policy, takes_noise: bool = False, weights_input: bool 
     )
     made = _with_noise(made, policy) if policy.explore and takes_noise else _with_key(made)
     if takes_noise and "key" in made.inputs:
-        raise ValueError("this policy draws random numbers in a way of its own, which takes a key: use jax-export")
+        raise ValueError(_OF_ITS_OWN)
     outputs = jax.eval_shape(made.call, **made.batched(_PROBE))
     return made._replace(
         outputs={name: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for name, leaf in outputs.items()}
     )
+
+
+def cannot_express(how: str, error: Exception) -> ValueError:
+    """The error for a policy that a converter refuses, with the first line of its reason."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200].rstrip(".")
+    return ValueError(f"this policy cannot be written {how} ({type(error).__name__}: {reason})")
 
 
 def named_leaves(name: str, tree: PyTree) -> dict[str, Any]:
@@ -139,9 +147,10 @@ def _with_key(made: Interface) -> Interface:
     data = jax.random.key_data(jax.random.key(0))
     inputs = {**made.inputs, "key": jax.ShapeDtypeStruct(data.shape, data.dtype)}
     keyed = made._replace(inputs=inputs)
-    exported = jax.export.export(jax.jit(made.call))(**keyed.batched(_PROBE))
+    traced = jax.make_jaxpr(lambda arrays: made.call(**arrays))(keyed.batched(_PROBE))
+    _, used = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.out_avals))
     # In the order of their names, as trees have them.
-    return keyed if sorted(inputs).index("key") in exported.module_kept_var_idx else made
+    return keyed if used[sorted(inputs).index("key")] else made
 
 
 def _with_noise(made: Interface, policy: Policy) -> Interface:
@@ -150,7 +159,7 @@ def _with_noise(made: Interface, policy: Policy) -> Interface:
     drawn = None if isinstance(policy.agent, Actor) else policy.agent.noise(key, (_PROBE,))
     law = next((name for name, draw in LAWS.items() if _same(drawn, draw, key)), None)
     if law is None:
-        raise ValueError("this policy draws its actions in a way of its own, which takes a key: use jax-export")
+        raise ValueError(_OF_ITS_OWN)
     noise = jax.ShapeDtypeStruct(drawn.shape[1:], drawn.dtype)
     return made._replace(inputs={**made.inputs, "noise": noise}, law=law)
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.exporting.interface import Interface
+from jaxrl.exporting.interface import Interface, cannot_express
 
 __all__ = ["DESCRIPTION", "PLATFORMS", "POLICY", "StableHLO", "convert"]
 
@@ -46,7 +46,16 @@ class StableHLO:
 
 
 def convert(made: Interface) -> StableHLO:
-    """The policy's function, for batches of any size."""
+    """The policy's function, for batches of any size.
+
+    Raises:
+        ValueError: for a policy that calls back into Python, or depends on how many samples there are.
+    """
     (batch,) = jax.export.symbolic_shape("batch")
-    exported = jax.export.export(jax.jit(made.call), platforms=PLATFORMS)(**made.batched(batch))
-    return StableHLO(bytes(exported.serialize()))
+    try:
+        exported = jax.export.export(jax.jit(made.call), platforms=PLATFORMS)(**made.batched(batch))
+        return StableHLO(bytes(exported.serialize()))
+    except ImportError:
+        raise
+    except Exception as error:
+        raise cannot_express("by jax.export", error) from error

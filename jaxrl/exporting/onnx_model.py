@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl.errors import missing_extra
-from jaxrl.exporting.interface import Interface
+from jaxrl.exporting.interface import Interface, cannot_express
 from jaxrl.types import Array
 
 __all__ = ["METADATA", "OPSET", "OnnxModel", "convert"]
@@ -50,12 +50,8 @@ def convert(made: Interface) -> OnnxModel:
 
     Raises:
         ImportError: without the extra `onnx`.
-        ValueError: for a policy that draws random numbers from a key, or something that ONNX or the converter lacks.
+        ValueError: for a policy that does what ONNX or the converter lacks.
     """
-    if "key" in made.inputs:
-        raise ValueError(
-            "this policy draws random numbers of its own, and an ONNX model takes no key: use --format jax-export"
-        )
     to_onnx = _converter()
     names, outputs = list(made.inputs), list(made.outputs)
 
@@ -71,10 +67,7 @@ def convert(made: Interface) -> OnnxModel:
             model = to_onnx(call, inputs, model_name="policy", opset=OPSET, input_names=names, output_names=outputs)
         return OnnxModel(model)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"this policy cannot be written as ONNX ({type(error).__name__}: {reason}): use --format jax-export"
-        ) from error
+        raise cannot_express("as ONNX, other than by --format jax-export", error) from error
 
 
 def _converter() -> Any:

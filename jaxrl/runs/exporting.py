@@ -11,7 +11,7 @@ from jaxrl.runs.saved import choose_one
 from jaxrl.sweeps.files import check_writable, replaced
 from jaxrl.training.policy import Policy
 
-__all__ = ["export", "format_of"]
+__all__ = ["export", "format_of", "signature"]
 
 
 def export(
@@ -79,3 +79,17 @@ def export(
 def format_of(out: Path) -> str:
     """The format that a file's suffix stands for."""
     return next((name for name, found in FORMATS.items() if found.suffix == out.suffix), next(iter(FORMATS)))
+
+
+def signature(description: Mapping[str, Any]) -> str:
+    """What a file takes and gives, and how near it is to the policy, as text."""
+    lines = []
+    for what in ("inputs", "outputs"):
+        for name, leaf in description[what].items():
+            shape = ", ".join(map(str, leaf["shape"]))
+            lines.append(f"{what[:-1]:<7} {name:<12} {leaf['dtype']} [{shape}]")
+    agreement = description["agreement"]
+    near = [f"{name} within {value:.2g}" for name, value in agreement["largest_difference"].items()]
+    near += [f"{name} in {1.0 - value:.1%} the same" for name, value in agreement["share_of_other_choices"].items()]
+    lines.append(f"on {agreement['observations']:,} observations, beside the policy itself: {', '.join(near)}")
+    return "\n".join(lines)

@@ -176,18 +176,29 @@ def choose_one(
     """
     found = _policies(directory, configuration)
     _require(found, directory, member)
-    by_preference = weights is not None or bool(at_least)
-    if member is None and found.choose is not None:
-        member, by_preference = found.choose(weights, at_least or {}), False
-    policy = _which(found, directory, which)(member or 0)
-    if by_preference:
+    number = _number(found, member, weights, at_least)
+    policy = _which(found, directory, which)(number)
+    if (weights is not None or at_least) and not (member is None and found.choose is not None):
         if at_least or not policy.conditioned:
-            raise ValueError(
-                f"{directory} holds no front to choose from by preference: say member=0 to {found.count - 1}"
+            instead = (
+                f": say member=0 to {found.count - 1}" if found.count > 1 else ", but one policy under its weights"
             )
+            raise ValueError(f"{directory} holds no front to choose from by preference{instead}")
         validate(weights, policy.agent.spec.num_objectives)
         policy = policy.with_weights(weights)
-    return Chosen(member or 0, policy, found.program(member or 0).environment)
+    return Chosen(number, policy, found.program(number).environment)
+
+
+def _number(
+    found: Policies,
+    member: int | None,
+    weights: Sequence[float] | None,
+    at_least: Mapping[str | int, float | int] | None,
+) -> int:
+    """Which policy is meant: by its number, of a front by preference, else the first."""
+    if member is None and found.choose is not None:
+        return found.choose(weights, at_least or {})
+    return member or 0
 
 
 def policy_and_environment(*arguments: Any, **choice: Any) -> tuple[Policy, Environment]:
@@ -260,7 +271,7 @@ def choose_policy(
     if save:
         check_free(Path(save))
     found = _policies(directory, configuration)
-    index = found.choose(weights, at_least) if point is None else point
+    index = _number(found, point, weights, at_least)
     # Exploring or not, as in training.
     table = _fresh({index: found.policy(index)}, found.program, num_episodes, seed, None)
     if save:
