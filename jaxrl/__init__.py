@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jaxrl.numerics import statistics
     from jaxrl.objectives.registration import register_objective
     from jaxrl.rendering.base import register_renderer
+    from jaxrl.runs.exporting import export
+    from jaxrl.runs.finished_comparison import compare_runs
     from jaxrl.runs.kinds import Kind, register_kind
     from jaxrl.runs.page import report
     from jaxrl.runs.saved import load, load_sweep, save_member
@@ -48,6 +50,8 @@ _HOMES = {
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
     "jaxrl.morl.kind": ("save_policy",),
+    "jaxrl.runs.exporting": ("export",),
+    "jaxrl.runs.finished_comparison": ("compare_runs",),
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
     "jaxrl.rendering.base": ("register_renderer",),
     "jaxrl.runs.page": ("report",),
@@ -92,8 +96,10 @@ __all__ = [
     "Uniform",
     "agents",
     "choose",
+    "compare_runs",
     "complete_program",
     "environments",
+    "export",
     "front",
     "list_environments",
     "load",

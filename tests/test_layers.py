@@ -21,7 +21,7 @@ LAYERS = (
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
     ("clusters", "rendering", "tracking", "training"),
-    ("sweeps",),
+    ("exporting", "sweeps"),
     ("figures",),
     ("pages",),
     ("runs",),

@@ -162,6 +162,14 @@ def test_its_rules_are_compared(tmp_path):
     assert record["settings"] == {"num_rounds": 20, "exploration": 0.5}
 
 
+def test_its_settings_are_compared_when_they_have_been(directory):
+    table = jaxrl.compare_runs([directory])
+    last = pandas.read_csv(directory / "metrics.csv").groupby("member").tail(1)
+    means = last.groupby(["exploration", "noise"], sort=False)["gain"].mean()
+    np.testing.assert_allclose(table["gain"], means)
+    assert table["run"][0] == "exploration=0.1, noise=0.1" and (table["seeds"] == 3).all()
+
+
 def test_one_seed_and_static_settings(tmp_path):
     swept = {"num_arms": [2, 3], "noise": [0.0]}
     configuration = experiment.Configuration("regret", "ucb", "", hyperparameters=swept)

@@ -6,13 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
+from jaxrl.cli.declaration import positional
 from jaxrl.cli.kinds import run_kind, shell_that_runs
-from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
-from jaxrl.cli.parsing import parse
-from jaxrl.cli.values import pairs, settings_of, swept
-from jaxrl.ranges import COUNT, EPISODES, SEEDS
+from jaxrl.cli.values import pairs, swept
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
@@ -27,7 +24,7 @@ _KIND_OF = {"meta-train": "meta"}
 def run(command: str, arguments: list[str]) -> None:
     """Runs one command of `jaxrl --help`: one of those below, or that of a kind of runs."""
     own = {
-        "compare": _compare,
+        "compare": partial(_of_room, "comparing", "compare"),
         "tune": _tune,
         "examine": partial(_of_room, "meta", "examine"),
         "meta-test": partial(_of_room, "meta", "meta_test"),
@@ -38,6 +35,7 @@ def run(command: str, arguments: list[str]) -> None:
         "plot": partial(_of_room, "finished", "plot"),
         "report": partial(_of_room, "finished", "report"),
         "runs": partial(_of_room, "finished", "runs"),
+        "export": partial(_of_room, "finished", "export"),
         "watch": partial(_of_room, "finished", "watch"),
     }
     if command in own:
@@ -85,43 +83,6 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
 def _place(parsed: Any) -> str:
     """AGENT-TASK, or AGENT where there is no environment."""
     return "-".join(filter(None, (parsed.agent, parsed.environment.rsplit("/", 1)[-1])))
-
-
-def _compare_options() -> list[Option]:
-    what = "NAME=VALUE for all algorithms, ALGORITHM.NAME=VALUE for one."
-    out = "Where runs, tables and figures go; a stopped comparison goes on there."
-    steps = "Environment steps of each seed, all members of a population counted."
-    return [
-        positional("algorithms", str, "Agents, or algorithms that find fronts, separated by commas."),
-        positional("environments", str, "Environments, for fronts of two objectives or more, separated by commas.", ""),
-        repeated("set", "NAME=VALUE", what),
-        option_of("seeds", int, "Seeds of each pair (0, 1, ...).", 4, SEEDS),
-        option_of("total_steps", int, steps, 500_000, COUNT),
-        option_of("front_episodes", int, "Episodes per policy of the final evaluation.", 64, EPISODES),
-        option_of("out", Path, out, Path("runs/comparison"), group=HOST),
-        option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
-    ]
-
-
-def _compare(arguments: list[str]) -> None:
-    from jaxrl.runs.comparison import compare
-    from jaxrl.sweeps.devices import use_cpu_cores
-    from jaxrl.sweeps.running import RunOptions
-
-    parsed = parse("compare", COMMANDS["compare"], arguments, _compare_options())
-    use_cpu_cores()
-    check_writable(parsed.out)
-    names, settings = parsed.algorithms.split(","), settings_of(parsed.set)
-    if kind_that_runs(*names).takes_environment and not parsed.environments:
-        raise ValueError("ENVIRONMENTS is missing: jaxrl compare ALGORITHMS ENVIRONMENTS")
-    if all("total_steps" in shell_that_runs(name).settings(name) for name in names) or "total_steps" in parsed.written:
-        settings = {"total_steps": parsed.total_steps, **settings}
-    summary = compare(
-        names, parsed.environments.split(","), parsed.out, parsed.seeds, settings, parsed.front_episodes,
-        RunOptions(progress=parsed.progress),
-    )  # fmt: skip
-    print(as_text(summary))
-    print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 
 
 def _tune(arguments: list[str]) -> None:

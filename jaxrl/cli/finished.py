@@ -13,11 +13,11 @@ from jaxrl.ranges import COUNT, EPISODES, NOT_NEGATIVE, PROBABILITY, SOME, UNBOU
 from jaxrl.runs.configuration import check_writable
 from jaxrl.runs.tables import as_text
 
-__all__ = ["evaluate", "plot", "policy", "report", "resume", "runs", "watch"]
+__all__ = ["evaluate", "export", "plot", "policy", "report", "resume", "runs", "watch"]
 
 
 def _policy_options() -> list[Option]:
-    save = "Run directory to save the policy in; `jaxrl.load` and `jaxrl evaluate` take it."
+    save = "Run directory to save the policy in; `jaxrl.load`, `jaxrl evaluate` and `jaxrl export` take it."
     return [
         positional("run", Path, "Run directory of `jaxrl pareto`."),
         *_preferences(),
@@ -30,7 +30,10 @@ def _policy_options() -> list[Option]:
 
 def _preferences() -> list[Option]:
     """What chooses from a front."""
-    weights = "Preference weights, which sum to 1; default equal weights of objectives scaled to the front's range."
+    weights = (
+        "Preference weights, which sum to 1; of a front default equal weights of objectives scaled to its range, of a "
+        "policy that is conditioned on weights those of its training."
+    )
     bound = "Only policies with at least that return, by name or number of the objective."
     return [
         option_of("weights", tuple[float, ...], weights, (), PROBABILITY),
@@ -129,6 +132,44 @@ def watch(arguments: list[str]) -> None:
         parsed.max_steps, parsed.frames_per_second, parsed.which, parsed.explore,
     )  # fmt: skip
     print(f"Written to {written}")
+
+
+def _export_options() -> list[Option]:
+    from jaxrl.exporting import FORMATS
+
+    what = (
+        "jax-export: a ZIP archive that JAX alone loads, for CPU, CUDA and TPU. onnx: needs jaxrl[onnx]. Default: by "
+        "the suffix of the file, .onnx or not."
+    )
+    open_weights = "Leave preference weights open, as an input, of a policy that is conditioned on them."
+    return [
+        _run_directory(),
+        option_of("format", Literal[tuple(FORMATS)], what, None),
+        option_of("member", int, "Which run of a sweep, or policy of a front, counted from 0.", None, SOME),
+        *_preferences(),
+        option_of("weights_input", bool, open_weights, False),
+        *_acting(),
+        option_of(
+            "out", Path, "File to write. Default: policy.zip or policy.onnx in the run directory.", None, group=HOST
+        ),
+    ]
+
+
+def export(arguments: list[str]) -> None:
+    """A policy as a file that runs without jaxrl."""
+    from jaxrl.exporting import FORMATS
+    from jaxrl.runs import exporting
+    from jaxrl.sweeps.devices import use_cpu_cores
+
+    parsed = parse("export", COMMANDS["export"], arguments, _export_options())
+    use_cpu_cores()
+    out = parsed.out or parsed.run / f"policy{FORMATS[parsed.format or next(iter(FORMATS))].suffix}"
+    found = exporting.export(
+        parsed.run, out, parsed.format, parsed.member, parsed.weights or None, _bounds(parsed.at_least), parsed.which,
+        parsed.explore, parsed.weights_input,
+    )  # fmt: skip
+    print(exporting.signature(found))
+    print(f"\nWritten to {out}")
 
 
 def _bounds(words: Any) -> dict[str | int, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import add_legend, add_title, new_figure, series_style, style_axes
 from jaxrl.numerics.attainment import attainment_surface
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def attainment(
         axes.scatter(*median.T, s=16, color=style["color"], marker=style["marker"], zorder=4)
     style_axes(axes, names[0], names[1])
     add_legend(figure, axes)
-    if title:
-        figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxrl.figures.figure import add_legend, new_figure, series_style, style_axes
+from jaxrl.figures.figure import add_legend, add_title, new_figure, series_style, style_axes, text_room
 from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def performance_profiles(
     axes.set_ylim(-0.02, 1.02)
     axes.margins(x=0.01)
     add_legend(figure, axes)
-    if title:
-        figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     return figure
 
 
@@ -69,7 +68,11 @@ def probability_of_improvement(
     pairs = list(comparisons)
     if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
         raise ValueError(f"comparisons needs keys (name of X, name of Y), got {pairs}")
-    figure = new_figure(6.4, 0.42 * len(pairs) + 1.3)
+    names, height = [f"{x} > {y}" for x, y in pairs], 0.42
+    if text_room(names):
+        names, height = [f"{x}\n> {y}" for x, y in pairs], 0.6
+    room = text_room(line for name in names for line in name.splitlines())
+    figure = new_figure(6.4 + room, height * len(pairs) + 1.3)
     axes = figure.add_subplot()
     values, low, high = np.array(list(comparisons.values()), dtype=np.float64).T
     rows = np.arange(len(pairs))
@@ -80,11 +83,10 @@ def probability_of_improvement(
     axes.axvline(0.5, color="black", linewidth=0.9, linestyle=(0, (4, 2)), zorder=5)
     for row, number in zip(rows, values):
         axes.text(1.02, row, f"{number:.2f}", transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-    axes.set_yticks(rows, [f"{x} > {y}" for x, y in pairs])
+    axes.set_yticks(rows, names)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     style_axes(axes, "probability of improvement P(X > Y)", "")
     axes.grid(False, axis="y")
-    if title:
-        figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     return figure

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxrl.figures.figure import add_legend, axis_label, new_figure, note, series_style, style_axes, text_of
+from jaxrl.figures.figure import add_legend, add_title, axis_label, new_figure, note, series_style, style_axes, text_of
 from jaxrl.numerics import statistics
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def learning_curves(
     counts = [int(count) for curve in every for count in curve["count"]]
     shown = seeds_note(counts, confidence, any(is_spread(curve) for curve in every))
     note(figure, f"{shown}; grey: the other panels" if panels else shown)
-    if title:
-        figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     return figure
 
 

@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,27 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-__all__ = ["GREY", "add_legend", "axis_label", "new_figure", "note", "save", "series_style", "style_axes", "text_of"]
+__all__ = [
+    "GREY",
+    "add_legend",
+    "add_title",
+    "axis_label",
+    "new_figure",
+    "note",
+    "save",
+    "series_style",
+    "style_axes",
+    "text_of",
+    "text_room",
+]
 
 # Okabe and Ito's colours, told apart with every common colour blindness; yellow is left out as too pale for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8A8A8A"
+# Letters that figures have room for, and the size of one and of a note's, in inches.
+_LETTERS, _LETTER, _SMALL_LETTER = 24, 0.075, 0.062
 
 
 def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
@@ -59,9 +74,13 @@ def style_axes(axes: "matplotlib.axes.Axes", xlabel: str, ylabel: str) -> None:
 
 
 def add_legend(figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes", title: str | None = None) -> None:
-    """A legend of what is labelled in `axes`, to the right of all axes; none where nothing is labelled."""
+    """A legend of what is labelled in `axes`, to the right of all axes; none where nothing is labelled.
+
+    The figure becomes wider by what long names take.
+    """
     handles, names = axes.get_legend_handles_labels()
     if handles:
+        figure.set_figwidth(figure.get_figwidth() + text_room(names))
         figure.legend(
             handles,
             names,
@@ -74,8 +93,21 @@ def add_legend(figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes",
         )
 
 
+def text_room(texts: Iterable[str]) -> float:
+    """Inches that the longest of some texts takes beyond what a figure has for usual ones."""
+    return _LETTER * max(0, max(map(len, texts), default=0) - _LETTERS)
+
+
+def add_title(figure: "matplotlib.figure.Figure", title: str | None) -> None:
+    """A title above the axes, beside a long legend; None for none."""
+    if title:
+        legend = text_room(text.get_text() for legend in figure.legends for text in legend.get_texts())
+        figure.suptitle(title, fontsize=12, x=0.5 - 0.5 * legend / figure.get_figwidth())
+
+
 def note(figure: "matplotlib.figure.Figure", text: str) -> None:
-    """A small line below the figure: which statistic, interval and number of seeds it shows."""
+    """Small lines below the figure: which statistic, interval and number of seeds it shows."""
+    text = textwrap.fill(text, int(figure.get_figwidth() / _SMALL_LETTER))
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color="#666666")
 
 

@@ -208,6 +208,41 @@ def _measures(outcome: Outcome, num_episodes: int) -> Any:
     return table[table["seed"] != "all"].reset_index(drop=True)
 
 
+def _found(directory: Path, configuration: Configuration, program: "Program", num_episodes: int | None) -> "Front":
+    """The front as it was written, or of fresh episodes."""
+    import pandas
+
+    from jaxrl.morl.front import Front
+    from jaxrl.runs.saved import load_sweep
+
+    if num_episodes is not None:
+        return _front(load_sweep(directory), configuration, num_episodes)
+    spec, table = program.environment.spec, pandas.read_csv(directory / "front.csv")
+    points = table[[f"return_{name}" for name in spec.objective_names]].to_numpy(np.float32)
+    on_front = table["on_front"].to_numpy(bool)
+    members = np.flatnonzero(on_front)
+    measures = pandas.read_csv(directory / "measures.csv", dtype={"seed": str})
+    labels = table[[name for name in table if name == "seed" or name.startswith(("member", "weight_"))]]
+    policies = partial(_policies, directory, configuration)
+    return Front(
+        points, on_front, members[np.argsort(points[members, 0], kind="stable")], measures, labels, spec,
+        lambda index: policies().policy(index), lambda index: policies().program(index),
+    )  # fmt: skip
+
+
+def _protocol(program: "Program", configuration: Configuration) -> dict[str, Any]:
+    """Discount, horizon, reference point and weights of the measures, and the episodes of the final evaluation."""
+    from jaxrl.morl.problem import make_problem
+
+    problem = getattr(program, "problem", None)
+    if problem is None:
+        discount = None if configuration.option("discounted") else 1.0
+        problem = make_problem(program.environment, discount=discount, reference_needed=False)
+    names = ("discount", "horizon", "reference_point", "num_weights")
+    episodes = configuration.option("evaluation_episodes")
+    return {**{name: getattr(problem, name) for name in names}, "evaluation_episodes": episodes}
+
+
 def _compare(outcomes: Mapping[str, Outcome], environment: str, folder: Path) -> None:
     """The attainment of two objectives by every algorithm."""
     from jaxrl.figures import plotting
@@ -239,6 +274,8 @@ PARETO = Kind(
     describe=_describe,
     policies=_policies,
     measures=_measures,
+    found=_found,
+    protocol=_protocol,
     compare=_compare,
     command="jaxrl.cli.pareto:PARETO",
 )

@@ -2,31 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxrl.errors import require_name
-from jaxrl.figures import plotting
-from jaxrl.numerics import statistics
-from jaxrl.numerics.statistics import interquartile_mean, interval
 from jaxrl.ranges import EPISODES, SEEDS
 from jaxrl.runs import experiment
+from jaxrl.runs.compared import Compared, write_comparison
 from jaxrl.runs.configuration import Configuration, check_claim
 from jaxrl.runs.kinds import Kind, kind_that_runs, names_of
-from jaxrl.runs.report import figures, write_table
 from jaxrl.sweeps.running import RunOptions
 from jaxrl.training.evaluation import evaluation_columns
-from jaxrl.training.program import Program
 
 if TYPE_CHECKING:
     import pandas
 
 __all__ = ["compare"]
-
-_NUM_THRESHOLDS = 101
 
 
 def compare(
@@ -63,8 +56,6 @@ def compare(
         ValueError: for settings that do not fit, names that are not of one kind, or a name given twice; nothing has run
             by then.
     """
-    import pandas
-
     SEEDS.check("seeds", seeds)
     EPISODES.check("num_episodes", num_episodes)
     for what, names in (("algorithm", algorithms), ("environment", environments)):
@@ -72,26 +63,12 @@ def compare(
             raise ValueError(f"a comparison needs every {what} once, got {', '.join(names) or 'none'}")
     kind, directory = kind_that_runs(*algorithms), Path(directory)
     planned = _plan(kind, algorithms, environments, directory, seeds, settings or {}, num_episodes)
-    rows, curves, outcomes, programs = [], [], {}, {}
+    compared = []
     for (environment, algorithm), (configuration, place) in planned.items():
         outcome = experiment.run(configuration, place, replace(options or RunOptions()))
-        names = {"environment": environment, "algorithm": algorithm}
-        rows.append(_measures(kind, outcome, num_episodes).assign(**names))
-        curves.append(_curve(outcome).assign(**names))
-        outcomes.setdefault(environment, {})[algorithm] = outcome
-        programs[environment] = outcome.trainer
-    table = pandas.concat(rows, ignore_index=True)
-    write_table(table, directory / "comparison.csv")
-    summary = _summary(table, next(iter(programs.values())))
-    write_table(summary, directory / "summary.csv")
-    drawn = pandas.concat(curves, ignore_index=True)
-    for environment, found in outcomes.items():
-        _draw_curves(drawn[drawn["environment"] == environment], programs[environment], environment, directory)
-        if kind.compare is not None:
-            kind.compare(found, environment, figures(directory))
-    if kind.compare is None:
-        _compare_runs(table, programs, directory)
-    return summary
+        measures = _measures(kind, outcome, num_episodes)
+        compared.append(Compared(environment, algorithm, outcome.trainer, measures, _curve(outcome), outcome))
+    return write_comparison(compared, kind, directory)
 
 
 def _plan(
@@ -173,88 +150,3 @@ def _curve(outcome: experiment.Outcome) -> "pandas.DataFrame":
     table = table.drop_duplicates(["member", "steps"], keep="last")
     share = table["steps"] / table["steps"].max()
     return table.assign(seconds=timing.compile_seconds + share * timing.run_seconds)
-
-
-def _columns(table: "pandas.DataFrame", program: Program) -> list[str]:
-    """The measures of a table: those of the program's summary first."""
-    others = {"seed", "steps", "compile_seconds", "run_seconds", "environment", "algorithm"}
-    return [name for name in dict.fromkeys((*program.summary, *table.columns)) if name in {*table.columns} - others]
-
-
-def _summary(table: "pandas.DataFrame", program: Program) -> "pandas.DataFrame":
-    import pandas
-
-    rows = []
-    for (environment, algorithm), group in table.groupby(["environment", "algorithm"], sort=False):
-        row = {"environment": environment, "algorithm": algorithm, "seeds": len(group)}
-        for measure in _columns(table, program):
-            values = group[measure].to_numpy(float)
-            if not np.all(np.isfinite(values)):
-                continue
-            low, high = interval(values, interquartile_mean) if len(values) > 1 else (np.nan, np.nan)
-            row |= {measure: float(interquartile_mean(values)), f"{measure}_low": low, f"{measure}_high": high}
-        row["steps"] = round(group["steps"].mean())
-        rows.append(row | {name: group[name].iloc[0] for name in ("compile_seconds", "run_seconds")})
-    return pandas.DataFrame(rows)
-
-
-def _score(table: "pandas.DataFrame", program: Program) -> str | None:
-    """The column to judge by: the program's score, or the first that is known of all runs."""
-    names = [name for name in dict.fromkeys((program.score, *program.summary)) if name in table]
-    return next((name for name in names if table[name].notna().all()), names[0] if names else None)
-
-
-def _draw_curves(rows: "pandas.DataFrame", program: Program, environment: str, directory: Path) -> None:
-    labels = {"seconds": "seconds, compilation and all seeds included", "steps": program.step_unit}
-    for measure in program.curves or [_score(rows, program)]:
-        finite = rows[np.isfinite(rows[measure])]
-        for axis in ("steps", "seconds") if len(finite) else ():
-            figure = plotting.learning_curves(finite, "algorithm", measure, axis, labels, title=environment)
-            name = f"{environment.replace('/', '-')}_{measure}_{axis}.png".removeprefix("_")
-            plotting.save(figure, figures(directory) / name)
-
-
-def _compare_runs(table: "pandas.DataFrame", programs: Mapping[str, Program], directory: Path) -> None:
-    """Performance profiles and probabilities of improvement of all pairs, over seeds and environments."""
-    import pandas
-
-    algorithms = list(dict.fromkeys(table["algorithm"]))
-    # Several objectives have no order by themselves.
-    ordered = all(len(program.objective_names) < 2 for program in programs.values())
-    if len(algorithms) < 2 or table["seed"].nunique() < 2 or not ordered:
-        return
-    scores = {algorithm: _normalised(table, programs, algorithm) for algorithm in algorithms}
-    if any(found is None for found in scores.values()):
-        return
-    thresholds = np.linspace(0.0, 1.0, _NUM_THRESHOLDS)
-    profiles = {name: statistics.performance_profile(found, thresholds) for name, found in scores.items()}
-    label = "score τ, from the worst run to the best" + (" of each environment" if len(programs) > 1 else "")
-    plotting.save(plotting.performance_profiles(profiles, label), figures(directory) / "profiles.png")
-    pairs = {
-        (x, y): statistics.probability_of_improvement(scores[x], scores[y]) for x, y in permutations(algorithms, 2)
-    }
-    rows = [{"algorithm": x, "over": y, **estimate._asdict()} for (x, y), estimate in pairs.items()]
-    write_table(pandas.DataFrame(rows).rename(columns={"value": "probability"}), directory / "improvement.csv")
-    shown = {pair: pairs[pair] for pair in pairs if algorithms.index(pair[0]) < algorithms.index(pair[1])}
-    figure = plotting.probability_of_improvement(shown)
-    plotting.save(figure, figures(directory) / "improvement.png")
-
-
-def _normalised(table: "pandas.DataFrame", programs: Mapping[str, Program], algorithm: str) -> np.ndarray | None:
-    """`[seed, environment]` scores of an algorithm, 0 for the worst run of an environment and 1 for the best.
-
-    A run that has diverged counts as the worst. None where nothing can be measured.
-    """
-    columns = []
-    for environment, program in programs.items():
-        rows = table[table["environment"] == environment]
-        measure = _score(rows, program)
-        values = rows[measure].to_numpy(float) if measure else np.array([np.nan])
-        finite = values[np.isfinite(values)]
-        if not len(finite):
-            return None
-        low, spread = finite.min(), np.ptp(finite)
-        own = rows[rows["algorithm"] == algorithm][measure].to_numpy(float)
-        own = np.where(np.isfinite(own), own, low)
-        columns.append((own - low) / (spread if spread > 0.0 else 1.0))
-    return np.stack(columns, axis=1)

@@ -14,7 +14,7 @@ from jaxrl.sweeps.lock import is_locked
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["find_runs", "state_of"]
+__all__ = ["find_runs", "run_directories", "state_of"]
 
 _SHOWN = ("kind", "agent", "environment")
 # Of a configuration, what is one column each, whatever it holds.
@@ -36,12 +36,7 @@ def find_runs(folder: str | Path) -> "pandas.DataFrame":
     """
     import pandas
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
-    places = sorted(path.parent for path in _configurations(folder))
-    if not places:
-        raise ValueError(f"{folder} holds no run directory")
+    folder, places = Path(folder), run_directories(folder)
     described = [_described(place, folder) for place in places]
     settings = [settings for _, settings, _ in described]
     rows = [
@@ -51,6 +46,21 @@ def find_runs(folder: str | Path) -> "pandas.DataFrame":
     order = dict.fromkeys(name for row in rows for name in row)
     last = ("state", "steps", *(name for name in order if name.startswith("return")), "changed")
     return pandas.DataFrame(rows, columns=[*(name for name in order if name not in last), *last])
+
+
+def run_directories(folder: str | Path) -> list[Path]:
+    """The run directories in a folder and below it, which may be one itself, by path.
+
+    Raises:
+        ValueError: if there is no such folder, or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    places = sorted(path.parent for path in _configurations(folder))
+    if not places:
+        raise ValueError(f"{folder} holds no run directory")
+    return places
 
 
 def _configurations(folder: Path) -> Iterator[Path]:
@@ -81,7 +91,7 @@ def _last_written(place: Path) -> float:
 
 
 def state_of(place: Path) -> str:
-    """`finished`, `running` or `stopped`."""
+    """`finished`, `running` while a process writes the run, or `stopped`."""
     if is_locked(place):
         return "running"
     return "finished" if (place / OUTCOME).exists() else "stopped"

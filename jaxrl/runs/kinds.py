@@ -106,7 +106,11 @@ class Kind(NamedTuple):
         describe: `Outcome -> str`: results for the terminal. Default: the program's `summary`.
         policies: `(directory, Configuration) -> Policies` of a directory. Default: those of the sweep's members.
         measures: `(Outcome, number of fresh episodes) -> DataFrame` with a row per seed, which comparisons summarise.
-            Default: the program's `summary`, of fresh episodes where there are policies.
+            Default: the program's `summary`, of fresh episodes where there are policies. 0 plays none.
+        found: `(directory, Configuration, Program, number of fresh episodes or None) -> ` what `finish` found, read
+            from what a finished run has written, or evaluated afresh, for `measures` and `compare`; it writes nothing.
+        protocol: `(Program, Configuration) -> ` by name, under what its runs are judged: runs that differ in more than
+            a number of episodes are not compared. Default: evaluation settings of the program's `config`.
         compare: `(Outcome by name, environment, folder)`: draws figures of a comparison instead of performance profiles
             and probabilities of improvement.
         command: the shell's command, `(arguments, run)`, which calls `run(kind's name, parsed, settings, **fields of
@@ -128,6 +132,8 @@ class Kind(NamedTuple):
     describe: Callable[[Outcome], str] | None = None
     policies: Callable[[Path, "Configuration"], Policies] | None = None
     measures: Callable[[Outcome, int], Any] | None = None
+    found: Callable[[Path, "Configuration", "Program", int | None], Any] | None = None
+    protocol: Callable[["Program", "Configuration"], Mapping[str, Any]] | None = None
     compare: Callable[[Mapping[str, Outcome], str, Path], None] | None = None
     command: str | Callable[..., Any] | None = None
 

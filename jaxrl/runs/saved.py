@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from jaxrl import moved
 from jaxrl.environments.base import Environment
 from jaxrl.errors import require_name
+from jaxrl.numerics.weights import validate
 from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
@@ -24,6 +25,8 @@ from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 
 __all__ = [
+    "Chosen",
+    "choose_one",
     "choose_policy",
     "evaluate",
     "load",
@@ -40,12 +43,12 @@ def evaluate(
     num_episodes: int = 128,
     seed: int = 1,
     member: int | None = None,
-    explore: bool = False,
+    explore: bool | None = False,
     which: str = "last",
 ) -> Any:
     """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order.
 
-    `which` is as for `load`.
+    `which` is as for `load`, and `explore` None as in the evaluations of training.
 
     Raises:
         ValueError: for a run whose kind has no policies.
@@ -148,15 +151,29 @@ def load(directory: str | Path, member: int | None = None, explore: bool = False
     return Policy(policy.agent, policy.state, policy.hyperparameters, explore)
 
 
-def policy_and_environment(
+class Chosen(NamedTuple):
+    """One of a run's policies.
+
+    Attributes:
+        number: which, counted from 0.
+        policy: what acts.
+        environment: where.
+    """
+
+    number: int
+    policy: Policy
+    environment: Environment
+
+
+def choose_one(
     directory: str | Path,
     configuration: Configuration,
     member: int | None = None,
     weights: Sequence[float] | None = None,
     at_least: Mapping[str | int, float | int] | None = None,
     which: str = "last",
-) -> tuple[Policy, Environment]:
-    """One of a run's policies, chosen by number or, of a front, by preference, and where it acts.
+) -> Chosen:
+    """One of a run's policies, by number or by preference: of a front, or of what is conditioned on preferences.
 
     Raises:
         ValueError: for a run without policies, or a choice where there is none.
@@ -164,12 +181,35 @@ def policy_and_environment(
     """
     found = policies_of(directory, configuration)
     _require(found, directory, member)
+    number = _number(found, member, weights, at_least)
+    policy = _which(found, directory, which)(number)
+    if (weights is not None or at_least) and not (member is None and found.choose is not None):
+        if at_least or not policy.conditioned:
+            instead = (
+                f": say member=0 to {found.count - 1}" if found.count > 1 else ", but one policy under its weights"
+            )
+            raise ValueError(f"{directory} holds no front to choose from by preference{instead}")
+        validate(weights, policy.agent.spec.num_objectives)
+        policy = policy.with_weights(weights)
+    return Chosen(number, policy, found.program(number).environment)
+
+
+def _number(
+    found: Policies,
+    member: int | None,
+    weights: Sequence[float] | None,
+    at_least: Mapping[str | int, float | int] | None,
+) -> int:
+    """Which policy is meant: by its number, of a front by preference, else the first."""
     if member is None and found.choose is not None:
-        member = found.choose(weights, at_least or {})
-    elif weights is not None or at_least:
-        raise ValueError(f"{directory} holds no front to choose from by preference: say member=0 to {found.count - 1}")
-    policy = _which(found, directory, which)(member or 0)
-    return policy, found.program(member or 0).environment
+        return found.choose(weights, at_least or {})
+    return member or 0
+
+
+def policy_and_environment(*arguments: Any, **choice: Any) -> tuple[Policy, Environment]:
+    """One of a run's policies, and where it acts; arguments and errors as `choose_one`."""
+    _, policy, environment = choose_one(*arguments, **choice)
+    return policy, environment
 
 
 def load_sweep(directory: str | Path, which: str = "last") -> Sweep:
@@ -236,7 +276,7 @@ def choose_policy(
     if save:
         check_free(Path(save))
     found = policies_of(directory, configuration)
-    index = found.choose(weights, at_least) if point is None else point
+    index = _number(found, point, weights, at_least)
     # Exploring or not, as in training.
     table = _fresh({index: found.policy(index)}, found.program, num_episodes, seed, None)
     if save:

@@ -54,9 +54,14 @@ class Policy:
             )
         return self._act(key, self.state, observation, memory, self.hyperparameters, explore=self.explore)
 
+    @property
+    def conditioned(self) -> bool:
+        """Whether it acts by preference weights that may be others in every step."""
+        return not isinstance(self.agent, Actor) and self.agent.collects.condition_on_weights
+
     def with_weights(self, weights: Array | Sequence[float]) -> "Policy":
         """The same policy under other preference weights (for policies conditioned on them)."""
-        if isinstance(self.agent, Actor) or not self.agent.collects.condition_on_weights:
+        if not self.conditioned:
             raise ValueError("this policy is not conditioned on weights (train with condition_on_weights=True)")
         changed = self.hyperparameters._replace(weights=jnp.asarray(weights, jnp.float32))
         return Policy(self.agent, self.state, changed, self.explore)
