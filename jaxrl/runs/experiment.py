@@ -8,9 +8,7 @@ outcome.json         when the run has ended
 Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 """
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,12 @@ import jax
 from jaxrl.deferred import import_ahead
 from jaxrl.errors import CheckpointError, require_name
 from jaxrl.runs.configuration import (
-    OUTCOME,
     Configuration,
     check_claim,
     claim,
     read_configuration,
+    record_end,
     record_of,
-    write_atomically,
 )
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.metrics import GrowingTable, read_metrics
@@ -54,9 +51,7 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
         drive = KINDS[configuration.kind].drive or drive_members
         outcome = drive(built, configuration, directory, options)
-        if not (directory / OUTCOME).exists():
-            ended = datetime.now(UTC).isoformat(timespec="seconds")
-            write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
+        record_end(directory)
         return outcome
 
 
