@@ -8,9 +8,9 @@ from typing import Any
 
 from jaxrl.cli.declaration import positional
 from jaxrl.cli.kinds import run_kind, shell_that_runs
-from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
+from jaxrl.cli.options import OF_RUNS, elsewhere_of, parse_settings, resumable, tune_options
 from jaxrl.cli.values import pairs, swept
-from jaxrl.runs.configuration import Configuration, check_writable
+from jaxrl.runs.configuration import Configuration, check_unused
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
 
@@ -94,7 +94,9 @@ def _tune(arguments: list[str]) -> None:
     names = dict.fromkeys(name for kind in map(KINDS.get, KINDS) if not kind.drive for name in names_of(kind))
     place = positional("environment", str, "A name of `jaxrl list environments`.", "")
     extra = lambda _: [place, *tune_options()]  # noqa: E731
-    parsed, settings = parse_settings("tune", arguments, extra, names, shell_that_runs, "agent or algorithm")
+    parsed, settings = parse_settings(
+        "tune", arguments, extra, names, shell_that_runs, "agent or algorithm", absent=OF_RUNS
+    )
     use_cpu_cores()
     kind = kind_that_runs(parsed.agent)
     if kind.takes_environment and not parsed.environment:
@@ -103,7 +105,7 @@ def _tune(arguments: list[str]) -> None:
     runnable = build(Configuration(kind.name, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
     directory = parsed.out or Path("runs") / f"tune-{_place(parsed)}"
-    check_writable(directory)
+    check_unused(directory)
     tuned = tune(
         runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,
         held_out_seeds=parsed.held_out_seeds, say=lambda text: print(text, file=sys.stderr),
