@@ -46,9 +46,9 @@ class OnPolicyConfig:
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str | Callable[..., Any] = "auto"
-    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts (an
-    encoder for each part of the observation), gru, table (one row per Discrete or MultiDiscrete observation), the name
-    of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
+    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
+    (an encoder for each part of an observation), gru, table (one row per Discrete or MultiDiscrete observation), the
+    name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"

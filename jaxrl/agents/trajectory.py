@@ -42,8 +42,8 @@ class TrajectoryConfig:
     objective_size: Annotated[int, COUNT] = 256
     """Recurrent width of a learned objective."""
     network: str | Callable[..., Any] = "auto"
-    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts (an
-    encoder for each part of the observation), table (one row per Discrete or MultiDiscrete observation), the name of
+    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
+    (an encoder for each part of an observation), table (one row per Discrete or MultiDiscrete observation), the name of
     one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""

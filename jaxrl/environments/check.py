@@ -24,9 +24,10 @@ def check(environment: Any, num_steps: int = 200, seed: int = 0) -> None:
     """Steps `environment` with random legal actions, compiled and vmapped, and checks what comes back.
 
     Checked: the spec's spaces by themselves and against real observations and actions, part by part; a mask, which must
-    leave something to do in every observation that is acted on; a reward vector with one entry per objective; boolean flags; a state and an info of fixed structure, shapes and dtypes;
-    finite rewards, observations and states; equal results for equal keys; parameters that are traced;
-    an end within the declared time limit, flagged as truncation where the task did not end. What passes, trains.
+    leave something to do in every observation that is acted on; a reward vector with one entry per objective; boolean
+    flags; a state and an info of fixed structure, shapes and dtypes; finite rewards, observations and states; equal
+    results for equal keys; parameters that are traced; an end within the declared time limit, flagged as truncation
+    where the task did not end. What passes, trains.
 
     Args:
         environment: an `Environment`.

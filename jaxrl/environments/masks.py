@@ -7,10 +7,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.spaces import Box, Discrete, Space
+from jaxrl.environments.spaces import Box, Dict, Discrete, Space
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["legal_actions", "mask_space", "masked_logits", "sample_legal", "seen", "seen_space"]
+__all__ = [
+    "OBSERVATION",
+    "beside_mask",
+    "beside_mask_space",
+    "legal_actions",
+    "mask_space",
+    "masked_logits",
+    "sample_legal",
+    "seen",
+    "seen_space",
+]
+
+OBSERVATION = "observation"
+"""The part of a `Dict` that is what an agent sees, beside a mask."""
 
 
 def mask_space(action: Space) -> Box:
@@ -57,6 +70,26 @@ def seen(spec: EnvironmentSpec, observation: PyTree) -> PyTree:
     if len(rest) > 1:
         return rest
     return next(iter(rest.values()), observation[spec.action_mask])
+
+
+def beside_mask_space(spec: EnvironmentSpec, space: Space) -> Space:
+    """The space of observations made into something else of which a mask, where there is one, stays what it was.
+
+    Raises:
+        ValueError: for a mask that has the name of what is seen.
+    """
+    if spec.action_mask is None:
+        return space
+    if spec.action_mask == OBSERVATION:
+        raise ValueError(f"{spec.name} names its mask {OBSERVATION!r}, which is the part beside a mask")
+    return Dict({OBSERVATION: space, spec.action_mask: spec.observation[spec.action_mask]})
+
+
+def beside_mask(spec: EnvironmentSpec, made: PyTree, observation: PyTree) -> PyTree:
+    """An observation as `beside_mask_space` describes it: what was `made` of it, and its mask."""
+    if spec.action_mask is None:
+        return made
+    return {OBSERVATION: made, spec.action_mask: observation[spec.action_mask]}
 
 
 def masked_logits(

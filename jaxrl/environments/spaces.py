@@ -71,8 +71,9 @@ class MultiDiscrete:
 class Box:
     """Real arrays between `low` and `high`: `Box(-1.0, 1.0, (3,))`, `Box(0.0, 255.0, (84, 84, 4), "uint8")`.
 
-    Flags are `Box(0.0, 1.0, shape, "bool")`. Observations of shape `(height, width, channels)` are taken for images. As an action space its shape is `(n,)`;
-    policies act within the bounds where all of them are finite, and unbounded otherwise.
+    Flags are `Box(0.0, 1.0, shape, "bool")`. Observations of shape `(height, width, channels)` are taken for images. As
+    an action space its shape is `(n,)`; policies act within the bounds where all of them are finite, and unbounded
+    otherwise.
 
     Attributes:
         low: lower bound, one float or a nested tuple of `shape`; -inf for none (`from_arrays` takes arrays).
@@ -174,9 +175,7 @@ class Tuple:
 
     def contains(self, value: Any) -> bool:
         """Whether a concrete `value` has as many parts, and each lies in its space."""
-        return len(value) == len(self.parts) and all(
-            part.contains(entry) for part, entry in zip(self.parts, value)
-        )
+        return len(value) == len(self.parts) and all(part.contains(entry) for part, entry in zip(self.parts, value))
 
 
 Space = Discrete | MultiDiscrete | Box | Dict | Tuple

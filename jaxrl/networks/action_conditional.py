@@ -127,8 +127,8 @@ def action_conditional(
 
     Raises:
         UnknownNameError: for an unknown network or activation, with the nearest match.
-        ValueError: for a size below 1, a CNN without images, encoders of parts without parts, or a table without discrete
-            observations.
+        ValueError: for a size below 1, a CNN without images, encoders of parts without parts, or a table without
+            discrete observations.
     """
     require_name("network", network, ("auto", "mlp", "cnn", "parts", "table"))
     require_name("activation", activation, ACTIVATIONS)

@@ -203,10 +203,10 @@ def actor_critic(
         num_parameters: number of distribution parameters, `shared_parameters` of them
             independent of the observation (log standard deviations).
         num_objectives: number of values.
-        network: `auto` (`cnn` for an image, `parts` where one of several parts is an image, else `mlp`), `mlp` (all parts
-            as one vector), `cnn`, `parts` (an encoder for each part, see `layers.Torso`), `gru` (a GRU on a shared
-            torso, which takes observations as `auto` does) or `table` (a row per `Discrete` observation). Networks of
-            users are `networks.custom_network`'s.
+        network: `auto` (`cnn` for an image, `parts` where one of several parts is an image, else `mlp`), `mlp` (all
+            parts as one vector), `cnn`, `parts` (an encoder for each part, see `layers.Torso`), `gru` (a GRU on a
+            shared torso, which takes observations as `auto` does) or `table` (a row per `Discrete` observation).
+            Networks of users are `networks.custom_network`'s.
         hidden_sizes: widths of the dense layers.
         activation: one of `ACTIVATIONS`.
         shared_torso: whether actor and critic share their torso; a GRU always does.

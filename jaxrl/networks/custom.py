@@ -71,8 +71,8 @@ def custom_network(
     A module is called as `module(observation)`, with any leading batch axes, and returns features `[*batch, feature]`.
     It sees observations as float32: integers one-hot, the rest flat unless they are images, and preference weights
     after them where `conditioning` is "input". Of several parts it sees one vector, or, if one of them is an image, a
-    dict or tuple of the parts; of a mask of actions, nothing. Actor and critic each have a copy with parameters of its own, unless
-    `shared_torso`, and a linear head on it. Kernels start as the module says, those of heads as jaxrl's.
+    dict or tuple of the parts; of a mask of actions, nothing. Actor and critic each have a copy with parameters of its
+    own, unless `shared_torso`, and a linear head on it. Kernels start as the module says, those of heads as jaxrl's.
 
     Args:
         network: a module, its class, a builder, or a registered name.

@@ -21,9 +21,8 @@ def encoder_of(observation: Space, network: str) -> Encoder:
     if network == "cnn":
         if not is_image(observation):
             among = "; network='parts' takes images among other parts" if has_parts(observation) else ""
-            raise ValueError(
-                f"network 'cnn' needs height x width x channels observations of at least 3 x 3, got {observation}{among}"
-            )
+            needed = "height x width x channels observations of at least 3 x 3"
+            raise ValueError(f"network 'cnn' needs {needed}, got {observation}{among}")
         return "image"
     if network == "parts":
         if not has_parts(observation):

@@ -110,9 +110,7 @@ def _onto_bounds(space: Box, squash: Callable[[Array], Array]) -> Callable[[Arra
     return lambda raw: (low + (squash(raw) + 1.0) * 0.5 * (high - low)).astype(space.dtype)
 
 
-def for_space(
-    space: Space, kind: str = "auto", initial_log_std: float = 0.0, masked: bool = False
-) -> Distribution:
+def for_space(space: Space, kind: str = "auto", initial_log_std: float = 0.0, masked: bool = False) -> Distribution:
     """The distribution for an action space.
 
     Args:
