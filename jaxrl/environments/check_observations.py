@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.masks import legal_actions
-from jaxrl.environments.parts import parts_of, shapes
+from jaxrl.environments.parts import has_parts, parts_of, shapes
 from jaxrl.environments.spaces import Box, MultiDiscrete
 from jaxrl.types import PyTree
 
@@ -34,7 +34,8 @@ def form_faults(spec: EnvironmentSpec, observation: PyTree) -> list[str]:
         wrong = {path: kind for path, kind in found.items() if kind != said[path]}
         if wrong:
             return [f"observation{path} is {kind}, spec.observation says {said[path]}" for path, kind in wrong.items()]
-    return [f"an observation is {_form(observation)}, spec.observation says {_form(expected)}"]
+    hint = "" if has_parts(spec.observation) else "; a Dict describes a dict of arrays, a Tuple a tuple"
+    return [f"an observation is {_form(observation)}, spec.observation says {_form(expected)}{hint}"]
 
 
 def _form(tree: PyTree) -> str:

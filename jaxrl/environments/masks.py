@@ -36,7 +36,7 @@ def _sizes(action: Space) -> tuple[int, ...]:
     return (action.n,) if isinstance(action, Discrete) else action.sizes
 
 
-def legal_actions(spec: EnvironmentSpec, observation: PyTree) -> Bool[Array, "*batch action"] | None:
+def legal_actions(spec: EnvironmentSpec, observation: PyTree) -> Bool[Array | np.ndarray, "*batch action"] | None:
     """True where an action is legal, in the order of `mask_space`; None where the environment has no mask.
 
     Args:

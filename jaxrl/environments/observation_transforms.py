@@ -101,5 +101,5 @@ def action_mask(
         state, timestep = environment.step(key, state, action, params)
         return state, timestep._replace(observation=add(state, timestep.observation, params))
 
-    spec = replace(spec, observation=Dict({**parts, name: mask_space(spec.action)}), action_mask=name)
-    return environment._replace(reset=reset, step=step, spec=spec, **WITHOUT_OPTIONAL)
+    masked = replace(spec, observation=Dict({**parts, name: mask_space(spec.action)}), action_mask=name)
+    return environment._replace(reset=reset, step=step, spec=masked, **WITHOUT_OPTIONAL)
