@@ -16,6 +16,7 @@ from jaxrl.agents.on_policy_loss import loss
 from jaxrl.agents.on_policy_update import prepare, scalarise
 from jaxrl.environments import Box, Dict, Discrete, MultiDiscrete, legal_actions, mask_space, transforms
 from jaxrl.environments.masks import masked_logits, sample_legal, seen, seen_space
+from jaxrl.multitask import make_family, merge, trials
 from jaxrl.numerics.distributions import for_space
 from jaxrl.training.policy import Policy
 
@@ -253,11 +254,11 @@ def test_a_mask_survives_what_is_put_around_an_environment():
     wrapped = transforms.flatten_observation(transforms.time_limit(transforms.episode_statistics(inner), 5))
     assert [name for name, _ in wrapped.spec.observation.parts] == ["legal", "observation"]
     environments.check(transforms.accrued_reward(wrapped), num_steps=10)
-    family = jaxrl.multitask.make_family(inner, [inner.params, 2.0 * inner.params])
-    merged = jaxrl.multitask.merge(family)
+    family = make_family(inner, [inner.params, 2.0 * inner.params])
+    merged = merge(family)
     assert merged.spec.action_mask == "legal" and merged.spec.observation["task"] == Discrete(2)
     environments.check(merged, num_steps=10)
-    environments.check(jaxrl.multitask.trials(family, 2), num_steps=20)
+    environments.check(trials(family, 2), num_steps=20)
     batch = environments.vectorise(wrapped, 6)
     state, first = batch.reset(jax.random.key(0), batch.params)
     draws = jax.tree.map(lambda leaf: leaf[0], batch.draw(jax.random.key(1), 1, batch.params))
