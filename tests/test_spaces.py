@@ -1,4 +1,4 @@
-"""Observations of several parts: their spaces, what check says of them, encoders, statistics, and a run's whole life."""
+"""Observations of several parts: spaces, what check says of them, encoders, statistics, and a whole run."""
 
 from dataclasses import replace
 
@@ -54,9 +54,9 @@ def drawn(space, *batch, seed=0):
 def test_parts_are_in_jax_order_and_spaces_compare_by_value():
     assert [name for name, _ in SPACE.parts] == ["camera", "pair", "turn"]
     assert list(parts_of(SPACE)) == ["camera.view", "pair.0", "pair.1", "turn"]
-    assert SPACE == Dict([("pair", PAIR), ("turn", TURN), ("camera", Dict({"view": VIEW}))])
+    assert Dict([("pair", PAIR), ("turn", TURN), ("camera", Dict({"view": VIEW}))]) == SPACE
     assert hash(SPACE) == hash(Dict(dict(SPACE.parts))) and SPACE != FLAT and SPACE.without("camera") == FLAT
-    assert eval(repr(SPACE), {"Dict": Dict, "Tuple": Tuple, **{s.__name__: s for s in (Box, Discrete, MultiDiscrete)}})
+    assert repr(Dict({"a": Tuple((TURN,))})) == f"Dict({{'a': Tuple(({TURN!r},))}})"
     observation = drawn(SPACE, 6, 5)
     assert jax.tree.structure(observation) == jax.tree.structure(shapes(SPACE)) == jax.tree.structure(zeros(SPACE))
     assert batch_shape(SPACE, observation) == (6, 5) and batch_shape(TURN, observation["turn"]) == (6, 5)
@@ -159,10 +159,10 @@ def test_transforms_suites_and_families_keep_parts():
         assert params["actor_torso"]["Dense_0"]["kernel"].shape[0] == 6 * 16 + 8 + 5 + 3 + (0 if hidden else 3)
     both = suite([plain, plain._replace(spec=replace(plain.spec, name="probe/other"))])
     batch = environments.vectorise(both, 4)
-    state, first = jax.eval_shape(batch.reset, jax.random.key(0), batch.params)
+    _, first = jax.eval_shape(batch.reset, jax.random.key(0), batch.params)
     assert first["camera"]["view"].shape == (4, *VIEW.shape) and first["task"].shape == (4,)
     with pytest.raises(ValueError, match="have a part 'task' already"):
-        merge(make_family(merged._replace(spec=replace(merged.spec, num_objectives=1, num_tasks=0)), [merged.params]))
+        merge(make_family(described(merged.spec.observation), [()]))
 
 
 class Parted(gymnax_environment.Environment):
@@ -231,7 +231,7 @@ def test_encoders_are_of_the_parts_and_each_of_them_learns():
     built = network(SPACE)
     params = built.init(jax.random.key(0))
     kernels = {name: leaf["kernel"].shape for name, leaf in params["actor_torso"].items()}
-    # The view: 3 x 3 x 2 cells to 3 channels, 2 x 3 times; the pair: 2 numbers to 11; then its 5, and the turn's 3, one-hot.
+    # The view: 3 x 3 x 2 entries to 3 channels, at 2 x 3 places; the pair: 2 numbers to 11; then 5 and 3, one-hot.
     assert kernels == {"Part_0": (18, 3), "Part_1": (2, 11), "Dense_0": (18 + 11 + 5 + 3, 11), "Dense_1": (11, 7)}
     observation = drawn(SPACE, 9)
     inputs = (jnp.ones((9, 2)), (), jnp.zeros(9, bool))
@@ -239,7 +239,9 @@ def test_encoders_are_of_the_parts_and_each_of_them_learns():
     assert all(np.abs(leaf["kernel"]).max() > 0.0 for leaf in slope.values())
     changed = {**observation, "turn": (observation["turn"] + 1) % 3}
     assert not np.allclose(built.act(params, changed, *inputs)[0], built.act(params, observation, *inputs)[0])
-    activity = built.activity(params, jax.tree.map(lambda leaf: leaf[None], observation), inputs[0][None], (), None)
+    activity = built.activity(
+        params, jax.tree.map(lambda leaf: leaf[None], observation), inputs[0][None], (), inputs[2][None]
+    )
     assert activity["actor_torso"]["Part_0"]["kernel"].shape == (3,)
     # Encoders lie side by side, before the first layer that joins them.
     places = jax.tree.unflatten(jax.tree.structure(params), layer_places(params))["actor_torso"]
@@ -269,7 +271,11 @@ def test_a_network_of_ones_own_sees_a_vector_or_parts_and_no_mask(space, form):
         @nn.compact
         def __call__(self, observation):
             seen.append(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype.name), observation))
-            return jnp.concatenate([leaf.reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(observation)], -1)
+            if form == "array":
+                return observation
+            view = observation["camera"]["view"]
+            flat = view.reshape(*view.shape[:-3], -1)
+            return jnp.concatenate([flat, *observation["pair"], observation["turn"]], axis=-1)
 
     masked = transforms.action_mask(described(space), lambda state, params: jnp.ones(2, bool))
     assert seen_space(masked.spec) == space
@@ -292,7 +298,7 @@ def test_a_network_of_ones_own_sees_a_vector_or_parts_and_no_mask(space, form):
 def test_an_agent_learns_from_all_parts_with_statistics_of_those_that_are_numbers(settings):
     environment = probes.several_parts()
     trainer = jaxrl.trainer(
-        "ppo", environment, total_steps=16_384, num_envs=16, num_steps=32, learning_rate=3e-3, hidden_sizes=(16,),
+        "ppo", environment, total_steps=16_384, num_envs=16, num_steps=32, learning_rate=1e-2, hidden_sizes=(32,),
         normalise_observations=True, num_evaluations=1, evaluation_episodes=32, channels=4, **settings,
     )  # fmt: skip
     result = jax.jit(trainer.run)(jax.random.key(0), trainer.hyperparameters)
@@ -305,7 +311,7 @@ def test_an_agent_learns_from_all_parts_with_statistics_of_those_that_are_number
 
 
 def test_a_run_with_parts_is_saved_loaded_evaluated_watched_and_resumed(tmp_path, capsys):
-    run, words = tmp_path / "run", ["--environment-option", "action_mask=true", "--environment-option"]
+    run, words = tmp_path / "run", ["--environment-option", "action_mask=True", "--environment-option"]
     words += ["observation=planes", "--num-envs", "4", "--num-steps", "8", "--hidden-sizes", "8"]
     shared = ["--total-steps", "64", "--evaluation-episodes", "2", "--normalise-observations", "--out", str(run)]
     assert main(["train", "ppo", "grid/tiny", *words, *shared]) == 0
