@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
+from jaxrl.environments import Box, Dict, Discrete, Environment, EnvironmentSpec, MultiDiscrete, Timestep, Tuple
 
 NEVER = 2.0
 
@@ -146,6 +146,81 @@ def breaking(part="observation", value=jnp.nan, step_of_fault=3, limit=7, contin
         return (steps, position, start), Timestep(observation, reward, jnp.array(False), steps >= limit, {})
 
     return Environment(reset, step, jnp.asarray(0.5), spec)
+
+
+# What the legal actions of `legal_only` earn; a step of the masked optimum E[largest] = 1/2 + 1/4·1/2 + 1/8·1/4.
+EARNED = (0.0, 0.25, 0.5, 1.0)
+LEGAL_OPTIMUM = 0.65625
+
+
+def legal_only(limit=8, choices=0):
+    """The highest legal action is the best, and an illegal one costs 10 and ends the episode.
+
+    Action 0 is always legal, the others with probability 1/2 at every step; nothing but the mask says which. With the
+    mask the optimum earns `LEGAL_OPTIMUM` a step; without it, action 0 forever, nothing.
+
+    With `choices` the action is so many of these at once, which earn their mean.
+    """
+    action = MultiDiscrete((4,) * choices) if choices else Discrete(4)
+    shape = (max(1, choices), 4)
+    seen = {"clock": Box(0.0, float(limit), (1,)), "legal": Box(0.0, 1.0, shape, "bool")}
+    spec = EnvironmentSpec("probe/legal-only", Dict(seen), action, time_limit=limit, action_mask="legal")
+
+    def observe(key, steps):
+        legal = jax.random.bernoulli(key, shape=shape).at[:, 0].set(True)
+        return (steps, legal), {"clock": steps.astype(jnp.float32)[None], "legal": legal}
+
+    def reset(key, params):
+        return observe(key, jnp.zeros((), jnp.int32))
+
+    def step(key, state, action, params):
+        steps, legal = state
+        action = jnp.atleast_1d(action)
+        illegal = ~jnp.all(legal[jnp.arange(shape[0]), action])
+        reward = jnp.where(illegal, -10.0, params[action].mean())[None]
+        state, observation = observe(key, steps + 1)
+        return state, Timestep(observation, reward, illegal, (steps + 1 >= limit) & ~illegal, {"illegal": illegal})
+
+    return Environment(reset, step, jnp.asarray(EARNED), spec)
+
+
+def several_parts(limit=6, image=True):
+    """A view, an integer, a pair and a mask: the view's (or the pair's) sign times the integer's parity is what to do.
+
+    One step is right or wrong by +1 or -1; action 2 is never legal.
+    """
+    view = Box(-1.0, 1.0, (4, 5, 2) if image else (3,))
+    parts = {
+        "camera": Dict({"view": view}),
+        "turn": Discrete(3),
+        "pair": Tuple((Box(-jnp.inf, jnp.inf, (2,)), MultiDiscrete((2, 3)))),
+        "legal": Box(0.0, 1.0, (3,), "bool"),
+    }
+    spec = EnvironmentSpec("probe/several-parts", Dict(parts), Discrete(3), time_limit=limit, action_mask="legal")
+
+    def observe(key, steps):
+        sign_key, turn_key, noise_key = jax.random.split(key, 3)
+        sign = jnp.where(jax.random.bernoulli(sign_key), 1.0, -1.0)
+        turn = jax.random.randint(turn_key, (), 0, 3)
+        noise = 50.0 + 10.0 * jax.random.normal(noise_key, (2,))
+        observation = {
+            "camera": {"view": jnp.full(view.shape, sign)},
+            "turn": turn,
+            "pair": (noise, jnp.asarray([1, 2], jnp.int32)),
+            "legal": jnp.asarray([True, True, False]),
+        }
+        return (steps, (sign > 0) ^ (turn == 1)), observation
+
+    def reset(key, params):
+        return observe(key, jnp.zeros((), jnp.int32))
+
+    def step(key, state, action, params):
+        steps, right = state
+        reward = jnp.where((action == 1) == right, 1.0, -1.0)[None]
+        state, observation = observe(key, steps + 1)
+        return state, Timestep(observation, reward, jnp.array(False), steps + 1 >= limit, {})
+
+    return Environment(reset, step, (), spec)
 
 
 def duplicate_objectives(environment, count):

@@ -10,6 +10,7 @@ import optax
 
 import jaxrl
 from jaxrl.agents import Agent, Collection
+from jaxrl.environments.parts import zeros
 from jaxrl.environments.spaces import encode
 from jaxrl.ranges import PROBABILITY
 
@@ -46,7 +47,7 @@ def dqn(spec, config=Config()):
         return flat.reshape(*flat.shape[:-1], spec.action.n, spec.num_objectives)
 
     def init(key, hp):
-        observation = jnp.zeros(spec.observation.shape, spec.observation.dtype)
+        observation = zeros(spec.observation)
         params = network.init(key, encode(spec.observation, observation))
         no = jnp.bool_(False)
         row = (observation, jnp.int32(0), jnp.zeros(spec.num_objectives), no, observation, no)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 import jaxrl
@@ -83,7 +84,7 @@ def test_numbers_are_written_as_people_read_them(write_pages, written, shown):
 
 def test_the_environment_of_the_how_to_is_one(monkeypatch):
     monkeypatch.setattr("jaxrl.environments.registry._REGISTERED", {})
-    (snippet,) = SNIPPET.findall((DOCS / "how_to" / "environment.md").read_text())
+    snippet, _ = SNIPPET.findall((DOCS / "how_to" / "environment.md").read_text())
     cheap = "total_steps=512, num_envs=4, num_steps=32, num_epochs=1, num_evaluations=1, evaluation_episodes=1"
     for written, replacement in (("total_steps=500_000", cheap), ("weights=8", "weights=2"), ("seeds=2", "seeds=1")):
         assert written in snippet
@@ -92,6 +93,23 @@ def test_the_environment_of_the_how_to_is_one(monkeypatch):
     exec(snippet, names)
     assert names["sweep"].num_members == 4
     assert names["front"].points.shape == (4, 2)
+
+
+def test_the_environment_with_parts_and_a_mask_is_one():
+    _, snippet = SNIPPET.findall((DOCS / "how_to" / "environment.md").read_text())
+    names: dict = {}
+    exec(snippet.replace("check(warehouse)", "check(warehouse, num_steps=5)"), names)
+    trainer, warehouse = names["trainer"], names["warehouse"]
+    params = jax.eval_shape(trainer.init, jax.random.key(0), trainer.hyperparameters).agent.params
+    assert {"Part_0", "Part_1"} < set(params["actor_torso"]) and "Part_2" not in params["actor_torso"]
+
+    def step(key, state, action, params):
+        state, timestep = warehouse.step(key, state, action, params)
+        empty = jax.numpy.zeros(5, bool)
+        return state, timestep._replace(observation={**timestep.observation, "legal": empty})
+
+    with pytest.raises(jaxrl.environments.EnvironmentContractError, match="from step has no legal action"):
+        jaxrl.environments.check(warehouse._replace(step=step), num_steps=5)
 
 
 def _stands(name: str) -> bool:
@@ -119,8 +137,6 @@ def test_names_in_prose_stand_where_they_are_said_to():
     ],
 )
 def test_what_how_to_pages_register_trains(monkeypatch, page, agent, settings):
-    import jax
-
     from jaxrl.networks import NETWORKS
 
     for registry in (NETWORKS, SURROGATES):

@@ -455,7 +455,7 @@ FAULTS = {
             "reset": lambda r: (r[0], {"eye": r[1]}),
             "step": lambda s, t: (s, t._replace(observation={"eye": t.observation})),
         },
-        "an observation must be one array, it is of type dict",
+        r"an observation is a dict of \['eye'\]: float32\[3\], spec.observation says float32\[3\]; a Dict",
     ),
     "undefined state": (
         {

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 
 from jaxrl.agents.base import Progress, Rollout
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, actor_critic, custom_network, is_custom, total_parameters
+from jaxrl.environments.masks import seen_space
+from jaxrl.environments.parts import batch_shape
+from jaxrl.networks import ActorCritic, actor_critic, custom_network, is_custom, legal_policy, total_parameters
 from jaxrl.numerics.distributions import Distribution
-from jaxrl.numerics.normalisation import normalise
+from jaxrl.numerics.normalisation import normalise_parts
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Acting", "Score", "act", "explore", "make_acting", "score", "see", "value"]
@@ -44,6 +46,8 @@ def make_acting(
 ) -> Acting:
     """Policy and second head of `num_values` outputs, with the network settings that all agents' configs have.
 
+    Where the environment has a mask, parameters of the distribution are logits that are -∞ for what is not legal.
+
     Args:
         spec: the environment's spec.
         config: with `network`, `hidden_sizes`, `activation`, `shared_torso` and `channels`.
@@ -63,11 +67,11 @@ def make_acting(
         if network_settings.get("num_heads") or network_settings.get("unseen"):
             raise ValueError("multi_head=True and observe_task=False need network='mlp', 'cnn' or 'gru', not one's own")
         conditioning = network_settings.get("conditioning", "none")
-        sizes = (spec.observation, num_parameters, copies * num_values)
+        sizes = (seen_space(spec), num_parameters, copies * num_values)
         network = custom_network(config.network, *sizes, conditioning=conditioning, **common)
-        return Acting(spec, distribution, network)
+        return Acting(spec, distribution, legal_policy(spec, network, copies))
     network = actor_critic(
-        spec.observation,
+        seen_space(spec),
         num_parameters,
         copies * num_values,
         network=config.network,
@@ -77,18 +81,18 @@ def make_acting(
         **common,
         **network_settings,
     )
-    return Acting(spec, distribution, network)
+    return Acting(spec, distribution, legal_policy(spec, network, copies))
 
 
-def see(state: PyTree, observation: Array) -> Array:
+def see(state: PyTree, observation: PyTree) -> PyTree:
     """An observation under the running statistics, if there are any."""
-    return observation if state.observations is None else normalise(state.observations, observation)
+    return normalise_parts(state.observations, observation)
 
 
 def explore(
     parts: Acting,
     state: PyTree,
-    observation: Array,
+    observation: PyTree,
     memory: PyTree,
     start: Bool[Array, " env"],
     weights: Float[Array, "env objective"],
@@ -105,24 +109,24 @@ def act(
     parts: Acting,
     key: PRNGKeyArray,
     state: PyTree,
-    observation: Array,
+    observation: PyTree,
     memory: PyTree,
     hp: PyTree,
     explore: bool = False,
 ) -> tuple[Array, PyTree]:
     """The most likely action, or a sample; under the weights of the hyperparameters."""
-    batch_shape = observation.shape[: observation.ndim - len(parts.spec.observation.shape)]
-    start = jnp.zeros(batch_shape, bool)
+    batch = batch_shape(parts.spec.observation, observation)
+    start = jnp.zeros(batch, bool)
     parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
     if explore:
-        raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch_shape))
+        raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch))
     else:
         raw = parts.distribution.mode(parameters)
     return parts.distribution.action(raw), memory
 
 
 def value(
-    parts: Acting, state: PyTree, observation: Array, memory: PyTree, hp: PyTree
+    parts: Acting, state: PyTree, observation: PyTree, memory: PyTree, hp: PyTree
 ) -> Float[Array, "*batch objective"]:
     """The critic's value of an observation that follows `memory`."""
     return parts.network.value(state.params, see(state, observation), hp.weights, memory)

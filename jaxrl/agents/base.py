@@ -79,12 +79,12 @@ class Rollout(NamedTuple):
             `observation` as its `final_observation`; nothing may be learned from it. None where all are valid.
     """
 
-    observation: Array | None = None
+    observation: PyTree | None = None
     raw_action: Array | None = None
     reward: Float[Array, "time env objective"] | None = None
     terminated: Bool[Array, "time env"] | None = None
     truncated: Bool[Array, "time env"] | None = None
-    final_observation: Array | None = None
+    final_observation: PyTree | None = None
     start: Bool[Array, "time env"] | None = None
     memory: PyTree = ()
     weights: Float[Array, "env objective"] | None = None
@@ -114,7 +114,7 @@ class Act(Protocol):
         self,
         key: PRNGKeyArray,
         state: PyTree,
-        observation: Array,
+        observation: PyTree,
         memory: PyTree,
         hyperparameters: Any,
         explore: bool = False,
@@ -134,7 +134,7 @@ class Explore(Protocol):
     def __call__(
         self,
         state: PyTree,
-        observation: Array,
+        observation: PyTree,
         memory: PyTree,
         start: Bool[Array, " env"],
         weights: Float[Array, "env objective"],

@@ -14,6 +14,7 @@ from jaxrl.agents.entries import agent_entry, entry_of
 from jaxrl.aggregation.base import ReturnSummary
 from jaxrl.environments.base import Environment
 from jaxrl.environments.batching import vectorise
+from jaxrl.environments.parts import has_parts, shapes
 from jaxrl.environments.registry import make
 from jaxrl.types import PyTree
 
@@ -111,15 +112,15 @@ def _static_faults(agent: Agent) -> Iterator[str]:
 
 def _acting_faults(agent: Agent, acting: PyTree, hp: Any) -> Iterator[str]:
     """What is wrong with `memory` and `act`."""
-    space = agent.spec.observation
     for batch in ((), (2,)):
         memory = _trace(f"memory({batch})", lambda batch=batch: agent.memory(batch))
         for path, leaf in _leaves(memory):
             if leaf.shape[: len(batch)] != batch:
                 yield f"memory({batch}){_dotted(path)} has shape {list(leaf.shape)}, which should begin with the batch"
-        observation = jax.ShapeDtypeStruct((*batch, *space.shape), space.dtype)
+        observation = shapes(agent.spec.observation, batch)
         for explore in (False, True):
-            call = f"act(key, state, observation{list(observation.shape)}, memory, hyperparameters, {explore})"
+            seen = "" if has_parts(agent.spec.observation) else f"{list(observation.shape)}"
+            call = f"act(key, state, observation{seen}, memory, hyperparameters, {explore})"
             run = lambda *rest, explore=explore: agent.act(*rest, explore)  # noqa: E731
             result = _trace(call, run, _KEY, acting, observation, memory, hp)
             if not isinstance(result, tuple) or len(result) != 2:

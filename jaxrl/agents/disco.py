@@ -14,8 +14,9 @@ from jaxrl.agents.entries import AgentEntry
 from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.masks import seen_space
 from jaxrl.environments.spaces import Discrete
-from jaxrl.networks import ActorCritic
+from jaxrl.networks import ActorCritic, legal_action_conditional
 from jaxrl.networks.action_conditional import ActionConditional, Predictions, action_conditional
 from jaxrl.numerics import distributions
 from jaxrl.objectives.disco import (
@@ -76,7 +77,7 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
         loaded = load_disco(config.parameters, sizes)
         init_objective = lambda key: loaded  # noqa: E731
     network = _network(spec, config)
-    distribution = distributions.for_space(spec.action)
+    distribution = distributions.for_space(spec.action, masked=spec.action_mask is not None)
     parts = Parts(Acting(spec, distribution, _actor_critic(network, config)), config, network)
     hyperparameters = DiscoHyperparameters(weights=default_weights(spec), objective=init_objective(jax.random.key(0)))
     return Agent(
@@ -99,8 +100,8 @@ def disco(spec: EnvironmentSpec, config: DiscoConfig = CONFIG) -> Agent:
 
 
 def _network(spec: EnvironmentSpec, config: DiscoConfig) -> ActionConditional:
-    return action_conditional(
-        spec.observation,
+    network = action_conditional(
+        seen_space(spec),
         spec.action.n,
         config.num_predictions,
         config.num_bins,
@@ -110,20 +111,21 @@ def _network(spec: EnvironmentSpec, config: DiscoConfig) -> ActionConditional:
         activation=config.activation,
         channels=config.channels,
     )
+    return legal_action_conditional(spec, network)
 
 
 def _actor_critic(network: ActionConditional, config: DiscoConfig) -> ActorCritic:
     """Policy and value Σ π q of the network, for acting."""
 
-    def value(params: PyTree, observation: Array, weights: Array, memory: PyTree) -> Array:
+    def value(params: PyTree, observation: PyTree, weights: Array, memory: PyTree) -> Array:
         predictions = network.predictions(params, observation)
         action_value = scalar_values(predictions.action_value, config.max_value)
         return jnp.sum(jax.nn.softmax(predictions.policy) * action_value, axis=-1, keepdims=True)
 
-    def sequence(params: PyTree, observations: Array, weights: Array, memory: PyTree, starts: Array) -> tuple:
+    def sequence(params: PyTree, observations: PyTree, weights: Array, memory: PyTree, starts: Array) -> tuple:
         return network.policy(params, observations), value(params, observations, weights, memory), memory
 
-    def act(params: PyTree, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple:
+    def act(params: PyTree, observation: PyTree, weights: Array, memory: PyTree, start: Array) -> tuple:
         return network.policy(params, observation), memory
 
     return ActorCritic(network.init, lambda batch_shape: (), act, sequence, value, recurrent=False)
@@ -191,7 +193,8 @@ def adam(
 def _experience(parts: Parts, state: DiscoState, rollout: Rollout, hp: DiscoHyperparameters) -> Experience:
     """The rollout with the predictions of both networks, one pass each."""
     num_steps = rollout.reward.shape[0]
-    observations = jnp.concatenate([rollout.observation, rollout.final_observation])
+    pair = rollout.observation, rollout.final_observation
+    observations = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *pair)
 
     def along(params: PyTree) -> tuple[Predictions, Predictions]:
         leaves, structure = jax.tree.flatten(parts.network.predictions(params, observations))
@@ -209,6 +212,7 @@ def _experience(parts: Parts, state: DiscoState, rollout: Rollout, hp: DiscoHype
         terminated=rollout.terminated,
         truncated=rollout.truncated,
         valid=rollout.valid,
+        possible=None if parts.acting.spec.action_mask is None else current.policy > -jnp.inf,
     )
 
 

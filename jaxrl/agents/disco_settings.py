@@ -32,7 +32,8 @@ class DiscoConfig:
     """File of published parameters of the rule, your own copy of disco_103.npz, which meta-training then starts from;
     without it, the rule is random."""
     network: str = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn or table (one row per Discrete observation)."""
+    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
+    (an encoder for each part of an observation) or table (one row per Discrete observation)."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     model_size: Annotated[int, COUNT] = 64

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     have no part in the loss.
     """
 
-    observation: Array
+    observation: PyTree
     raw_action: Array
     log_prob: Float[Array, "*batch"]
     distribution: Float[Array, "*batch parameter"]

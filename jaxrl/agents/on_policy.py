@@ -24,8 +24,8 @@ from jaxrl.agents.settings import (
     validate,
 )
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.tasks import measured_shape
-from jaxrl.numerics.normalisation import RewardScale, init_statistics
+from jaxrl.environments.tasks import measured_parts
+from jaxrl.numerics.normalisation import RewardScale, init_parts, init_statistics
 from jaxrl.ranges import Range
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -121,7 +121,7 @@ def init(parts: Parts, key: PRNGKeyArray, hp: OnPolicyHyperparameters) -> OnPoli
     return OnPolicyState(
         params=params,
         optimiser=optimiser_of(parts, hp, 0.0, params).init(params),
-        observations=init_statistics(measured_shape(spec)) if config.normalise_observations else None,
+        observations=init_parts(measured_parts(spec)) if config.normalise_observations else None,
         rewards=scale if config.normalise_rewards else None,
         aggregator=parts.aggregator.init(num_objectives, hp.aggregator),
         surrogate=parts.surrogate.init_state(hp.objective),

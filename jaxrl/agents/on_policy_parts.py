@@ -10,7 +10,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.networks import ActorCritic, Heads, first_head, split_heads
 from jaxrl.numerics import distributions
 from jaxrl.numerics.distributions import Distribution
-from jaxrl.numerics.normalisation import RewardScale, RunningStatistics
+from jaxrl.numerics.normalisation import RewardScale
 from jaxrl.objectives.surrogate import Surrogate, make_surrogate
 from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser
 from jaxrl.types import PyTree
@@ -24,7 +24,7 @@ class OnPolicyState(NamedTuple):
     Attributes:
         params: network parameters.
         optimiser: optax state.
-        observations: running statistics of observations, or None.
+        observations: running statistics of observations, of each `Box` among their parts, or None.
         rewards: running scale of rewards, or None.
         aggregator: the aggregator's state, such as multipliers.
         surrogate: the surrogate's state, such as an adaptive coefficient.
@@ -32,7 +32,7 @@ class OnPolicyState(NamedTuple):
 
     params: PyTree
     optimiser: PyTree
-    observations: RunningStatistics | None
+    observations: PyTree
     rewards: RewardScale | None
     aggregator: PyTree
     surrogate: PyTree
@@ -63,7 +63,8 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
     Raises:
         ValueError: for a learned optimiser of a network whose actor and critic share layers.
     """
-    distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
+    masked = spec.action_mask is not None
+    distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std, masked)
     acting = make_acting(
         spec,
         config,

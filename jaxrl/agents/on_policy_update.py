@@ -18,7 +18,7 @@ from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
 from jaxrl.environments.tasks import paying
 from jaxrl.numerics import returns
-from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_statistics
+from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_parts
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 from jaxrl.validity import all_finite, choose
 
@@ -47,7 +47,7 @@ def update(
     last_kl = metrics["kl"][-config.num_minibatches :].mean()
     observations = state.observations
     if observations is not None:
-        observations = update_statistics(observations, rollout.observation, valid=rollout.valid)
+        observations = update_parts(observations, rollout.observation, rollout.valid)
     weights = rollout.weights.mean(axis=0)
     state = OnPolicyState(
         params=params,

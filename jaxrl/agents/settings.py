@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.fitting import validate_minibatches
@@ -11,7 +12,7 @@ from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.spaces import Box
+from jaxrl.environments.tasks import measured_parts
 from jaxrl.errors import require_name
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
@@ -45,7 +46,8 @@ class OnPolicyConfig:
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str | Callable[..., Any] = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn, gru, table (one row per Discrete or MultiDiscrete observation), the
+    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
+    (an encoder for each part of an observation), gru, table (one row per Discrete or MultiDiscrete observation), the
     name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
@@ -86,7 +88,7 @@ class OnPolicyConfig:
     initial_log_std: float = 0.0
     """Initial log standard deviation of Gaussian policies, in units where bounds are [-1, 1]."""
     normalise_observations: bool = False
-    """Standardise observations by their running mean and deviation."""
+    """Standardise observations by their running mean and deviation; of several parts, those that are numbers."""
     normalise_rewards: bool = False
     """Divide each objective's rewards by the running deviation of their discounted sums."""
     clip_values: bool = False
@@ -146,8 +148,10 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
     validate_minibatches(config, config.network == "gru")
-    if config.normalise_observations and not isinstance(spec.observation, Box):
-        raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
+    if config.normalise_observations and not jax.tree.leaves(measured_parts(spec)):
+        raise ValueError(
+            f"normalise_observations needs a Box observation, or a part that is one, {spec.name} has {spec.observation}"
+        )
     _validate_scalarisation(config, spec)
     _validate_tasks(config, spec)
     if config.group_size:

@@ -42,7 +42,8 @@ class TrajectoryConfig:
     objective_size: Annotated[int, COUNT] = 256
     """Recurrent width of a learned objective."""
     network: str | Callable[..., Any] = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn, table (one row per Discrete or MultiDiscrete observation), the name of
+    """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
+    (an encoder for each part of an observation), table (one row per Discrete or MultiDiscrete observation), the name of
     one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
@@ -114,7 +115,7 @@ def trajectory_agent(
     """
     _validate(config)
     objective = OBJECTIVES.make(config.trajectory_objective, config.num_outputs, config.objective_size)
-    distribution = distributions.for_space(spec.action)
+    distribution = distributions.for_space(spec.action, masked=spec.action_mask is not None)
     acting = make_acting(spec, config, distribution, objective.num_outputs)
     if acting.network.recurrent:
         raise ValueError(f"trajectory objectives take networks without memory, got network={config.network!r}")
@@ -145,7 +146,7 @@ def trajectory_agent(
 def _validate(config: TrajectoryConfig) -> None:
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd"))
     if not is_custom(config.network):
-        require_name("network", config.network, ("auto", "mlp", "cnn", "table"))
+        require_name("network", config.network, ("auto", "mlp", "cnn", "parts", "table"))
 
 
 def init(parts: Parts, key: PRNGKeyArray, hp: TrajectoryHyperparameters) -> TrajectoryState:

@@ -18,10 +18,11 @@ from jaxrl.bilevel.episodes import Episodes, centred, collector, measured, polic
 from jaxrl.bilevel.hypergradient import hypergradient
 from jaxrl.bilevel.reward import Alignment, adjust, align_reward, learned_discount, potential_shaping
 from jaxrl.environments.base import Environment
+from jaxrl.environments.masks import seen_space
 from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Discrete
 from jaxrl.hyperparameters import split_settings
-from jaxrl.networks import ActorCritic, actor_critic
+from jaxrl.networks import ActorCritic, actor_critic, legal_policy, without_mask
 from jaxrl.numerics.distributions import Distribution, for_space
 from jaxrl.training.loop import Result, scan_steps
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
@@ -70,13 +71,14 @@ def barfi(environment: str | Environment, **settings: Any) -> BarfiStudy:
     if spec.num_objectives < 2:
         raise ValueError(f"barfi blends a primary and auxiliary rewards, {spec.name} has one objective")
     config, defaults = _settings(environment, settings)
-    distribution = for_space(spec.action)
+    distribution = for_space(spec.action, masked=spec.action_mask is not None)
     sizes = spec.action.n, spec.action.n * (1 + spec.num_objectives)
     policy, residual = (
-        actor_critic(spec.observation, size, 1, network=network, hidden_sizes=config.hidden_sizes)
+        actor_critic(seen_space(spec), size, 1, network=network, hidden_sizes=config.hidden_sizes)
         for size, network in zip(sizes, (config.network, config.residual_network), strict=True)
     )
     collect = collector(environment, distribution, config.num_episodes, spec.time_limit)
+    policy, residual = legal_policy(spec, policy), without_mask(spec, residual)
     parts = Parts(policy, residual, distribution, collect, environment, config)
     batches = config.num_inner_steps + (2 if config.hypergradient == "implicit" else 1)
     return BarfiStudy(

@@ -4,12 +4,14 @@ from jaxrl.environments import transforms
 from jaxrl.environments.base import Environment, EnvironmentSpec, Outcomes, Timestep
 from jaxrl.environments.batching import BatchedEnvironment, vectorise
 from jaxrl.environments.check import EnvironmentContractError, check
+from jaxrl.environments.masks import legal_actions, mask_space
 from jaxrl.environments.registry import list_environments, make, register
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.environments.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
 __all__ = [
     "BatchedEnvironment",
     "Box",
+    "Dict",
     "Discrete",
     "Environment",
     "EnvironmentContractError",
@@ -18,9 +20,12 @@ __all__ = [
     "Outcomes",
     "Space",
     "Timestep",
+    "Tuple",
     "check",
+    "legal_actions",
     "list_environments",
     "make",
+    "mask_space",
     "register",
     "transforms",
     "vectorise",

@@ -16,7 +16,8 @@ class Timestep(NamedTuple):
     Shapes are those of one copy; batches of copies have leading axes.
 
     Attributes:
-        observation: what the agent sees next, one array of the shape and dtype of `spec.observation`.
+        observation: what the agent sees next, as `spec.observation` describes it: one array, or a `dict` (`Dict`) or
+            `tuple` (`Tuple`) of arrays, of its shapes and dtypes.
         reward: float, `[num_objectives]`; a scalar task has one objective, hence the shape `[1]`.
         terminated: bool scalar, the task ended: the value of what follows is zero.
         truncated: bool scalar, a time limit cut the episode: what follows has value, but is not seen. Never true on a
@@ -55,7 +56,7 @@ class Reset(Protocol):
         params: the environment's parameters, traced: never read from a closure.
 
     Returns:
-        The state, any pytree of arrays; and the first observation, one array as `spec.observation` describes it.
+        The state, any pytree of arrays; and the first observation, as `spec.observation` describes it.
     """
 
     def __call__(self, key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]: ...
@@ -86,7 +87,7 @@ class EnvironmentSpec:
 
     Attributes:
         name: the id under which `jaxrl.make` knows it, `suite/task`.
-        observation: the observation space: `Box`, `Discrete` or `MultiDiscrete`.
+        observation: the observation space: `Box`, `Discrete`, `MultiDiscrete`, or a `Dict` or `Tuple` of spaces.
         action: the action space: `Discrete`, `MultiDiscrete`, or a `Box` of shape `(n,)`.
         num_objectives: length of the reward vector, at least 1.
         time_limit: number of steps after which every episode has ended, for default
@@ -100,6 +101,11 @@ class EnvironmentSpec:
         num_tasks: where objectives are tasks, one of which an episode is about: how many; see `paying`. Else 0.
         unswept: parameters that another library has written such that they change nothing, or that others do not
             follow: `(name, why, and what to vary instead)`. A sweep over one is refused.
+        action_mask: the part of a `Dict` observation that says which actions are legal, by its name: flags (a `Box` of
+            dtype bool) of any shape, in row-major order one for each action (`Discrete`), or one for each value of each
+            choice in turn (`MultiDiscrete`). Policies of jaxrl's agents keep to them, and do not see them: what is to
+            be seen, too, is another part. Every observation that is acted on must allow some action, of
+            each choice; one that does not is acted on as if all actions were equally likely. None for no mask.
 
     Raises:
         ValueError: for names or a reference point that do not have one entry per objective, or tasks that are not as
@@ -118,6 +124,7 @@ class EnvironmentSpec:
     options: tuple[tuple[str, Any], ...] = ()
     num_tasks: int = 0
     unswept: tuple[tuple[str, str], ...] = ()
+    action_mask: str | None = None
 
     def __post_init__(self) -> None:
         if not self.objective_names:

@@ -21,7 +21,7 @@ def reset_blocks(resets: Sequence[Callable[..., tuple[PyTree, PyTree]]]) -> Call
         keys = jax.random.split(key, len(resets))
         started = [reset(*inputs, group_size) for reset, *inputs in zip(resets, keys, params, strict=True)]
         states, observations = zip(*started, strict=True)
-        return states, jnp.concatenate(observations)
+        return states, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *observations)
 
     return reset
 

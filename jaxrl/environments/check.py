@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.check_observations import describe, form_faults, leaves_of, mask_faults, value_faults
 from jaxrl.environments.check_spec import action_faults, spec_faults
 from jaxrl.environments.faults import is_faulty
-from jaxrl.environments.spaces import Box
+from jaxrl.environments.masks import sample_legal
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["EnvironmentContractError", "check", "check_structure"]
@@ -20,12 +21,13 @@ class EnvironmentContractError(ValueError):
 
 
 def check(environment: Any, num_steps: int = 200, seed: int = 0) -> None:
-    """Steps `environment` with random actions, compiled and vmapped, and checks what comes back.
+    """Steps `environment` with random legal actions, compiled and vmapped, and checks what comes back.
 
-    Checked: the spec's spaces by themselves and against real observations and actions; a reward vector with one
-    entry per objective; boolean flags; a state and an info of fixed structure, shapes and dtypes;
-    finite rewards, observations and states; equal results for equal keys; parameters that are traced;
-    an end within the declared time limit, flagged as truncation where the task did not end. What passes, trains.
+    Checked: the spec's spaces by themselves and against real observations and actions, part by part; a mask, which must
+    leave something to do in every observation that is acted on; a reward vector with one entry per objective; boolean
+    flags; a state and an info of fixed structure, shapes and dtypes; finite rewards, observations and states; equal
+    results for equal keys; parameters that are traced; an end within the declared time limit, flagged as truncation
+    where the task did not end. What passes, trains.
 
     Args:
         environment: an `Environment`.
@@ -71,15 +73,6 @@ def _form_faults(environment: Any) -> list[str]:
     return [f"{name} must be a function" for name in functions if not callable(getattr(environment, name))]
 
 
-def _describe(leaf: Any) -> str:
-    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else type(leaf).__name__
-
-
-def _leaves(tree: PyTree) -> dict[str, str]:
-    """What each leaf is, by its path: leaves are compared and not nodes, whose classes may compare in their own way."""
-    return {jax.tree_util.keystr(path): _describe(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
-
-
 def _structural_faults(environment: Environment) -> list[str]:
     spec, key = environment.spec, jax.random.key(0)
     numeric = jax.Array | np.ndarray | np.generic | float | int | bool
@@ -106,13 +99,13 @@ def _structural_faults(environment: Environment) -> list[str]:
     return [
         *_changes("state", state, next_state),
         *_changes("observation", observation, timestep.observation),
-        *_observation_faults(spec, observation),
+        *form_faults(spec, observation),
         *_timestep_faults(spec, timestep),
     ]
 
 
 def _changes(name: str, before: PyTree, after: PyTree) -> list[str]:
-    old, new = _leaves(before), _leaves(after)
+    old, new = leaves_of(before), leaves_of(after)
     if old == new and jax.tree.structure(before) == jax.tree.structure(after):
         return []
     changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
@@ -122,33 +115,21 @@ def _changes(name: str, before: PyTree, after: PyTree) -> list[str]:
     return [f"{name} changes between reset and step: {described or 'its structure'}"]
 
 
-def _observation_faults(spec: EnvironmentSpec, observation: PyTree) -> list[str]:
-    space = spec.observation
-    if not hasattr(observation, "dtype"):
-        return [
-            f"an observation must be one array, it is of type {type(observation).__name__}: of Dict and Tuple "
-            "observations make one array, as transforms.flatten_observation does"
-        ]
-    if observation.shape == space.shape and observation.dtype == jnp.dtype(space.dtype):
-        return []
-    return [f"observation is {_describe(observation)}, spec.observation says {space.dtype}{list(space.shape)}"]
-
-
 def _timestep_faults(spec: EnvironmentSpec, timestep: Timestep) -> list[str]:
     faults, reward = [], timestep.reward
     floating = hasattr(reward, "dtype") and jnp.issubdtype(reward.dtype, jnp.floating)
     if not floating or reward.shape != (spec.num_objectives,):
         faults.append(
-            f"reward is {_describe(reward)}, it must be a float vector of shape [{spec.num_objectives}] "
+            f"reward is {describe(reward)}, it must be a float vector of shape [{spec.num_objectives}] "
             "(spec.num_objectives); use transforms.vector_reward for a scalar"
         )
     for name, flag in (("terminated", timestep.terminated), ("truncated", timestep.truncated)):
         if not hasattr(flag, "dtype") or flag.shape != () or flag.dtype != jnp.bool_:
-            faults.append(f"{name} is {_describe(flag)}, it must be a scalar bool")
+            faults.append(f"{name} is {describe(flag)}, it must be a scalar bool")
     if not isinstance(timestep.info, dict):
         faults.append(f"info must be a dict, it is {type(timestep.info).__name__}")
     elif jnp.shape(timestep.info.get("success", False)) != ():
-        faults.append(f"info['success'] is {_describe(timestep.info['success'])}, it must be a scalar")
+        faults.append(f"info['success'] is {describe(timestep.info['success'])}, it must be a scalar")
     return faults
 
 
@@ -156,19 +137,20 @@ def _behavioural_faults(environment: Environment, num_steps: int, seed: int) -> 
     spec = environment.spec
     num_steps = max(num_steps, (spec.time_limit or 0) + 1)
 
-    def episode(key: PRNGKeyArray, params: PyTree) -> tuple[Array, Timestep, Array, Array]:
+    def episode(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, Timestep, Array, Array]:
         reset_key, steps_key = jax.random.split(key)
         state, first = environment.reset(reset_key, params)
 
-        def body(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple]:
-            state, done = carry
+        def body(carry: tuple[PyTree, PyTree, Array], key: PRNGKeyArray) -> tuple[tuple, tuple]:
+            state, observation, done = carry
             action_key, step_key = jax.random.split(key)
-            action = spec.action.sample(action_key)
+            action = sample_legal(action_key, spec, observation)
             after, timestep = environment.step(step_key, state, action, params)
             faulty = is_faulty(state, after, timestep)
-            return (after, done | timestep.terminated | timestep.truncated), (timestep, ~done, faulty)
+            carry = after, timestep.observation, done | timestep.terminated | timestep.truncated
+            return carry, (timestep, ~done, faulty)
 
-        _, rest = jax.lax.scan(body, (state, jnp.array(False)), jax.random.split(steps_key, num_steps))
+        _, rest = jax.lax.scan(body, (state, first, jnp.array(False)), jax.random.split(steps_key, num_steps))
         return first, *rest
 
     run = jax.jit(jax.vmap(episode, in_axes=(0, None)))
@@ -178,27 +160,20 @@ def _behavioural_faults(environment: Environment, num_steps: int, seed: int) -> 
     except Exception as error:
         return [f"reset and step fail under jit, vmap and scan: {type(error).__name__}: {error}"]
     again = jax.device_get(run(keys, environment.params))[1]
+    ended = timesteps.terminated | timesteps.truncated
     faults = []
     if not np.array_equal(timesteps.reward, again.reward, equal_nan=True):
         faults.append("the same key gives different rewards: step must be a pure function of its arguments")
     if not np.all(np.isfinite(timesteps.reward[alive])):
         faults.append("a reward is not finite under random actions")
-    observations = timesteps.observation[alive]
-    if not np.all(np.isfinite(observations)) or not np.all(np.isfinite(first)):
-        faults.append("an observation is not finite under random actions")
-    elif not isinstance(spec.observation, Box) or spec.observation.bounded:
-        for name, values in (("reset", first), ("step", observations)):
-            if not spec.observation.contains(values):
-                faults.append(
-                    f"an observation from {name} lies outside {spec.observation}: "
-                    f"min {values.min():.4g}, max {values.max():.4g}"
-                )
+    at = lambda chosen: jax.tree.map(lambda leaf: leaf[chosen], timesteps.observation)  # noqa: E731
+    faults += value_faults(spec, {"reset": first, "step": at(alive)})
+    faults += mask_faults(spec, {"reset": first, "step": at(alive & ~ended)})
     if not faults and np.any(faulty & alive):
         faults.append(
             "part of the state turns into NaN under random actions, which ends an episode as a fault; "
             "where that is meant, keep a flag beside a number"
         )
-    ended = timesteps.terminated | timesteps.truncated
     if np.any(timesteps.terminated & timesteps.truncated & alive):
         faults.append("a step is both terminated and truncated: a step that ends the task is terminated only")
     if spec.time_limit is not None and not np.all(np.any(ended, axis=1)):

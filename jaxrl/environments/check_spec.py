@@ -5,16 +5,19 @@ from typing import Any
 import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete
+from jaxrl.environments.masks import mask_space
+from jaxrl.environments.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
+from jaxrl.environments.tasks import TASK
 
 __all__ = ["action_faults", "spec_faults"]
 
-_SPACES = "allowed: Discrete, MultiDiscrete and Box"
+_ACTIONS = "Discrete, MultiDiscrete and Box"
+_OBSERVATIONS = "Discrete, MultiDiscrete, Box, and Dict and Tuple of these"
 
 
 def spec_faults(spec: EnvironmentSpec) -> list[str]:
     """One sentence for each fault of a spec."""
-    faults = _space_faults("observation", spec.observation) + _space_faults("action", spec.action)
+    faults = _observation_faults("observation", spec.observation) + _space_faults("action", spec.action, _ACTIONS)
     if not _is_count(spec.num_objectives):
         faults.append(f"spec.num_objectives must be an integer of at least 1, it is {spec.num_objectives!r}")
     if spec.time_limit is not None and not _is_count(spec.time_limit):
@@ -27,7 +30,7 @@ def spec_faults(spec: EnvironmentSpec) -> list[str]:
         faults.append(f"spec.objective_names must differ from each other, they are {spec.objective_names!r}")
     if spec.reference_point is not None and np.isnan(np.asarray(spec.reference_point, float)).any():
         faults.append(f"spec.reference_point must hold numbers, it is {spec.reference_point!r}")
-    return faults or _hash_faults(spec) or _task_faults(spec)
+    return faults or _hash_faults(spec) or [*_task_faults(spec), *_mask_faults(spec)]
 
 
 def action_faults(spec: EnvironmentSpec) -> list[str]:
@@ -40,7 +43,23 @@ def action_faults(spec: EnvironmentSpec) -> list[str]:
     return []
 
 
-def _space_faults(name: str, space: Any) -> list[str]:
+def _observation_faults(name: str, space: Any) -> list[str]:
+    """Of a space, or of every part."""
+    if isinstance(space, Tuple):
+        named: Any = tuple(enumerate(space.parts))
+    elif isinstance(space, Dict):
+        named = space.parts
+        wrong = [part for part, _ in named if not isinstance(part, str) or not part or set(part) & set("./")]
+        if wrong:
+            return [f"spec.{name} has a part {wrong[0]!r}: a part's name is a text that is not empty, without . and /"]
+    else:
+        return _space_faults(name, space, _OBSERVATIONS)
+    if not named:
+        return [f"spec.{name} is a {type(space).__name__} without parts"]
+    return [fault for part, inner in named for fault in _observation_faults(f"{name}[{part!r}]", inner)]
+
+
+def _space_faults(name: str, space: Any, allowed: str) -> list[str]:
     if isinstance(space, Discrete):
         if not _is_count(space.n):
             return [f"spec.{name} has no values: Discrete needs an integer of at least 1, it has n={space.n!r}"]
@@ -53,10 +72,7 @@ def _space_faults(name: str, space: Any) -> list[str]:
     elif isinstance(space, Box):
         return _box_faults(name, space)
     else:
-        return [
-            f"spec.{name} is of type {type(space).__name__}; {_SPACES}. Of several arrays (Dict, Tuple) make one, "
-            "as transforms.flatten_observation does"
-        ]
+        return [f"spec.{name} is of type {type(space).__name__}; allowed: {allowed}"]
     return []
 
 
@@ -95,13 +111,36 @@ def _task_faults(spec: EnvironmentSpec) -> list[str]:
     if not spec.num_tasks:
         return []
     space = spec.observation
+    if isinstance(space, Dict) and dict(space.parts).get(TASK) == Discrete(spec.num_tasks):
+        return []
     if isinstance(space, MultiDiscrete) and space.sizes[0] == spec.num_tasks:
         return []
     if isinstance(space, Box) and space.shape and space.shape[-1] >= spec.num_tasks:
         return []
     return [
         f"spec.num_tasks is {spec.num_tasks}, yet observations do not name the task: {space} needs {spec.num_tasks} "
-        "last entries, one-hot, or to be a MultiDiscrete whose first entry is the task"
+        f"last entries, one-hot, to be a MultiDiscrete whose first entry is the task, or a Dict with a part {TASK!r}"
+    ]
+
+
+def _mask_faults(spec: EnvironmentSpec) -> list[str]:
+    name = spec.action_mask
+    if name is None:
+        return []
+    if not isinstance(spec.observation, Dict) or name not in dict(spec.observation.parts):
+        return [
+            f"spec.action_mask names a part of a Dict observation, {name!r} is none of {spec.observation}; "
+            "transforms.action_mask adds one"
+        ]
+    if not isinstance(spec.action, Discrete | MultiDiscrete):
+        return [f"spec.action_mask needs Discrete or MultiDiscrete actions, there are {spec.action}"]
+    part, needed = spec.observation[name], mask_space(spec.action)
+    size = int(np.prod(part.shape)) if isinstance(part, Box) else 0
+    if size == needed.shape[0] and part.dtype == "bool":
+        return []
+    return [
+        f"spec.observation[{name!r}] is {part}, a mask of {spec.action} is a Box of dtype 'bool' with "
+        f"{needed.shape[0]} entries, True where an action is legal"
     ]
 
 

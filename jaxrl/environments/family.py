@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.goals import GoalParams, weighted, with_goal
-from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.environments.spaces import Box, Dict, Discrete, MultiDiscrete, Space
+from jaxrl.environments.tasks import TASK
 from jaxrl.ranges import Range
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -138,10 +139,11 @@ def merge(family: TaskFamily) -> Environment:
 
     The reward has one objective per task, so that everything that works on objectives works on tasks: weights,
     multipliers and bounds, a value per task, an evaluation per task. Observations end with the task, one-hot; discrete
-    ones begin with its number. Training on a subset is a matter of `probabilities`, which are traced.
+    ones begin with its number, and a `Dict` has a part `task`. Training on a subset is a matter of `probabilities`,
+    which are traced.
 
     Raises:
-        ValueError: for observations that are neither vectors nor discrete.
+        ValueError: for observations that are neither vectors nor discrete, nor a `Dict`.
     """
     environment, count = family.environment, family.num_tasks
     spec = environment.spec
@@ -155,6 +157,7 @@ def merge(family: TaskFamily) -> Environment:
         discount=spec.discount,
         costly_reset=spec.costly_reset,
         num_tasks=count,
+        action_mask=spec.action_mask,
     )
     observe = partial(named_observation, spec.observation, count)
     return Environment(
@@ -185,23 +188,31 @@ def named_space(spec: EnvironmentSpec, count: int) -> Space:
     """The space of observations that name one of `count` tasks.
 
     Raises:
-        ValueError: for observations that are neither vectors nor discrete.
+        ValueError: for observations that are neither vectors nor discrete, nor a `Dict`.
     """
     space = spec.observation
     if isinstance(space, Discrete):
         return MultiDiscrete((count, space.n))
     if isinstance(space, MultiDiscrete):
         return MultiDiscrete((count, *space.sizes))
+    if isinstance(space, Dict):
+        if TASK in dict(space.parts):
+            raise ValueError(f"observations of {spec.name} have a part {TASK!r} already, which would name the task")
+        return Dict((*space.parts, (TASK, Discrete(count))))
     if not isinstance(space, Box) or len(space.shape) != 1:
-        raise ValueError(f"observations of tasks must be vectors or discrete, {spec.name} has {space}; flatten them")
+        raise ValueError(
+            f"observations of tasks must be vectors, discrete or a Dict, {spec.name} has {space}; flatten them"
+        )
     low, high = (np.broadcast_to(np.asarray(bound), space.shape) for bound in (space.low, space.high))
     return Box.from_arrays(
         np.append(low, np.zeros(count)), np.append(high, np.ones(count)), (space.shape[0] + count,), space.dtype
     )
 
 
-def named_observation(space: Space, count: int, task: Int[Array, ""], observation: Array) -> Array:
-    """An observation that names its task: one-hot at the end of vectors, by number before discrete ones."""
+def named_observation(space: Space, count: int, task: Int[Array, ""], observation: PyTree) -> PyTree:
+    """An observation that names its task: one-hot after vectors, by its number before discrete ones or as a part."""
+    if isinstance(space, Dict):
+        return {**observation, TASK: jnp.asarray(task, jnp.int32)}
     if isinstance(space, Discrete | MultiDiscrete):
         return jnp.append(task, observation)
     return jnp.concatenate([observation, jax.nn.one_hot(task, count, dtype=observation.dtype)])
@@ -223,8 +234,8 @@ def _of(params: MergedParams, task: Int[Array, ""]) -> PyTree:
 
 
 def _reset(
-    environment: Environment, observe: Callable[..., Array], key: PRNGKeyArray, params: MergedParams
-) -> tuple[MergedState, Array]:
+    environment: Environment, observe: Callable[..., PyTree], key: PRNGKeyArray, params: MergedParams
+) -> tuple[MergedState, PyTree]:
     task_key, reset_key = jax.random.split(key)
     task, own = draw_task(task_key, params)
     inner, observation = environment.reset(reset_key, own)
@@ -233,7 +244,7 @@ def _reset(
 
 def _step(
     environment: Environment,
-    observe: Callable[..., Array],
+    observe: Callable[..., PyTree],
     pay: Callable[..., Array],
     key: PRNGKeyArray,
     state: MergedState,

@@ -1,8 +1,9 @@
 """gymnax environments (gymnax >= 1.0.1), stepped through `step_env`, their params as the traced leaf."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxrl.deferred import deferred
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
-from jaxrl.environments.spaces import Box, Discrete, Space
+from jaxrl.environments.spaces import Box, Dict, Discrete, Space, Tuple
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["from_gymnax", "make", "names"]
@@ -64,7 +65,9 @@ def from_gymnax(environment: Any, params: PyTree = None, name: str | None = None
     """Adapts any environment written against gymnax 1.x.
 
     Termination and truncation stay apart: `step_env` reports termination, `is_truncated` the
-    time limit, and a step that does both counts as terminated.
+    time limit, and a step that does both counts as terminated. Observations of several parts are a `dict` or a `tuple`;
+    one of the parts may be named as the mask of legal actions afterwards:
+    `env._replace(spec=dataclasses.replace(env.spec, action_mask="legal"))`.
 
     Args:
         environment: a `gymnax.environments.environment.Environment`.
@@ -74,10 +77,10 @@ def from_gymnax(environment: Any, params: PyTree = None, name: str | None = None
     params = environment.default_params if params is None else params
     observation_space = _space(environment.observation_space(params))
 
-    def observe(observation: PyTree) -> Array:
-        return jnp.asarray(observation, observation_space.dtype)
+    def observe(observation: PyTree) -> PyTree:
+        return _as_declared(observation_space, observation)
 
-    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, Array]:
+    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
         observation, state = environment.reset_env(key, params)
         return jax.tree.map(jnp.asarray, state), observe(observation)
 
@@ -111,6 +114,16 @@ def _traced(params: PyTree) -> PyTree:
     return jax.tree.map(as_array, params)
 
 
+def _as_declared(space: Space, observation: PyTree) -> PyTree:
+    """An observation in its spaces' types; parts of a `Dict` may be entries or attributes, as in gymnax."""
+    if isinstance(space, Dict):
+        of = observation.__getitem__ if isinstance(observation, Mapping) else partial(getattr, observation)
+        return {name: _as_declared(part, of(name)) for name, part in space.parts}
+    if isinstance(space, Tuple):
+        return tuple(_as_declared(part, entry) for part, entry in zip(space.parts, observation, strict=True))
+    return jnp.asarray(observation, space.dtype)
+
+
 def _space(space: Any) -> Space:
     if isinstance(space, gymnax_spaces.Discrete):
         return Discrete(int(space.n))
@@ -118,10 +131,14 @@ def _space(space: Any) -> Space:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dtype = np.dtype(space.dtype)
-            dtype = "float32" if np.issubdtype(dtype, np.floating) else "int32"
+            dtype = "float32" if np.issubdtype(dtype, np.floating) else "bool" if dtype.kind == "b" else "int32"
             low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
             return Box.from_arrays(low, high, tuple(space.shape), dtype)
+    if isinstance(space, gymnax_spaces.Dict):
+        return Dict({name: _space(part) for name, part in space.spaces.items()})
+    if isinstance(space, gymnax_spaces.Tuple):
+        return Tuple(map(_space, space.spaces))
     raise ValueError(
-        f"gymnax space {type(space).__name__} is not supported; allowed: Discrete, Box. "
+        f"gymnax space {type(space).__name__} is not supported; allowed: Discrete, Box, Dict, Tuple. "
         "Flatten it in the environment's observe method."
     )

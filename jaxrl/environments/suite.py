@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.family import named_observation, named_space
+from jaxrl.environments.parts import has_parts
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = ["SuiteState", "suite"]
@@ -60,7 +61,7 @@ def _shared_spec(environments: Sequence[Environment], names: tuple[str, ...]) ->
     for spec in (environment.spec for environment in environments):
         if spec.num_objectives != 1:
             raise ValueError(f"tasks have one objective each, {spec.name} has {spec.num_objectives}")
-        if (spec.action, spec.observation.shape) != (first.action, first.observation.shape):
+        if (spec.action, spec.action_mask, _form(spec)) != (first.action, first.action_mask, _form(first)):
             raise ValueError(
                 f"{spec.name} has actions {spec.action} and observations {spec.observation}, unlike {first.name} with "
                 f"{first.action} and {first.observation}"
@@ -76,14 +77,20 @@ def _shared_spec(environments: Sequence[Environment], names: tuple[str, ...]) ->
         discount=first.discount,
         costly_reset=any(environment.spec.costly_reset for environment in environments),
         num_tasks=len(names),
+        action_mask=first.action_mask,
     )
+
+
+def _form(spec: EnvironmentSpec) -> Any:
+    """What observations of environments must share: shapes, and of several parts their spaces."""
+    return spec.observation if has_parts(spec.observation) else spec.observation.shape
 
 
 def _block(environment: Environment, task: int, count: int, spec: EnvironmentSpec) -> Environment:
     """One environment with the task's name in its observations and the suite's vector of rewards."""
     observe = partial(named_observation, environment.spec.observation, count, jnp.int32(task))
 
-    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, Array]:
+    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
         state, observation = environment.reset(key, params)
         return state, observe(observation)
 
@@ -95,12 +102,12 @@ def _block(environment: Environment, task: int, count: int, spec: EnvironmentSpe
     return Environment(reset, step, environment.params, spec)
 
 
-def _reset(blocks: tuple[Environment, ...], key: PRNGKeyArray, params: tuple[PyTree, ...]) -> tuple[SuiteState, Array]:
+def _reset(blocks: tuple[Environment, ...], key: PRNGKeyArray, params: tuple[PyTree, ...]) -> tuple[SuiteState, PyTree]:
     task_key, *keys = jax.random.split(key, len(blocks) + 1)
     task = jax.random.randint(task_key, (), 0, len(blocks))
     started = [block.reset(*inputs) for block, *inputs in zip(blocks, keys, params, strict=True)]
     states, observations = zip(*started, strict=True)
-    return SuiteState(task, states), jnp.stack(observations)[task]
+    return SuiteState(task, states), jax.tree.map(lambda *leaves: jnp.stack(leaves)[task], *observations)
 
 
 def _step(

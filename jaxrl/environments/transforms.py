@@ -9,12 +9,19 @@ import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, Outcomes, Timestep
 from jaxrl.environments.episodes import EpisodeState, accumulate, start_episode
+from jaxrl.environments.observation_transforms import (
+    WITHOUT_OPTIONAL,
+    action_mask,
+    flatten_observation,
+    map_observation,
+)
 from jaxrl.environments.spaces import Box
 from jaxrl.environments.utility_transforms import accrued_reward, utility_reward
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "accrued_reward",
+    "action_mask",
     "clip_action",
     "episode_statistics",
     "flatten_observation",
@@ -26,10 +33,6 @@ __all__ = [
     "utility_reward",
     "vector_reward",
 ]
-
-
-# A transform that changes a step drops the optional members that describe the step it wraps.
-_WITHOUT_OPTIONAL = {"post_decision": None, "exogenous": None, "outcomes": None}
 
 
 class TimeLimitState(NamedTuple):
@@ -57,7 +60,7 @@ def time_limit(environment: Environment, limit: int) -> Environment:
 
     spec = replace(environment.spec, time_limit=min(limit, environment.spec.time_limit or limit))
     outcomes = partial(_limited_outcomes, environment, limit) if environment.outcomes else None
-    return environment._replace(reset=reset, step=step, spec=spec, **{**_WITHOUT_OPTIONAL, "outcomes": outcomes})
+    return environment._replace(reset=reset, step=step, spec=spec, **{**WITHOUT_OPTIONAL, "outcomes": outcomes})
 
 
 def _limited(limit: int, steps: Int[Array, "*outcome"], timestep: Timestep) -> Timestep:
@@ -72,42 +75,11 @@ def _limited_outcomes(
     return Outcomes(inner.probabilities, TimeLimitState(inner.states, steps), _limited(limit, steps, inner.timesteps))
 
 
-def map_observation(environment: Environment, function, space: Box) -> Environment:
-    """Applies `function` to every observation; `space` describes the result."""
-
-    def reset(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
-        state, observation = environment.reset(key, params)
-        return state, function(observation)
-
-    def step(key: PRNGKeyArray, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]:
-        state, timestep = environment.step(key, state, action, params)
-        return state, timestep._replace(observation=function(timestep.observation))
-
-    spec = replace(environment.spec, observation=space)
-    return environment._replace(reset=reset, step=step, spec=spec, **_WITHOUT_OPTIONAL)
-
-
-def flatten_observation(environment: Environment) -> Environment:
-    """Observations (arrays or pytrees of arrays) as one float32 vector."""
-
-    def flatten(observation: PyTree) -> Array:
-        return jnp.concatenate([jnp.ravel(leaf).astype(jnp.float32) for leaf in jax.tree.leaves(observation)])
-
-    _, observation = jax.eval_shape(environment.reset, jax.random.key(0), environment.params)
-    size = sum(leaf.size for leaf in jax.tree.leaves(observation))
-    space = environment.spec.observation
-    low, high = (space.low, space.high) if isinstance(space, Box) else (-jnp.inf, jnp.inf)
-    if not isinstance(low, float) or not isinstance(high, float):
-        low, high = jnp.broadcast_to(jnp.asarray(low), space.shape), jnp.broadcast_to(jnp.asarray(high), space.shape)
-        return map_observation(environment, flatten, Box.from_arrays(jnp.ravel(low), jnp.ravel(high), (size,)))
-    return map_observation(environment, flatten, Box(float(low), float(high), (size,)))
-
-
 def _map_action(environment: Environment, function) -> Environment:
     def step(key: PRNGKeyArray, state: PyTree, action: Array, params: PyTree) -> tuple[PyTree, Timestep]:
         return environment.step(key, state, function(action), params)
 
-    return environment._replace(step=step, **_WITHOUT_OPTIONAL)
+    return environment._replace(step=step, **WITHOUT_OPTIONAL)
 
 
 def _require_bounded_actions(environment: Environment, transform: str) -> Box:
@@ -168,11 +140,18 @@ def frame_stack(environment: Environment, num_frames: int) -> Environment:
     )
     stacked = Box.from_arrays(jnp.minimum(low, 0.0), jnp.maximum(high, 0.0), (*space.shape, num_frames), space.dtype)
     spec = replace(environment.spec, observation=stacked)
-    return environment._replace(reset=reset, step=step, spec=spec, **_WITHOUT_OPTIONAL)
+    return environment._replace(reset=reset, step=step, spec=spec, **WITHOUT_OPTIONAL)
 
 
 def sticky_actions(environment: Environment, probability: float) -> Environment:
-    """Repeats the previous action with `probability` (Machado et al., 2018, section 5.2)."""
+    """Repeats the previous action with `probability` (Machado et al., 2018, section 5.2).
+
+    Raises:
+        ValueError: for a probability outside [0, 1), or a mask of actions, which the previous one may not keep to.
+    """
+    if environment.spec.action_mask:
+        name = environment.spec.name
+        raise ValueError(f"sticky_actions repeats an action that may be illegal by then: {name} has an action mask")
     if not 0.0 <= probability < 1.0:
         raise ValueError(f"the sticky probability must lie in [0, 1), got {probability}")
     space = environment.spec.action
@@ -188,7 +167,7 @@ def sticky_actions(environment: Environment, probability: float) -> Environment:
         inner, timestep = environment.step(step_key, state.inner, action, params)
         return HistoryState(inner, action), timestep
 
-    return environment._replace(reset=reset, step=step, **_WITHOUT_OPTIONAL)
+    return environment._replace(reset=reset, step=step, **WITHOUT_OPTIONAL)
 
 
 def vector_reward(environment: Environment) -> Environment:
@@ -198,7 +177,7 @@ def vector_reward(environment: Environment) -> Environment:
         state, timestep = environment.step(key, state, action, params)
         return state, timestep._replace(reward=jnp.asarray(timestep.reward, jnp.float32).reshape(1))
 
-    return environment._replace(step=step, **_WITHOUT_OPTIONAL)
+    return environment._replace(step=step, **WITHOUT_OPTIONAL)
 
 
 def episode_statistics(environment: Environment, discount: float = 1.0) -> Environment:
@@ -213,4 +192,4 @@ def episode_statistics(environment: Environment, discount: float = 1.0) -> Envir
         episode = accumulate(state.episode, timestep.reward, jnp.asarray(discount))
         return EpisodeState(inner, episode), timestep._replace(info={**timestep.info, "episode": episode})
 
-    return environment._replace(reset=reset, step=step, **_WITHOUT_OPTIONAL)
+    return environment._replace(reset=reset, step=step, **WITHOUT_OPTIONAL)

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 from jaxrl.environments.base import Environment, Timestep
 from jaxrl.environments.episodes import EpisodeState, EpisodeStatistics, accumulate, start_episode
+from jaxrl.environments.masks import beside_mask, beside_mask_space, seen, seen_space
+from jaxrl.environments.parts import zeros
 from jaxrl.environments.spaces import Box, Space, encode
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -54,7 +56,8 @@ def accrued_reward(
 
     o'ₜ = [o, R₀…ₜ₋₁/scale, clock] with R₀…ₜ₋₁ = Σ_{k<t} γᵏ rₖ (Roijers et al., 2018). The clock is
     t/limit where the spec has a time limit, else γᵗ: what one more reward would count. Integer
-    observations become one-hot and images flat, so that the result is one float32 vector.
+    observations become one-hot, images flat and parts one after the other, so that the result is one float32 vector; a
+    mask of legal actions stays beside it.
 
     Args:
         environment: with observations that its spec describes.
@@ -70,12 +73,13 @@ def accrued_reward(
     if not bool(jnp.all(scales > 0.0)):
         raise ValueError(f"the scale of accrued returns must be positive, got {scale}")
 
-    def see(observation: Array, episode: EpisodeStatistics, params: AccruedParams) -> Array:
+    def see(observation: PyTree, episode: EpisodeStatistics, params: AccruedParams) -> PyTree:
         accrued = episode.discounted_returns / params.accrued_scale
         clock = episode.length / spec.time_limit if spec.time_limit else episode.discount_power[0]
-        return jnp.concatenate([encode(spec.observation, observation), accrued, clock[None]])
+        features = encode(seen_space(spec), seen(spec, observation))
+        return beside_mask(spec, jnp.concatenate([features, accrued, clock[None]]), observation)
 
-    def reset(key: PRNGKeyArray, params: AccruedParams) -> tuple[EpisodeState, Array]:
+    def reset(key: PRNGKeyArray, params: AccruedParams) -> tuple[EpisodeState, PyTree]:
         inner, observation = environment.reset(key, params.inner)
         episode = start_episode((), spec.num_objectives)
         return EpisodeState(inner, episode), see(observation, episode, params)
@@ -89,7 +93,8 @@ def accrued_reward(
         return EpisodeState(inner, episode), timestep._replace(observation=observation)
 
     params = AccruedParams(environment.params, jnp.asarray(discount, jnp.float32), scales)
-    wider = replace(spec, observation=_with_accrued(spec.observation, spec.num_objectives))
+    space = _with_accrued(seen_space(spec), spec.num_objectives)
+    wider = replace(spec, observation=beside_mask_space(spec, space))
     return Environment(reset, step, params, wider)
 
 
@@ -163,7 +168,7 @@ def _check_discount(discount: float) -> None:
 def _with_accrued(space: Space, num_objectives: int) -> Box:
     """The space of features, then of unbounded accrued returns, then of a clock in [0, 1]."""
     low, high = (space.low, space.high) if isinstance(space, Box) else (0.0, 1.0)
-    size = jax.eval_shape(lambda: encode(space, jnp.zeros(space.shape, space.dtype))).shape[-1]
+    size = jax.eval_shape(lambda: encode(space, zeros(space))).shape[-1]
     bounds = []
     for bound, accrued, clock in ((low, -jnp.inf, 0.0), (high, jnp.inf, 1.0)):
         features = jnp.ravel(jnp.broadcast_to(jnp.asarray(bound), space.shape if isinstance(space, Box) else (size,)))

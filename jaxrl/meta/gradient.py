@@ -11,6 +11,7 @@ import optax
 
 from jaxrl.agents.base import Rollout
 from jaxrl.aggregation import standardise
+from jaxrl.environments.masks import seen_space
 from jaxrl.hyperparameters import split_settings
 from jaxrl.meta.curriculum import make_curriculum
 from jaxrl.meta.curriculum_settings import CurriculumConfig, CurriculumHyperparameters
@@ -19,7 +20,7 @@ from jaxrl.meta.outer_critic import Critic, OuterCritic, Target, outer_critic
 from jaxrl.meta.replay import Replay, make_replay
 from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subject, meta_study
 from jaxrl.meta.tasks import Tasks
-from jaxrl.networks import actor_critic
+from jaxrl.networks import actor_critic, without_mask
 from jaxrl.numerics.finite import mean_of_finite, soundness
 from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY
 from jaxrl.training.schedule import fit_evaluations
@@ -144,10 +145,10 @@ def differentiate(
     subject = make_subject(trainer, tasks, leaf, initial, config, config.num_meta_steps)
     spec = trainer.environment.spec
     network = actor_critic(
-        spec.observation, 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
+        seen_space(spec), 1, 1, network=config.critic_network, hidden_sizes=config.critic_hidden_sizes
     )
     replay = make_replay(make_curriculum(config, trainer, tasks, has_critics=True), trainer, tasks, config.unroll)
-    parts = Parts(subject, config, outer_critic(network, config.critic_epochs), replay)
+    parts = Parts(subject, config, outer_critic(without_mask(spec, network), config.critic_epochs), replay)
     return meta_study(
         differentiate,
         subject,

@@ -63,7 +63,7 @@ def _init(network: ActorCritic, key: PRNGKeyArray) -> Critic:
     return Critic(params, optax.scale_by_adam().init(params))
 
 
-def _values(network: ActorCritic, params: PyTree, observation: Array) -> Float[Array, "time env 1"]:
+def _values(network: ActorCritic, params: PyTree, observation: PyTree) -> Float[Array, "time env 1"]:
     return network.value(params, observation, jnp.ones(1), ())
 
 

@@ -28,7 +28,7 @@ class Experience(NamedTuple):
         valid: whether anything may be learned from it (see `Rollout.valid`); None where all are.
     """
 
-    observation: Array
+    observation: PyTree
     raw_action: Array
     advantage: Float[Array, "*batch sample"]
     valid: Bool[Array, "*batch sample"] | None = None
@@ -90,7 +90,7 @@ def with_policy(agent: OnPolicyState, policy: PyTree) -> OnPolicyState:
     return agent._replace(params={**agent.params, **policy})
 
 
-def log_probability(parts: Parts, params: PyTree, policy: PyTree, sample: tuple[Array, Array]) -> Float[Array, ""]:
+def log_probability(parts: Parts, params: PyTree, policy: PyTree, sample: tuple[PyTree, Array]) -> Float[Array, ""]:
     """log π(a|o) of one transition under `policy`, of which `params` has the rest of the network."""
     observation, raw_action = sample
     weights, start = jnp.ones(parts.spec.num_objectives), jnp.zeros((), bool)

@@ -11,6 +11,8 @@ from jaxrl.agents.base import Agent
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
 from jaxrl.environments.family import MergedParams, TaskFamily, draw_task, merged_params, only_task
+from jaxrl.environments.masks import beside_mask, beside_mask_space, seen, seen_space
+from jaxrl.environments.parts import zeros
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, encode
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -53,9 +55,10 @@ def trials(family: TaskFamily, num_episodes: int) -> Environment:
     """`num_episodes` episodes of one drawn task as one, the task hidden (RL², arXiv 1611.02779, section 2).
 
     Observations are the task's own, then the last action, the last reward and whether the last step ended an episode,
-    as one vector (integers one-hot). `jaxrl.trainer("ppo", trials(family, 3), network="gru")` is RL²: memory is kept
-    from one episode to the next and lost with the trial, and what is maximised is the trial's return. The end of the
-    last episode ends the trial, with that episode's own flag: a time limit cuts it, so that what follows has value.
+    as one vector (integers one-hot), beside the mask of legal actions where there is one.
+    `jaxrl.trainer("ppo", trials(family, 3), network="gru")` is RL²: memory is kept from one episode to the next and
+    lost with the trial, and what is maximised is the trial's return. The end of the last episode ends the trial, with
+    that episode's own flag: a time limit cuts it, so that what follows has value.
 
     `params` are those of `merge`, of any number of tasks: the held-out ones are
     `params._replace(tasks=held_out.params, probabilities=...)`. `info["episode_returns"]` holds the return of every
@@ -71,12 +74,13 @@ def trials(family: TaskFamily, num_episodes: int) -> Environment:
     if num_episodes < 1:
         raise ValueError(f"a trial needs at least 1 episode, got num_episodes={num_episodes}")
     environment, spec = family.environment, family.environment.spec
-    _, observation = jax.eval_shape(environment.reset, jax.random.key(0), environment.params)
-    size = jax.eval_shape(partial(encode, spec.observation), observation).size + _action_size(spec) + 2
+    own = seen_space(spec)
+    size = jax.eval_shape(lambda: encode(own, zeros(own))).size + _action_size(spec) + 2
     trial = EnvironmentSpec(
         name=f"{spec.name} x {num_episodes} episodes",
-        observation=Box(-jnp.inf, jnp.inf, (size,)),
+        observation=beside_mask_space(spec, Box(-jnp.inf, jnp.inf, (size,))),
         action=spec.action,
+        action_mask=spec.action_mask,
         time_limit=None if spec.time_limit is None else num_episodes * spec.time_limit,
         discount=spec.discount,
         costly_reset=spec.costly_reset,
@@ -91,9 +95,10 @@ def _action_size(spec: EnvironmentSpec) -> int:
     return jax.eval_shape(partial(encode, spec.action), jnp.zeros(spec.action.shape, spec.action.dtype)).size
 
 
-def _observe(spec: EnvironmentSpec, observation: Array, recall: Recall) -> Float[Array, " feature"]:
-    seen = encode(spec.observation, observation)
-    return jnp.concatenate([seen, recall.action, recall.reward[None], recall.done[None]])
+def _observe(spec: EnvironmentSpec, observation: PyTree, recall: Recall) -> PyTree:
+    own = encode(seen_space(spec), seen(spec, observation))
+    vector = jnp.concatenate([own, recall.action, recall.reward[None], recall.done[None]])
+    return beside_mask(spec, vector, observation)
 
 
 def _encode_action(spec: EnvironmentSpec, action: Array) -> Float[Array, " feature"]:
@@ -106,7 +111,7 @@ def _encode_action(spec: EnvironmentSpec, action: Array) -> Float[Array, " featu
 
 def _reset(
     environment: Environment, num_episodes: int, key: PRNGKeyArray, params: MergedParams
-) -> tuple[TrialState, Float[Array, " feature"]]:
+) -> tuple[TrialState, PyTree]:
     task_key, reset_key = jax.random.split(key)
     task, own = draw_task(task_key, params)
     starts = jax.vmap(environment.reset, in_axes=(0, None))(jax.random.split(reset_key, num_episodes), own)

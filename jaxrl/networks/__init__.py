@@ -7,6 +7,7 @@ from jaxrl.networks.heads import Heads, first_head, split_heads, total_parameter
 from jaxrl.networks.images import patches
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS
+from jaxrl.networks.masking import legal_action_conditional, legal_policy, without_mask
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,8 +19,11 @@ __all__ = [
     "encode",
     "first_head",
     "is_custom",
+    "legal_action_conditional",
+    "legal_policy",
     "orthogonal_params",
     "patches",
     "split_heads",
     "total_parameters",
+    "without_mask",
 ]

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environments.spaces import Discrete, Space, encode
+from jaxrl.environments.parts import zeros
+from jaxrl.environments.spaces import Discrete, Space
 from jaxrl.errors import require_name
-from jaxrl.networks.images import is_image
+from jaxrl.networks.encoders import encoder_of, features_of, part_kinds
 from jaxrl.networks.layers import ACTIVATIONS, Dense, Torso
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -48,8 +49,8 @@ class ActionConditional(NamedTuple):
     """
 
     init: Callable[[PRNGKeyArray], PyTree]
-    policy: Callable[[PyTree, Array], Array]
-    predictions: Callable[[PyTree, Array], Predictions]
+    policy: Callable[[PyTree, PyTree], Array]
+    predictions: Callable[[PyTree, PyTree], Predictions]
 
 
 class ActionConditionalModule(nn.Module):
@@ -63,10 +64,11 @@ class ActionConditionalModule(nn.Module):
     model_size: int
     activation: str
     channels: int
-    convolve: bool
+    encoder: str
 
     def setup(self) -> None:
-        self.torso = Torso(self.hidden_sizes, self.activation, self.convolve, self.channels)
+        kinds = part_kinds(self.observation) if self.encoder == "parts" else ()
+        self.torso = Torso(self.hidden_sizes, self.activation, self.encoder == "image", self.channels, kinds)
         self.policy_head = Dense(self.num_actions)
         self.prediction_head = Dense(self.num_predictions)
         self.root = Dense(self.model_size)
@@ -76,14 +78,14 @@ class ActionConditionalModule(nn.Module):
         self.model_hidden = [Dense(self.model_size) for _ in sizes]
         self.model_heads = [Dense(size) for size in sizes]
 
-    def _features(self, observation: Array) -> Array:
-        return self.torso(encode(self.observation, observation, keep_image=self.convolve), None)
+    def _features(self, observation: PyTree) -> Array:
+        return self.torso(features_of(self.observation, self.encoder, observation), None)
 
-    def policy(self, observation: Array) -> Array:
+    def policy(self, observation: PyTree) -> Array:
         """Logits alone, for acting."""
         return self.policy_head(self._features(observation))
 
-    def __call__(self, observation: Array) -> Predictions:
+    def __call__(self, observation: PyTree) -> Predictions:
         """All predictions."""
         features = self._features(observation)
         cell = self.root(features)
@@ -116,7 +118,7 @@ def action_conditional(
         num_actions: number of discrete actions.
         num_predictions: categories of y and z.
         num_bins: categories of q.
-        network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, or `table` (all logits are rows, looked up by a
+        network: `auto`, `mlp`, `cnn` or `parts`, as for `actor_critic`, or `table` (all logits are rows, looked up by a
             `Discrete` observation, which start at zero).
         hidden_sizes: widths of the torso.
         model_size: width of the LSTM and of its heads' hidden layers.
@@ -125,19 +127,17 @@ def action_conditional(
 
     Raises:
         UnknownNameError: for an unknown network or activation, with the nearest match.
-        ValueError: for a size below 1, a CNN without images, or a table without discrete observations.
+        ValueError: for a size below 1, a CNN without images, encoders of parts without parts, or a table without
+            discrete observations.
     """
-    require_name("network", network, ("auto", "mlp", "cnn", "table"))
+    require_name("network", network, ("auto", "mlp", "cnn", "parts", "table"))
     require_name("activation", activation, ACTIVATIONS)
     sizes = {"num_predictions": num_predictions, "num_bins": num_bins, "model_size": model_size, "channels": channels}
     for name, size in {**sizes, "hidden_sizes": min(hidden_sizes, default=1)}.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
-    if network == "cnn" and not is_image(observation):
-        raise ValueError(f"network 'cnn' needs height x width x channels observations, got {observation}")
     if network == "table":
         return _table(observation, num_actions, num_predictions, num_bins)
-    convolve = is_image(observation) and network != "mlp"
     module = ActionConditionalModule(
         observation,
         num_actions,
@@ -147,14 +147,14 @@ def action_conditional(
         model_size,
         activation,
         channels,
-        convolve,
+        encoder_of(observation, network),
     )
 
     def init(key: PRNGKeyArray) -> PyTree:
-        example = jnp.zeros((1, *observation.shape), observation.dtype)
+        example = zeros(observation, (1,))
         return _scaled_params(key, jax.eval_shape(module.init, jax.random.key(0), example)["params"])
 
-    def policy(params: PyTree, observation: Array) -> Array:
+    def policy(params: PyTree, observation: PyTree) -> Array:
         return module.apply({"params": params}, observation, method="policy")
 
     return ActionConditional(init, policy, lambda params, observation: module.apply({"params": params}, observation))
@@ -187,7 +187,7 @@ def _table(observation: Space, num_actions: int, num_predictions: int, num_bins:
     def init(key: PRNGKeyArray) -> PyTree:
         return {name: jnp.zeros((observation.n, *shape)) for name, shape in shapes._asdict().items()}
 
-    def predictions(params: PyTree, observation: Array) -> Predictions:
+    def predictions(params: PyTree, observation: PyTree) -> Predictions:
         return Predictions(**{name: rows[observation] for name, rows in params.items()})
 
     return ActionConditional(init, lambda params, observation: params["policy"][observation], predictions)

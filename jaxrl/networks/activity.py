@@ -33,8 +33,8 @@ def layer_places(params: PyTree) -> list[Place]:
     layers = [_layer(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
     places = []
     for layer in layers:
-        siblings = sorted({other for other in layers if _is_actor(other) == _is_actor(layer)}, key=_depth)
-        places.append(Place(_is_actor(layer), siblings.index(layer) / max(1, len(siblings) - 1)))
+        depths = sorted({_depth(other) for other in layers if _is_actor(other) == _is_actor(layer)})
+        places.append(Place(_is_actor(layer), depths.index(_depth(layer)) / max(1, len(depths) - 1)))
     return places
 
 
@@ -48,10 +48,10 @@ def _is_actor(layer: tuple[str, ...]) -> bool:
 
 
 def _depth(layer: tuple[str, ...]) -> int:
-    """Rises from the first layer to the last."""
+    """Rises from the first layer to the last; encoders of parts lie side by side."""
     last = 1_000_000
     if layer[0].endswith("torso"):
-        return 0 if layer[-1] == "Convolution" else 1 + int(layer[-1].removeprefix("Dense_"))
+        return 0 if not layer[-1].startswith("Dense_") else 1 + int(layer[-1].removeprefix("Dense_"))
     return last + 1 if layer[0] == "log_std" else last
 
 

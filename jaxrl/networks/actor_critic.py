@@ -7,11 +7,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.spaces import Space, encode
-from jaxrl.environments.tasks import task_of, without_task
+from jaxrl.environments.parts import zeros
+from jaxrl.environments.spaces import Dict, Space
+from jaxrl.environments.tasks import TASK, task_of, without_task
 from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
-from jaxrl.networks.images import is_image
+from jaxrl.networks.encoders import encoder_of, features_of, part_kinds
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS, Dense, FeatureNetwork, GeneratedDense, Torso
 from jaxrl.networks.table import table_functions
@@ -59,7 +60,7 @@ class ActorCriticModule(nn.Module):
     shared_torso: bool
     recurrent_size: int
     channels: int
-    convolve: bool
+    encoder: str
     conditioning: str
     hyper_features: int
     hyper_hidden: tuple[int, ...]
@@ -68,7 +69,8 @@ class ActorCriticModule(nn.Module):
 
     def setup(self) -> None:
         def torso(name: str) -> Torso:
-            return Torso(self.hidden_sizes, self.activation, self.convolve, self.channels, name=name)
+            kinds = part_kinds(self._seen_space) if self.encoder == "parts" else ()
+            return Torso(self.hidden_sizes, self.activation, self.encoder == "image", self.channels, kinds, name=name)
 
         self.actor_torso = torso("torso" if self.shared_torso else "actor_torso")
         self.critic_torso = self.actor_torso if self.shared_torso else torso("critic_torso")
@@ -87,7 +89,7 @@ class ActorCriticModule(nn.Module):
             initial = nn.initializers.constant(self.initial_shared)
             self.log_std = self.param("log_std", initial, (self.shared_parameters,))
 
-    def __call__(self, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple:
+    def __call__(self, observation: PyTree, weights: Array, memory: PyTree, start: Array) -> tuple:
         """One step with both heads; used to initialise."""
         parameters, memory = self.act(observation, weights, memory, start)
         return parameters, self.value(observation, weights, memory), memory
@@ -98,9 +100,15 @@ class ActorCriticModule(nn.Module):
             return ()
         return ((self.critic_preference if critic else self.actor_preference)(weights),)
 
-    def _features(self, critic: bool, observation: Array, weights: Array) -> Array:
-        features = encode(self.observation, observation, keep_image=self.convolve)
-        if self.unseen:
+    @property
+    def _seen_space(self) -> Space:
+        """Less the part that names the task, where that is not seen."""
+        hidden = self.unseen and isinstance(self.observation, Dict)
+        return self.observation.without(TASK) if hidden else self.observation
+
+    def _features(self, critic: bool, observation: PyTree, weights: Array) -> Array:
+        features = features_of(self._seen_space, self.encoder, observation)
+        if self.unseen and self._seen_space is self.observation:
             features = without_task(self.observation, self.unseen, features)
         torso = self.critic_torso if critic else self.actor_torso
         return torso(features, weights if self.conditioning == "input" else None, *self._preference(critic, weights))
@@ -108,7 +116,7 @@ class ActorCriticModule(nn.Module):
     def _value(self, features: Array, weights: Array) -> Array:
         return self.critic_head(features, *self._preference(True, weights))
 
-    def _policy(self, features: Array, observation: Array, weights: Array) -> Array:
+    def _policy(self, features: Array, observation: PyTree, weights: Array) -> Array:
         parameters = self.actor_head(features, *self._preference(False, weights))
         if self.num_heads > 1:
             heads = parameters.reshape(*parameters.shape[:-1], self.num_heads, -1)
@@ -121,21 +129,21 @@ class ActorCriticModule(nn.Module):
     def _remember(self, features: Array, memory: Array, start: Array) -> Array:
         return self.cell(jnp.where(start[..., None], 0.0, memory), features)[0]
 
-    def act(self, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
+    def act(self, observation: PyTree, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
         """Distribution parameters and the next memory."""
         features = self._features(False, observation, weights)
         if self.recurrent_size:
             memory = features = self._remember(features, memory, start)
         return self._policy(features, observation, weights), memory
 
-    def value(self, observation: Array, weights: Array, memory: PyTree) -> Array:
+    def value(self, observation: PyTree, weights: Array, memory: PyTree) -> Array:
         """Values of an observation that follows `memory`."""
         features = self._features(True, observation, weights)
         if self.recurrent_size:
             features = self.cell(memory, features)[0]
         return self._value(features, weights)
 
-    def sequence(self, observations: Array, weights: Array, memory: PyTree, starts: Array) -> tuple:
+    def sequence(self, observations: PyTree, weights: Array, memory: PyTree, starts: Array) -> tuple:
         """Everything for a whole rollout."""
         features = self._features(False, observations, weights)
         if not self.recurrent_size:
@@ -152,17 +160,14 @@ class ActorCriticModule(nn.Module):
 
 
 def _validate(observation: Space, network: str, activation: str, conditioning: str) -> None:
-    require_name("network", network, ("auto", "mlp", "cnn", "gru", "table"))
+    require_name("network", network, ("auto", "mlp", "cnn", "parts", "gru", "table"))
     require_name("activation", activation, ACTIVATIONS)
     require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
     if network == "gru" and conditioning == "hypernetwork":
-        raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
+        raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp', 'cnn' or 'parts'")
     if network == "table" and conditioning != "none":
         raise ValueError(f"network 'table' has no input for preference weights: conditioning={conditioning!r}")
-    if network == "cnn" and not is_image(observation):
-        raise ValueError(
-            f"network 'cnn' needs height x width x channels observations of at least 3 x 3, got {observation}"
-        )
+    encoder_of(observation, network)
 
 
 def _validate_widths(**widths: tuple[int, ...]) -> None:
@@ -198,8 +203,10 @@ def actor_critic(
         num_parameters: number of distribution parameters, `shared_parameters` of them
             independent of the observation (log standard deviations).
         num_objectives: number of values.
-        network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, `gru` (a GRU on a shared torso) or `table` (a row
-            per `Discrete` observation). Networks of users are `networks.custom_network`'s.
+        network: `auto` (`cnn` for an image, `parts` where one of several parts is an image, else `mlp`), `mlp` (all
+            parts as one vector), `cnn`, `parts` (an encoder for each part, see `layers.Torso`), `gru` (a GRU on a
+            shared torso, which takes observations as `auto` does) or `table` (a row per `Discrete` observation).
+            Networks of users are `networks.custom_network`'s.
         hidden_sizes: widths of the dense layers.
         activation: one of `ACTIVATIONS`.
         shared_torso: whether actor and critic share their torso; a GRU always does.
@@ -215,8 +222,9 @@ def actor_critic(
         unseen: how many tasks observations tell apart whose name the network does not see; 0 if it sees all.
 
     Raises:
-        ValueError: for an unknown network, activation or conditioning, a CNN without images, a table without discrete
-            observations, an empty width, or a GRU with a hypernetwork, which generates dense layers only.
+        ValueError: for an unknown network, activation or conditioning, a CNN without images, encoders of parts without
+            parts, a table without discrete observations, an empty width, or a GRU with a hypernetwork, which generates
+            dense layers only.
     """
     _validate(observation, network, activation, conditioning)
     _validate_widths(hidden_sizes=hidden_sizes, recurrent_size=(recurrent_size,), channels=(channels,))
@@ -237,7 +245,7 @@ def actor_critic(
         shared_torso=shared_torso or recurrent,
         recurrent_size=recurrent_size if recurrent else 0,
         channels=channels,
-        convolve=is_image(observation) and network != "mlp",
+        encoder=encoder_of(observation, network),
         conditioning=conditioning,
         hyper_features=hyper_features,
         hyper_hidden=tuple(hyper_hidden),
@@ -254,8 +262,7 @@ def _functions(module: ActorCriticModule, num_weights: int) -> ActorCritic:
         return jnp.zeros((*batch_shape, module.recurrent_size)) if recurrent else ()
 
     def init(key: PRNGKeyArray) -> PyTree:
-        example = jnp.zeros((1, *module.observation.shape), module.observation.dtype)
-        inputs = (example, jnp.zeros((1, num_weights)), memory((1,)), jnp.zeros((1,), bool))
+        inputs = (zeros(module.observation, (1,)), jnp.zeros((1, num_weights)), memory((1,)), jnp.zeros((1,), bool))
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
         return orthogonal_params(key, shapes, {"log_std": module.initial_shared})
 

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl import plugins
-from jaxrl.environments.spaces import Space, encode
+from jaxrl.environments.parts import zeros
+from jaxrl.environments.spaces import Space
 from jaxrl.errors import require_name
 from jaxrl.networks.actor_critic import ActorCritic
-from jaxrl.networks.images import is_image
+from jaxrl.networks.encoders import encoder_of, features_of
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import Dense
 from jaxrl.registry import Registry
@@ -19,9 +20,9 @@ from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["NETWORKS", "custom_network", "is_custom", "register_network"]
 
-# Names besides auto, mlp, cnn, gru and table.
+# Names besides those of jaxrl's own.
 NETWORKS = Registry("network")
-_BUILT_IN = ("auto", "mlp", "cnn", "gru", "table")
+_BUILT_IN = ("auto", "mlp", "cnn", "parts", "gru", "table")
 
 
 def is_custom(network: Any) -> bool:
@@ -69,8 +70,9 @@ def custom_network(
 
     A module is called as `module(observation)`, with any leading batch axes, and returns features `[*batch, feature]`.
     It sees observations as float32: integers one-hot, the rest flat unless they are images, and preference weights
-    after them where `conditioning` is "input". Actor and critic each have a copy with parameters of its own, unless
-    `shared_torso`, and a linear head on it. Kernels start as the module says, those of heads as jaxrl's.
+    after them where `conditioning` is "input". Of several parts it sees one vector, or, if one of them is an image, a
+    dict or tuple of the parts; of a mask of actions, nothing. Actor and critic each have a copy with parameters of its
+    own, unless `shared_torso`, and a linear head on it. Kernels start as the module says, those of heads as jaxrl's.
 
     Args:
         network: a module, its class, a builder, or a registered name.
@@ -92,7 +94,7 @@ def custom_network(
     if isinstance(network, type) and issubclass(network, nn.Module):
         network = network()
     if isinstance(network, nn.Module):
-        if conditioning == "hypernetwork" or (conditioning == "input" and is_image(observation)):
+        if conditioning == "hypernetwork" or (conditioning == "input" and encoder_of(observation, "auto") != "flat"):
             raise ValueError(f"network {_name(network)} cannot be conditioned on weights by {conditioning!r} here")
         weights = num_preferences if conditioning == "input" else 0
         module = _WithHeads(
@@ -140,8 +142,8 @@ class _WithHeads(nn.Module):
             initial = nn.initializers.constant(self.initial_shared)
             self.log_std = self.param("log_std", initial, (self.shared_parameters,))
 
-    def _features(self, critic: bool, observation: Array, weights: Array) -> Array:
-        seen = encode(self.observation, observation, keep_image=is_image(self.observation))
+    def _features(self, critic: bool, observation: PyTree, weights: Array) -> Array:
+        seen = features_of(self.observation, encoder_of(self.observation, "auto"), observation)
         if self.num_weights:
             weights = jnp.broadcast_to(weights, (*seen.shape[:-1], self.num_weights))
             seen = jnp.concatenate([seen, weights], axis=-1)
@@ -154,24 +156,23 @@ class _WithHeads(nn.Module):
         shared = jnp.broadcast_to(self.log_std, (*parameters.shape[:-1], self.shared_parameters))
         return jnp.concatenate([parameters, shared], axis=-1)
 
-    def __call__(self, observation: Array, weights: Array) -> tuple[Array, Array]:
+    def __call__(self, observation: PyTree, weights: Array) -> tuple[Array, Array]:
         """Distribution parameters and values."""
         features = self._features(False, observation, weights)
         critic = features if self.shared_torso else self._features(True, observation, weights)
         return self._policy(features), self.critic_head(critic)
 
-    def act(self, observation: Array, weights: Array) -> Array:
+    def act(self, observation: PyTree, weights: Array) -> Array:
         """Distribution parameters."""
         return self._policy(self._features(False, observation, weights))
 
-    def value(self, observation: Array, weights: Array) -> Array:
+    def value(self, observation: PyTree, weights: Array) -> Array:
         """Values."""
         return self.critic_head(self._features(True, observation, weights))
 
 
 def _of_module(module: _WithHeads, observation: Space, num_preferences: int, initial_shared: float) -> ActorCritic:
-    example = jnp.zeros((1, *observation.shape), observation.dtype)
-    inputs = (example, jnp.zeros((1, num_preferences)))
+    inputs = (zeros(observation, (1,)), jnp.zeros((1, num_preferences)))
 
     def shapes(key: PRNGKeyArray) -> PyTree:
         return module.init(key, *inputs)
@@ -189,10 +190,10 @@ def _of_module(module: _WithHeads, observation: Space, num_preferences: int, ini
 
     act, value, both = apply("act"), apply("value"), apply("__call__")
 
-    def step(params: PyTree, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
+    def step(params: PyTree, observation: PyTree, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
         return act(params, observation, weights), memory
 
-    def sequence(params: PyTree, observations: Array, weights: Array, memory: PyTree, starts: Array) -> tuple:
+    def sequence(params: PyTree, observations: PyTree, weights: Array, memory: PyTree, starts: Array) -> tuple:
         return *both(params, observations, weights), memory
 
     return ActorCritic(
@@ -208,7 +209,7 @@ def _of_module(module: _WithHeads, observation: Space, num_preferences: int, ini
 def _check_torso(module: _WithHeads, inputs: tuple) -> None:
     """Raises ValueError for a module that makes no features of observations, or holds more than parameters."""
     name = _name(module.actor_torso)
-    batch = tuple(jnp.broadcast_to(leaf, (3, 2, *leaf.shape[1:])) for leaf in inputs)
+    batch = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (3, 2, *leaf.shape[1:])), inputs)
     try:
         variables, outputs = jax.eval_shape(lambda key: module.init_with_output(key, *batch)[::-1], jax.random.key(0))
     except Exception as error:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from jaxrl.networks.images import patches
-from jaxrl.types import Array, Float
+from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["ACTIVATIONS", "Dense", "FeatureNetwork", "GeneratedDense", "Torso"]
 
@@ -65,7 +66,10 @@ class FeatureNetwork(nn.Module):
 
 
 class Torso(nn.Module):
-    """Features to features: an optional convolution, then dense layers.
+    """Features to features: an optional convolution or encoders of parts, then dense layers.
+
+    Of several parts, images go through a convolution, vectors through a dense layer of the first width (if there is
+    one), one-hot integers as they are; what comes of them is one vector.
 
     Preferences enter as an input (`weights`), through generated layers (`preference`), or not at all.
     """
@@ -74,13 +78,32 @@ class Torso(nn.Module):
     activation: str
     convolve: bool
     channels: int
+    kinds: tuple[str, ...] = ()
+
+    def _convolved(self, image: Array, name: str) -> Array:
+        features = ACTIVATIONS[self.activation](Dense(self.channels, name=name)(patches(image)))
+        return features.reshape(*features.shape[:-3], -1)
+
+    def _encoded(self, features: Array, kind: str, name: str, preference: Array | None) -> Array:
+        """One part."""
+        if kind == "image":
+            return self._convolved(features, name)
+        if kind == "integer" or not self.hidden_sizes:
+            return features
+        size = self.hidden_sizes[0]
+        if preference is not None:
+            return ACTIVATIONS[self.activation](GeneratedDense(size, name=name)(features, preference))
+        return ACTIVATIONS[self.activation](Dense(size, name=name)(features))
 
     @nn.compact
-    def __call__(self, features: Array, weights: Array | None, preference: Array | None = None) -> Array:
+    def __call__(self, features: PyTree, weights: Array | None, preference: Array | None = None) -> Array:
         activation = ACTIVATIONS[self.activation]
-        if self.convolve:
-            features = activation(Dense(self.channels, name="Convolution")(patches(features)))
-            features = features.reshape(*features.shape[:-3], -1)
+        if self.kinds:
+            parts = zip(jax.tree.leaves(features), self.kinds, strict=True)
+            each = [self._encoded(part, kind, f"Part_{i}", preference) for i, (part, kind) in enumerate(parts)]
+            features = jnp.concatenate(each, axis=-1)
+        elif self.convolve:
+            features = self._convolved(features, "Convolution")
         if weights is not None:
             weights = jnp.broadcast_to(weights, (*features.shape[:-1], weights.shape[-1]))
             features = jnp.concatenate([features, weights], axis=-1)

@@ -1,20 +1,24 @@
 """Running statistics: mean and variance of a stream, merged batch by batch."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxrl.types import Array, Bool, Float
+from jaxrl.types import Array, Bool, Float, PyTree
 from jaxrl.validity import inverse_share, kept
 
 __all__ = [
     "RewardScale",
     "RunningStatistics",
+    "init_parts",
     "init_statistics",
     "normalise",
+    "normalise_parts",
     "scale_rewards",
     "standard_deviation",
+    "update_parts",
     "update_statistics",
 ]
 
@@ -87,6 +91,33 @@ def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) 
     known, rest = _split(statistics, value)
     scaled = jnp.clip((known - statistics.mean) / standard_deviation(statistics), -limit, limit)
     return scaled if rest is None else jnp.concatenate([scaled, rest], axis=-1)
+
+
+def init_parts(measured: PyTree) -> PyTree:
+    """Statistics of nothing for every part of an observation that has a shape; None for those that are None."""
+    return jax.tree.map(lambda part: init_statistics(part.shape), measured)
+
+
+def update_parts(statistics: PyTree, batch: PyTree, valid: Bool[Array, "..."] | None = None) -> PyTree:
+    """As `update_statistics`, for every part that there are statistics of."""
+    return _each_part(lambda own, part: update_statistics(own, part, valid=valid), statistics, batch, lambda _: None)
+
+
+def normalise_parts(statistics: PyTree, value: PyTree) -> PyTree:
+    """As `normalise`, for every part that there are statistics of; the others as they are."""
+    return _each_part(normalise, statistics, value, lambda part: part)
+
+
+def _each_part(
+    function: Callable[..., PyTree], statistics: PyTree, value: PyTree, otherwise: Callable[[PyTree], PyTree]
+) -> PyTree:
+    if statistics is None:
+        return otherwise(value)
+    if isinstance(statistics, RunningStatistics):
+        return function(statistics, value)
+    if isinstance(statistics, dict):
+        return {name: _each_part(function, statistics[name], part, otherwise) for name, part in value.items()}
+    return tuple(_each_part(function, *pair, otherwise) for pair in zip(statistics, value, strict=True))
 
 
 def _split(statistics: RunningStatistics, value: Array) -> tuple[Array, Array | None]:

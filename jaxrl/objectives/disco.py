@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.networks.action_conditional import Predictions
+from jaxrl.numerics.categorical import categorical
 from jaxrl.objectives.disco_network import DiscoTargets, Memory, meta_network
 from jaxrl.objectives.disco_parameters import PUBLISHED, DiscoParameters, DiscoSizes, init_disco, load_disco
 from jaxrl.objectives.disco_values import (
@@ -81,7 +82,8 @@ def disco_targets(
     """Targets of policy and predictions, Retrace targets of action values, and the state after this update.
 
     Oh et al., 2025 (Discovering state-of-the-art reinforcement learning algorithms, Nature), methods. Meta-gradients
-    flow through targets and predictions, not through values and advantages.
+    flow through targets and predictions, not through values and advantages. Of actions that are not legal the target π̂
+    is 0, as π is.
 
     Args:
         parameters: of the rule.
@@ -93,6 +95,8 @@ def disco_targets(
     """
     estimates, moments = estimate_values(experience, state.advantage, max_value, discount, trace)
     targets, lifetime = meta_network(parameters, state.lifetime, experience, estimates)
+    if experience.possible is not None:
+        targets = targets._replace(policy=jnp.where(experience.possible, targets.policy, -jnp.inf))
     return targets, estimates.returns, RuleState(lifetime, moments)
 
 
@@ -123,11 +127,12 @@ def disco_loss(
     action_value = of_action(predictions.action_value, action)
     next_policy = jax.lax.stop_gradient(experience.following.policy)
     bins = jax.lax.stop_gradient(two_hot(squash(returns), predictions.action_value.shape[-1], max_value))
+    between = _divergence if experience.possible is None else categorical(targets.policy.shape[-1]).kl
     losses = DiscoCoefficients(
-        policy=_divergence(targets.policy, predictions.policy),
+        policy=between(targets.policy, predictions.policy),
         prediction=_divergence(targets.prediction, predictions.prediction),
         action_prediction=_divergence(targets.action_prediction, action_prediction),
-        next_policy=alive * _divergence(next_policy, of_action(predictions.next_policy, action)),
+        next_policy=alive * between(next_policy, of_action(predictions.next_policy, action)),
         value=-jnp.sum(bins * jax.nn.log_softmax(action_value), axis=-1),
     )
     losses = jax.tree.map(jnp.mean, losses)
@@ -149,9 +154,17 @@ def _entropy(logits: Float[Array, "*batch n"]) -> Float[Array, ""]:
 
 def _metrics(prediction: Array, action_prediction: Array, targets: DiscoTargets, experience: Experience) -> dict:
     """What the paper's meta-training is regularised by, among others."""
+    between = _divergence if experience.possible is None else categorical(targets.policy.shape[-1]).kl
     old = jax.lax.stop_gradient(experience.target.policy)
     return {
         "prediction_entropy": _entropy(prediction) + _entropy(action_prediction),
-        "policy_target_divergence": _divergence(old, targets.policy).mean(),
-        "target_mean_square": sum(jnp.square(leaf.mean()) for leaf in targets),
+        "policy_target_divergence": between(old, targets.policy).mean(),
+        "target_mean_square": sum(jnp.square(mean) for mean in _means(targets, experience.possible)),
     }
+
+
+def _means(targets: DiscoTargets, possible: Array | None) -> list[Float[Array, ""]]:
+    """Of the logits of each target, π̂'s of possible actions alone."""
+    if possible is None:
+        return [leaf.mean() for leaf in targets]
+    return [jnp.mean(targets.policy, where=possible), targets.prediction.mean(), targets.action_prediction.mean()]

@@ -41,6 +41,7 @@ class Experience(NamedTuple):
         terminated: the task ended here.
         truncated: a time limit cut the episode here.
         valid: False where a step tells nothing (see `Rollout.valid`).
+        possible: True for actions that the policy may choose, whose logits are finite; None where all are.
     """
 
     current: Predictions
@@ -53,6 +54,7 @@ class Experience(NamedTuple):
     terminated: Bool[Array, "time env"]
     truncated: Bool[Array, "time env"]
     valid: Bool[Array, "time env"] | None = None
+    possible: Bool[Array, "time env action"] | None = None
 
 
 class Moments(NamedTuple):

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 
+from jaxrl.environments.parts import parts_of
 from jaxrl.environments.spaces import Box
 from jaxrl.rendering.base import Scene
 from jaxrl.rendering.canvas import Canvas
@@ -23,11 +25,35 @@ _MOST_BARS = 64
 
 
 def what_is_seen(scene: Scene) -> "Image.Image":
-    """An image of height x width x channels as colours, one per channel; anything else as one bar per number."""
-    observation = np.asarray(scene.observation)
-    if observation.ndim == 3:
-        return channel_colours(observation)
-    return _bars(observation.ravel()[:_MOST_BARS].astype(float), scene.spec.observation)
+    """An image of height x width x channels as colours, one per channel; anything else as one bar per number.
+
+    Of several parts, images come first, then the bars of all others in turn.
+    """
+    pictures, rest = [], []
+    parts = zip(parts_of(scene.spec.observation).items(), jax.tree.leaves(scene.observation), strict=True)
+    for (path, space), leaf in parts:
+        part = np.asarray(leaf)
+        if part.ndim == 3 and path != scene.spec.action_mask:
+            pictures.append(channel_colours(part))
+        else:
+            rest.append((part.ravel().astype(float), *_bounds(space, part.size)))
+    if rest:
+        values, low, high = (np.concatenate(column)[:_MOST_BARS] for column in zip(*rest, strict=True))
+        pictures.append(_bars(values, low, high))
+    return pictures[0] if len(pictures) == 1 else _side_by_side(pictures)
+
+
+def _side_by_side(pictures: "list[Image.Image]", gap: int = 12) -> "Image.Image":
+    """Pictures in a row, centred, on white."""
+    from PIL import Image
+
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
+    height, left = max(picture.height for picture in pictures), 0
+    row = Image.new("RGB", (width, height), "white")
+    for picture in pictures:
+        row.paste(picture, (left, (height - picture.height) // 2))
+        left += picture.width + gap
+    return row
 
 
 def channel_colours(observation: np.ndarray, size: int = 400) -> "Image.Image":
@@ -48,10 +74,9 @@ def channel_colours(observation: np.ndarray, size: int = 400) -> "Image.Image":
     return image.resize((scale * width, scale * height), Image.Resampling.NEAREST)
 
 
-def _bars(values: np.ndarray, space: object) -> "Image.Image":
-    """A bar per number from zero, between the bounds of the space where there are any."""
+def _bars(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> "Image.Image":
+    """A bar per number from zero, between its bounds where there are any."""
     finite = np.nan_to_num(values)
-    low, high = _bounds(space, len(values))
     low = np.where(np.isfinite(low), low, np.minimum(finite, -1.0))
     high = np.where(np.isfinite(high), high, np.maximum(finite, 1.0))
     canvas = Canvas((0, -0.08), (1, 1), background="pale")

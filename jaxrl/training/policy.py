@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.agents.base import Actor, Agent
+from jaxrl.environments.parts import parts_of, shapes
+from jaxrl.environments.spaces import Space
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["Policy"]
@@ -30,8 +31,11 @@ class Policy:
         self.explore = explore
         self._act = jax.jit(agent.act, static_argnames="explore")
 
-    def __call__(self, key: PRNGKeyArray, observation: Array | np.ndarray) -> Array:
+    def __call__(self, key: PRNGKeyArray, observation: PyTree) -> Array:
         """The action for an observation, or for a batch of them on leading axes.
+
+        An observation is as the environment gives it: an array, or a dict or tuple of arrays, with its mask of legal
+        actions if there is one.
 
         Raises:
             ValueError: for a recurrent policy, which needs `act` and its memory.
@@ -44,14 +48,13 @@ class Policy:
         """Memory at the start of an episode."""
         return self.agent.memory(batch_shape)
 
-    def act(self, key: PRNGKeyArray, observation: Array | np.ndarray, memory: PyTree) -> tuple[Array, PyTree]:
-        """Action and next memory."""
-        expected = self.agent.spec.observation.shape
-        observation = jnp.asarray(observation)
-        if observation.shape[observation.ndim - len(expected) :] != expected:
-            raise ValueError(
-                f"observation has shape {observation.shape}, this policy was trained on [..., *{expected}]"
-            )
+    def act(self, key: PRNGKeyArray, observation: PyTree, memory: PyTree) -> tuple[Array, PyTree]:
+        """Action and next memory.
+
+        Raises:
+            ValueError: for observations of another form or shape than those of training.
+        """
+        observation = _as_trained(self.agent.spec.observation, observation)
         return self._act(key, self.state, observation, memory, self.hyperparameters, explore=self.explore)
 
     @property
@@ -65,3 +68,22 @@ class Policy:
             raise ValueError("this policy is not conditioned on weights (train with condition_on_weights=True)")
         changed = self.hyperparameters._replace(weights=jnp.asarray(weights, jnp.float32))
         return Policy(self.agent, self.state, changed, self.explore)
+
+
+def _as_trained(space: Space, observation: PyTree) -> PyTree:
+    """An observation's arrays, of the form that the space describes and with the same leading axes."""
+    expected = shapes(space)
+    try:
+        given = jax.tree.map(lambda _, leaf: jnp.asarray(leaf), expected, observation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"observation has another form than this policy was trained on, {space}") from error
+    batches = set()
+    for (path, part), leaf in zip(parts_of(space).items(), jax.tree.leaves(given), strict=True):
+        batch = leaf.ndim - len(part.shape)
+        if batch < 0 or leaf.shape[batch:] != part.shape:
+            name = f"observation's {path!r}" if path else "observation"
+            raise ValueError(f"{name} has shape {leaf.shape}, this policy was trained on [..., *{part.shape}]")
+        batches.add(leaf.shape[:batch])
+    if len(batches) > 1:
+        raise ValueError(f"parts of an observation have different batch axes: {sorted(batches)}")
+    return given

@@ -13,6 +13,7 @@ __all__ = [
     "GridState",
     "destination",
     "draw_free_cells",
+    "legal_moves",
     "observe_index",
     "observe_planes",
     "passable",
@@ -116,6 +117,13 @@ def destination(params: GridParams, position: Int[Array, "2"], action: Int[Array
     """The cell after a move: the neighbour, or `position` where that is a wall or off the grid."""
     target = jnp.clip(position + jnp.array(_MOVES, jnp.int32)[action], 0, params.size - 1)
     return jnp.where(params.walls[target[0], target[1]], position, target)
+
+
+def legal_moves(state: GridState, params: GridParams) -> Bool[Array, " action"]:
+    """Moves that lead to another cell, and staying."""
+    reached = jax.vmap(lambda action: destination(params, state.position, action))(jnp.arange(NUM_ACTIONS))
+    moves = jnp.any(reached != state.position, axis=-1)
+    return moves | ~jnp.any(jnp.asarray(_MOVES), axis=-1)
 
 
 def passable(size: Int[Array, ""], walls: Bool[Array, "row column"]) -> Bool[Array, "row column"]:

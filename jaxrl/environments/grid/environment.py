@@ -11,6 +11,7 @@ from jaxrl.environments.grid import dynamics
 from jaxrl.environments.grid.dynamics import GridParams, GridState
 from jaxrl.environments.grid.levels import LEVELS, LevelDistribution
 from jaxrl.environments.spaces import Box, Discrete
+from jaxrl.environments.transforms import action_mask as with_mask
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Int, PRNGKeyArray
 
@@ -27,6 +28,7 @@ def grid(
     observation: Literal["index", "planes"] | str = "index",
     relocate: bool = False,
     limit: int | None = None,
+    action_mask: bool = False,
 ) -> Environment:
     """Builds a grid-world whose default level is the one that `levels` draws from key 0.
 
@@ -44,6 +46,8 @@ def grid(
             entered, one plane per object.
         relocate: whether objects start and reappear in random free cells instead of their level's.
         limit: bound on every level's `max_steps`; default that of the distribution.
+        action_mask: whether observations are a `Dict` of that observation and the part `action_mask`, which allows
+            moves to other cells, and staying.
 
     Raises:
         UnknownNameError: for an unknown distribution or observation.
@@ -65,13 +69,14 @@ def grid(
         time_limit=limit,
     )
     observe = _OBSERVE[observation]
-    return Environment(
+    environment = Environment(
         reset=partial(_reset, observe, relocate),
         step=partial(_step, observe, relocate, limit),
         params=jax.jit(levels.sample)(jax.random.key(0)),
         spec=spec,
         sample_params=levels.sample,
     )
+    return with_mask(environment, dynamics.legal_moves) if action_mask else environment
 
 
 def _reset(observe: Callable, relocate: bool, key: PRNGKeyArray, params: GridParams) -> tuple[GridState, Array]:

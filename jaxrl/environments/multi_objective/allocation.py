@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.spaces import Box, Discrete
-from jaxrl.types import Array, Float, Int, PRNGKeyArray
+from jaxrl.environments.transforms import action_mask as with_mask
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["AllocationParams", "AllocationState", "allocation", "front", "front_hypervolume"]
 
@@ -42,7 +43,7 @@ class AllocationState(NamedTuple):
     remaining: Int[Array, ""]
 
 
-def allocation(num_objectives: int = 3, budget: int = 6) -> Environment:
+def allocation(num_objectives: int = 3, budget: int = 6, action_mask: bool = False) -> Environment:
     """Builds the allocation of `budget` units to `num_objectives` objectives in as many steps.
 
     rₜ = f(nₜ) eₜ with f(n) = 10 (1 − 0.7ⁿ) / (1 − 0.7ᵇ): at step t objective t receives nₜ = min(action, units left),
@@ -55,6 +56,8 @@ def allocation(num_objectives: int = 3, budget: int = 6) -> Environment:
     Args:
         num_objectives: at least 2.
         budget: units, at least 1; the front has C(budget + num_objectives − 1, num_objectives − 1) points.
+        action_mask: whether observations are a `Dict` of that observation and the part `action_mask`, which allows what
+            is left to give. The returns that can be had are the same.
 
     Raises:
         ValueError: for sizes out of range.
@@ -72,7 +75,12 @@ def allocation(num_objectives: int = 3, budget: int = 6) -> Environment:
     )
     value = jnp.asarray(np.tile(_values(budget), (num_objectives, 1)), jnp.float32)
     sizes = (num_objectives, budget)
-    return Environment(partial(_reset, *sizes), partial(_step, *sizes), AllocationParams(value), spec)
+    environment = Environment(partial(_reset, *sizes), partial(_step, *sizes), AllocationParams(value), spec)
+    return with_mask(environment, partial(_affordable, budget)) if action_mask else environment
+
+
+def _affordable(budget: int, state: AllocationState, params: AllocationParams) -> Bool[Array, " action"]:
+    return jnp.arange(budget + 1) <= state.remaining
 
 
 def front(num_objectives: int, discount: float, budget: int = 6) -> np.ndarray:

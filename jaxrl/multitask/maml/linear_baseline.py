@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Rollout
 from jaxrl.environments.spaces import Space, encode
 from jaxrl.numerics import returns
-from jaxrl.types import Array, Bool, Float
+from jaxrl.types import Array, Bool, Float, PyTree
 
 __all__ = ["baseline_advantage"]
 
@@ -63,7 +63,7 @@ def _clock(start: Bool[Array, "time env"]) -> Float[Array, "time env"]:
     return jax.lax.scan(body, jnp.full(start.shape[1:], -1.0), start)[1]
 
 
-def _features(space: Space, observation: Array, clock: Float[Array, "time env"]) -> Float[Array, "time env feature"]:
+def _features(space: Space, observation: PyTree, clock: Float[Array, "time env"]) -> Float[Array, "time env feature"]:
     seen = jnp.clip(encode(space, observation), -10.0, 10.0)
     time = (clock / 100.0)[..., None]
     return jnp.concatenate([seen, seen**2, time, time**2, time**3, jnp.ones_like(time)], axis=-1)
