@@ -57,6 +57,7 @@ def test_what_stopped_on_one_device_goes_on_on_several(tmp_path, monkeypatch):
     quiet = {"progress": False, "checkpoint_seconds": 0.0, "num_chunks": 4}
     experiment.run(run, tmp_path / "whole", jaxrl.RunOptions(**quiet, devices=1))
     stopped = jaxrl.RunOptions(**quiet, devices=1, on_rows=None)
+
     class StoppedError(Exception):
         pass
 
