@@ -40,6 +40,7 @@ POSITIONALS = {
     "plot": ["train"],
     "runs": ["."],
     "watch": ["train"],
+    "export": ["train"],
     "list": [],
     "multitask train": ["ppo", "multitask/point-mass"],
     "multitask maml": ["multitask/point-mass"],

@@ -224,9 +224,7 @@ def test_a_policy_that_calls_python_is_refused_in_a_sentence(tmp_path):
 
     policy = untrained("discrete")
     policy = jaxrl.Policy(policy.agent._replace(act=calling), policy.state, policy.hyperparameters)
-    with pytest.raises(
-        ValueError, match=r"cannot be written by jax.export \(NotImplementedError: "
-    ):
+    with pytest.raises(ValueError, match=r"cannot be written by jax.export \(NotImplementedError: "):
         jaxrl.export(policy, tmp_path / "policy.zip")
 
 
