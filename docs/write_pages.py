@@ -1,8 +1,9 @@
 """Writes the pages that hold what is measured or registered: `python docs/write_pages.py`.
 
-`docs/results/NAME.md` comes from `docs/results/NAME.md.jinja`, and so does `docs/tutorial.md`, where every number is an expression over the files of
-`results/`; the blocks of README.md between `<!-- NAME -->` and `<!-- /NAME -->` from `docs/readme/NAME.md.jinja`; and
-`docs/catalogue.md` is what `jaxrl list --markdown` prints. tests/test_docs.py holds that all of them are up to date.
+`docs/results/NAME.md` comes from `docs/results/NAME.md.jinja`, and so does `docs/tutorial.md`, where every number is an
+expression over the files of `results/`; the blocks of README.md between `<!-- NAME -->` and `<!-- /NAME -->` from
+`docs/readme/NAME.md.jinja`; and `docs/catalogue.md` is what `jaxrl list --markdown` prints. tests/test_docs.py holds
+that all of them are up to date.
 """
 
 import json
