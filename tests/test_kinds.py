@@ -165,6 +165,11 @@ def test_agents_are_compared_by_their_returns(tmp_path, capsys):
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
     record = json.loads((tmp_path / "gymnax-CartPole-v1" / "a2c" / "configuration.json").read_text())["configuration"]
     assert record["kind"] == "sweep" and "num_epochs" not in record["settings"]
+    # The same runs, compared afterwards under as many episodes, come to the same.
+    again = jaxrl.compare_runs([tmp_path], num_episodes=3)
+    columns = ["return", "return_low", "return_high", "seeds", "steps"]
+    np.testing.assert_allclose(again[columns], summary.iloc[::-1][columns], rtol=1e-6)
+    assert [name.split(",")[0] for name in again["run"]] == ["a2c", "ppo"]
 
 
 @pytest.mark.parametrize(

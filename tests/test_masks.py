@@ -319,7 +319,7 @@ VARIANTS = {
     **{name: {} for name in ("a2c", "reinforce", "dpo", "stac", "lpg")},
     "grpo": {"group_size": 2},
 }
-QUICK = ("ppo with a divergence", "ppo with memory", "npg", "gdpo", "stacx", "ta_lpg", "disco")
+QUICK = ("ppo with a divergence", "npg", "stacx", "ta_lpg", "disco")
 
 
 def variant(name, environment=None, **settings):
