@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent, Collection
 from jaxrl.agents.fitting import validate_minibatches
+from jaxrl.agents.limits import LIMIT_RANGES, default_limits
 from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
@@ -91,7 +92,7 @@ def ranges(parts: Parts) -> dict[str, Range]:
     """Of the leaves that the agent's parts bring, by path."""
     optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
     found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
-    found["combination"] = parts.combination.ranges
+    found |= {"combination": parts.combination.ranges, "limits": LIMIT_RANGES}
     return {f"{leaf}.{name}": within for leaf, own in found.items() for name, within in own.items()}
 
 
@@ -107,6 +108,7 @@ def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHy
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
         combination=parts.combination.parameters(),
         optimiser=optimiser,
+        limits=default_limits(parts.config),
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 

@@ -8,12 +8,13 @@ import optax
 
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress, Rollout
+from jaxrl.agents.kl_stopping import mean_of_seen, until_too_far
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_loss import standardised
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.optimisation import learned_steps, optimiser_of, signals
-from jaxrl.agents.settings import OnPolicyHyperparameters
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
 from jaxrl.environments.tasks import paying
@@ -44,7 +45,7 @@ def update(
     state = follow_gradients(parts, state, batch, rollout.memory, hp)
     batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))
     params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress, extra)
-    last_kl = metrics["kl"][-config.num_minibatches :].mean()
+    means, last_kl = _means(config, metrics)
     observations = state.observations
     if observations is not None:
         observations = update_statistics(observations, rollout.observation, valid=rollout.valid)
@@ -57,8 +58,14 @@ def update(
         aggregator=parts.aggregator.update(state.aggregator, summary, weights, hp.aggregator),
         surrogate=parts.surrogate.update(state.surrogate, last_kl, hp.objective),
     )
-    skipped = metrics["non_finite"].sum()
-    return state, {**jax.tree.map(jnp.mean, metrics), "skipped_updates": skipped}
+    return state, {**means, "skipped_updates": metrics["non_finite"].sum()}
+
+
+def _means(config: OnPolicyConfig, metrics: dict[str, Array]) -> tuple[dict[str, Array], Array]:
+    """Means over the minibatches of an iteration, and the mean divergence in its last epoch."""
+    if config.stop_at_kl:
+        return mean_of_seen(metrics, config.num_minibatches)
+    return jax.tree.map(jnp.mean, metrics), metrics["kl"][-config.num_minibatches :].mean()
 
 
 def prepare(
@@ -163,5 +170,9 @@ def descend(
         return following, {**metrics, "non_finite": 1.0 - taken}
 
     inputs = (minibatches.indices, learned_steps(parts, key), combination_keys(parts, key))
-    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), inputs)
+    start = (state.params, state.optimiser)
+    if parts.config.stop_at_kl:
+        (params, optimiser_state), metrics = until_too_far(body, start, inputs, hp.limits["target_kl"])
+    else:
+        (params, optimiser_state), metrics = jax.lax.scan(body, start, inputs)
     return params, optimiser_state, metrics

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
+from jaxrl.agents.effects import BROUGHT_BY, require_effect
 from jaxrl.agents.fitting import validate_minibatches
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
@@ -99,6 +100,9 @@ class OnPolicyConfig:
     learned ones need actor and critic to share no layers."""
     conjugate_gradient_steps: Annotated[int, COUNT] = 10
     """Iterations of the solver of optimiser="natural"."""
+    stop_at_kl: bool = False
+    """Take no more minibatches in an iteration once one of them finds the policy further than 1.5 target_kl, a
+    hyperparameter that comes with this setting, from the one that acted."""
 
     __post_init__ = check_config
 
@@ -119,6 +123,7 @@ class OnPolicyHyperparameters(NamedTuple):
         optimiser: parameters of a learned or the natural optimiser; others have none.
         aggregator: parameters of the aggregator.
         combination: parameters of the combination of gradients.
+        limits: of the divergence from the policy that acted, where `stop_at_kl` is set.
         environment: parameters of the environment.
     """
 
@@ -134,7 +139,10 @@ class OnPolicyHyperparameters(NamedTuple):
     optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
     combination: dict[str, Array] = {}  # noqa: RUF012
+    limits: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
+
+    brought_by = BROUGHT_BY
 
 
 def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
@@ -146,6 +154,7 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
     validate_minibatches(config, config.network == "gru")
+    require_effect(config)
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
     _validate_scalarisation(config, spec)

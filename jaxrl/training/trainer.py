@@ -153,6 +153,7 @@ def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Enviro
     paths = named.leaves(defaults)
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
     for setting in rest:
+        named.require_present(type(defaults), paths, setting)
         require_name("setting", setting, known)
     return _assemble(
         environment,
