@@ -18,6 +18,7 @@ from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
+from jaxrl.agents.scheduling import default_schedules, schedule_ranges
 from jaxrl.agents.settings import (
     OnPolicyConfig,
     OnPolicyHyperparameters,
@@ -93,6 +94,7 @@ def ranges(parts: Parts) -> dict[str, Range]:
     optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
     found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
     found |= {"combination": parts.combination.ranges, "limits": LIMIT_RANGES}
+    found["schedules"] = schedule_ranges(parts.config)
     return {f"{leaf}.{name}": within for leaf, own in found.items() for name, within in own.items()}
 
 
@@ -108,6 +110,7 @@ def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHy
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
         combination=parts.combination.parameters(),
         optimiser=optimiser,
+        schedules=default_schedules(parts.config),
         limits=default_limits(parts.config),
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)

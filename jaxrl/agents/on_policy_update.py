@@ -14,6 +14,7 @@ from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_loss import standardised
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.optimisation import learned_steps, optimiser_of, signals
+from jaxrl.agents.scheduling import scheduled
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
@@ -41,6 +42,7 @@ def update(
     `extra` is a loss of the parameters that joins the one of every minibatch.
     """
     config = parts.config
+    hp = scheduled(config, hp, progress.fraction)
     batch, scale = prepare(parts, state, rollout, hp)
     state = follow_gradients(parts, state, batch, rollout.memory, hp)
     batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))

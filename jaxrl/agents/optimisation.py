@@ -12,6 +12,7 @@ from jaxrl.agents.base import Progress
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.natural_gradient import fisher_product, split_optimiser
 from jaxrl.agents.on_policy_parts import Parts
+from jaxrl.agents.scheduling import annealed_share, rate
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.networks.activity import Place, layer_places
 from jaxrl.optimisers import Signals
@@ -41,7 +42,7 @@ def optimiser_of(
     if parts.optimiser is None:
         return optax.with_extra_args_support(make_optimiser(parts.config, hp, fraction))
     places = layer_places(params)
-    learned = parts.optimiser.transformation(hp.optimiser, places, _rate(parts.config, hp, fraction))
+    learned = parts.optimiser.transformation(hp.optimiser, places, rate(parts.config, hp, fraction))
     return optax.chain(_clip_apart(hp.max_gradient_norm, places), learned)
 
 
@@ -49,7 +50,7 @@ def _natural(
     config: OnPolicyConfig, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
 ) -> optax.GradientTransformationExtraArgs:
     """The trust region of an iteration is shared out among its steps, and annealed as learning rates are."""
-    share = (1.0 - fraction if config.anneal_learning_rate else 1.0) / (config.num_epochs * config.num_minibatches)
+    share = annealed_share(config, hp, fraction) / (config.num_epochs * config.num_minibatches)
     critic = make_optimiser(replace(config, optimiser="adam"), hp, fraction)
     return split_optimiser(critic, config.conjugate_gradient_steps, hp.optimiser, share, params)
 
@@ -94,10 +95,6 @@ def _clip_apart(max_norm: Float[Array, ""] | float, places: list[Place]) -> opta
     return optax.stateless(update)
 
 
-def _rate(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> Float[Array, ""] | float:
-    return hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
-
-
 def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
     """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
     scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
@@ -109,7 +106,7 @@ def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> 
     chain = optax.chain(
         clip_by_global_norm(hp.max_gradient_norm),
         scalers[config.optimiser](),
-        optax.scale_by_learning_rate(_rate(config, hp, fraction)),
+        optax.scale_by_learning_rate(rate(config, hp, fraction)),
     )
     return optax.flatten(chain)
 

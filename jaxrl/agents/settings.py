@@ -14,9 +14,10 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
+from jaxrl.numerics.schedules import Schedule
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
-from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "validate"]
@@ -93,7 +94,18 @@ class OnPolicyConfig:
     clip_values: bool = False
     """Clip the change of values as PPO's first code did; see value_clip."""
     anneal_learning_rate: bool = True
-    """Anneal the learning rate linearly to zero over the run."""
+    """Anneal the learning rate linearly to zero over the run, unless it has a schedule by name."""
+    learning_rate_schedule: str | Schedule = "auto"
+    """How learning_rate moves over the run: auto (see anneal_learning_rate), constant, linear, cosine, polynomial,
+    exponential, warmup_constant, warmup_linear, warmup_cosine, warmup_exponential, piecewise_constant,
+    piecewise_linear, piecewise_cosine, sgdr, cosine_onecycle, linear_onecycle, or one's own
+    (`jaxrl.register_schedule`). Its ends and times are hyperparameters that come with it, as learning_rate_end."""
+    entropy_schedule: str | Schedule = "constant"
+    """How entropy_coefficient moves over the run, likewise: entropy_coefficient_end, ..."""
+    clip_schedule: str | Schedule = "constant"
+    """How clip_epsilon moves over the run, likewise: clip_epsilon_end, ..."""
+    schedule_pieces: Annotated[int, Range(2, integer=True)] = 3
+    """Pieces of piecewise schedules, which have a boundary and a factor less."""
     optimiser: str = "adam"
     """adam, rmsprop or sgd, after clipping by global norm; natural, which moves the actor along the natural gradient
     and the critic by Adam; or a learned one, open or open_large, which clips actor and critic apart. Natural and
@@ -123,6 +135,7 @@ class OnPolicyHyperparameters(NamedTuple):
         optimiser: parameters of a learned or the natural optimiser; others have none.
         aggregator: parameters of the aggregator.
         combination: parameters of the combination of gradients.
+        schedules: ends and times of what moves over the run, where a schedule has them.
         limits: of the divergence from the policy that acted, where `stop_at_kl` is set.
         environment: parameters of the environment.
     """
@@ -139,6 +152,7 @@ class OnPolicyHyperparameters(NamedTuple):
     optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
     combination: dict[str, Array] = {}  # noqa: RUF012
+    schedules: dict[str, Array] = {}  # noqa: RUF012
     limits: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
 

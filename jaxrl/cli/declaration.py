@@ -46,7 +46,7 @@ RUN, HOST, SWEEP = "what is run", "output and host", "seeds and sweep"
 SCHEDULE, ACTING, LEARNING = "schedule", "acting and network", "learning"
 METHOD, PROTOCOL, OUTER_LOOP = "method", "protocol", "outer loop"
 TRACED = "hyperparameters (traced: each can be swept)"
-_TREES = ("objective", "optimiser", "limits", "aggregator", "combination", "environment")
+_TREES = ("objective", "optimiser", "schedules", "limits", "aggregator", "combination", "environment")
 LEAVES = {name: f"{name} (traced)" for name in _TREES}
 # In the order in which help shows them.
 GROUPS = (RUN, HOST, SWEEP, METHOD, PROTOCOL, OUTER_LOOP, SCHEDULE, ACTING, LEARNING, TRACED, *LEAVES.values())
