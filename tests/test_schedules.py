@@ -220,7 +220,7 @@ def test_a_schedule_of_ones_own_is_a_name():
         ({"learning_rate_schedule": "cosine", "learning_rate_end": -1.0}, "learning_rate_end' must be at least 0, got"),
         ({"learning_rate_schedule": "cosine", "anneal_learning_rate": False}, "contradicts learning_rate_schedule='co"),
         ({"clip_schedule": "linear", "surrogate": "policy_gradient"}, "it needs surrogate='clip'"),
-        ({"schedule_pieces": 4}, "schedule_pieces=4 needs a piecewise schedule"),
+        ({"schedule_pieces": 4}, "schedule_pieces=4 would have no effect here: it needs a"),
         ({"schedule_pieces": 1, "entropy_schedule": "piecewise_linear"}, "schedule_pieces must be at least 2, got 1"),
         ({"entropy_schedule": "piecewise_linear", "entropy_coefficient_factors": [1.0]}, "has shape .2,., got a value"),
     ],

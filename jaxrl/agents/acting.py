@@ -61,7 +61,7 @@ def make_acting(
     }
     if is_custom(config.network):
         if network_settings.get("num_heads") or network_settings.get("unseen"):
-            raise ValueError("multi_head=True and observe_task=False need network='mlp', 'cnn' or 'gru', not one's own")
+            raise ValueError("multi_head=True and observe_task=False need one of jaxrl's networks, not one's own")
         conditioning = network_settings.get("conditioning", "none")
         sizes = (spec.observation, num_parameters, copies * num_values)
         network = custom_network(config.network, *sizes, conditioning=conditioning, **common)

@@ -1,5 +1,6 @@
 """Settings that would have no effect, which are refused: what a user writes changes the run."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxrl.agents.scheduling import scheduled_leaves
@@ -7,6 +8,22 @@ from jaxrl.numerics.schedules import SCHEDULES
 from jaxrl.objectives.surrogate import make_surrogate
 
 __all__ = ["BROUGHT_BY", "require_effect"]
+
+
+def _has_pieces(config: Any) -> bool:
+    chosen = (config.learning_rate_schedule, config.entropy_schedule, config.clip_schedule)
+    return any("piecewise" in str(choice) for choice in chosen)
+
+
+# Static settings, whether others let them have an effect, and what they need.
+_ONLY_WITH: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("schedule_pieces",), _has_pieces, "a piecewise schedule"),
+    (
+        ("attention_layers", "attention_heads", "context_length", "attention_sinks", "gated_residuals"),
+        lambda config: config.network == "attention",
+        "network='attention'",
+    ),
+)
 
 # Traced leaves that exist under some static settings alone, and which.
 BROUGHT_BY: dict[str, str] = {"target_kl": "stop_at_kl=True", **scheduled_leaves()}
@@ -28,6 +45,17 @@ def require_effect(config: Any) -> None:
             "num_minibatches above 1"
         )
     _require_schedules(config)
+    for names, fits, needed in _ONLY_WITH:
+        if not fits(config):
+            _require_defaults(config, names, needed)
+
+
+def _require_defaults(config: Any, names: tuple[str, ...], needed: str) -> None:
+    """Refuses a setting that differs from its default where it would change nothing."""
+    for name in names:
+        value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
+        if value != default:
+            raise ValueError(f"{name}={value!r} would have no effect here: it needs {needed}")
 
 
 def _require_schedules(config: Any) -> None:
@@ -41,6 +69,3 @@ def _require_schedules(config: Any) -> None:
             f"clip_schedule={config.clip_schedule!r} moves clip_epsilon, which surrogate={config.surrogate!r} does not "
             "have: it needs surrogate='clip'"
         )
-    default = type(config).__dataclass_fields__["schedule_pieces"].default
-    if config.schedule_pieces != default and not any("piecewise" in str(choice) for choice in chosen):
-        raise ValueError(f"schedule_pieces={config.schedule_pieces} needs a piecewise schedule, got {chosen}")

@@ -50,7 +50,7 @@ def make_minibatches(
     if recurrent:
 
         def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
-            return jax.tree.map(lambda leaf: leaf[:, rows], batch), memory[rows]
+            return jax.tree.map(lambda leaf: leaf[:, rows], batch), jax.tree.map(lambda leaf: leaf[rows], memory)
 
         return Minibatches(indices, take_sequences)
     rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))

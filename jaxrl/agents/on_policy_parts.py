@@ -7,7 +7,7 @@ from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, Heads, first_head, split_heads
+from jaxrl.networks import ActorCritic, Attention, Heads, first_head, split_heads
 from jaxrl.numerics import distributions
 from jaxrl.numerics.distributions import Distribution
 from jaxrl.numerics.normalisation import RewardScale, RunningStatistics
@@ -71,6 +71,13 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
         1 if config.scalarise == "before_estimation" else spec.num_objectives,
         copies=1 + auxiliary_heads,
         recurrent_size=config.recurrent_size,
+        attention=Attention(
+            layers=config.attention_layers,
+            heads=config.attention_heads,
+            context=config.context_length,
+            sinks=config.attention_sinks,
+            gated=config.gated_residuals,
+        ),
         conditioning=config.conditioning if config.condition_on_weights else "none",
         hyper_features=config.hyper_features,
         hyper_hidden=config.hyper_hidden,

@@ -19,6 +19,7 @@ from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
 from jaxrl.environments.tasks import paying
+from jaxrl.networks import values_along
 from jaxrl.numerics import returns
 from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_statistics
 from jaxrl.types import Array, PRNGKeyArray, PyTree
@@ -80,10 +81,10 @@ def prepare(
     """
     observation = see(state, rollout.observation)
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    parameters, values, memories = parts.network.sequence(
-        state.params, observation, weights, rollout.memory, rollout.start
+    final = see(state, rollout.final_observation)
+    parameters, values, following = values_along(
+        parts.network, state.params, observation, final, weights, rollout.memory, rollout.start
     )
-    following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
     reward, scale, paid = paid_rewards(parts, state, rollout, hp)
     if paid is not None and parts.config.scalarise != "before_estimation":
         values, following = paid * values, paid * following

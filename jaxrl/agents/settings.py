@@ -14,6 +14,7 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.spaces import Box
 from jaxrl.errors import require_name
+from jaxrl.networks import RECURRENT
 from jaxrl.numerics.schedules import Schedule
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
@@ -47,8 +48,9 @@ class OnPolicyConfig:
     standardise_advantages: str = "minibatch"
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str | Callable[..., Any] = "auto"
-    """auto (CNN for images, else MLP), mlp, cnn, gru, table (one row per Discrete or MultiDiscrete observation), the
-    name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
+    """auto (CNN for images, else MLP), mlp, cnn, with a memory gru, lstm or attention, table (one row per Discrete or
+    MultiDiscrete observation), the name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a
+    builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
@@ -56,7 +58,17 @@ class OnPolicyConfig:
     shared_torso: bool = False
     """Whether actor and critic share all but their heads."""
     recurrent_size: Annotated[int, COUNT] = 64
-    """Width of the GRU."""
+    """Width of the memory: of the GRU, the LSTM, or the layers of network="attention"."""
+    attention_layers: Annotated[int, COUNT] = 1
+    """Layers of network="attention"."""
+    attention_heads: Annotated[int, COUNT] = 4
+    """Heads of each of these layers; must divide recurrent_size."""
+    context_length: Annotated[int, COUNT] = 64
+    """Steps of the episode that each of these layers looks back on."""
+    attention_sinks: Annotated[int, SOME] = 1
+    """Learned entries of each of these layers that are always there to be attended to."""
+    gated_residuals: bool = True
+    """Whether what these layers add passes the gates of GTrXL, or is summed up as it is."""
     channels: Annotated[int, COUNT] = 16
     """Filters of the convolution."""
     condition_on_weights: bool = False
@@ -167,7 +179,7 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     """
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
     require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
-    validate_minibatches(config, config.network == "gru")
+    validate_minibatches(config, config.network in RECURRENT)
     require_effect(config)
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
@@ -202,9 +214,9 @@ def _validate_tasks(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     if not config.observe_task and not spec.num_tasks:
         raise ValueError(f"observe_task=False needs an environment whose objectives are tasks, {spec.name} has none")
     if config.network == "table" and not config.observe_task:
-        raise ValueError("a table has a row per task and state: observe_task=False needs network='mlp', 'cnn' or 'gru'")
+        raise ValueError("a table has a row per task and state: observe_task=False needs another network than 'table'")
     if config.multi_head and config.network == "table":
-        raise ValueError("a table has rows for every task: multi_head=True needs network='mlp', 'cnn' or 'gru'")
+        raise ValueError("a table has rows for every task: multi_head=True needs another network than 'table'")
     if make_combination(config.combination).combine is None or spec.num_tasks:
         return
     if config.scalarise != "after_clipping":

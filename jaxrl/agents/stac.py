@@ -150,8 +150,8 @@ def _validate(config: StacConfig) -> None:
         return
     if config.network == "table" or not config.hidden_sizes:
         raise ValueError(
-            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, network='mlp', 'cnn' or 'gru' "
-            f"with hidden_sizes, got network={config.network!r}, hidden_sizes={config.hidden_sizes}"
+            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, another network than 'table' "
+            f"and hidden_sizes, got network={config.network!r}, hidden_sizes={config.hidden_sizes}"
         )
     if config.multi_head or config.optimiser == "natural":
         raise ValueError(

@@ -1,17 +1,21 @@
 """Networks of agents."""
 
 from jaxrl.environments.spaces import encode
-from jaxrl.networks.actor_critic import ActorCritic, actor_critic
+from jaxrl.networks.actor_critic import ActorCritic, actor_critic, values_along
+from jaxrl.networks.attention import Attention
 from jaxrl.networks.custom import NETWORKS, custom_network, is_custom
 from jaxrl.networks.heads import Heads, first_head, split_heads, total_parameters
 from jaxrl.networks.images import patches
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS
+from jaxrl.networks.memory import RECURRENT
 
 __all__ = [
     "ACTIVATIONS",
     "NETWORKS",
+    "RECURRENT",
     "ActorCritic",
+    "Attention",
     "Heads",
     "actor_critic",
     "custom_network",
@@ -22,4 +26,5 @@ __all__ = [
     "patches",
     "split_heads",
     "total_parameters",
+    "values_along",
 ]

@@ -1,23 +1,24 @@
-"""Actor-critic networks: MLP, CNN and GRU torsos, one value per objective."""
+"""Actor-critic networks: MLP and CNN torsos, memories, one value per objective."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.spaces import Space, encode
-from jaxrl.environments.tasks import task_of, without_task
+from jaxrl.environments.spaces import Space
 from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
+from jaxrl.networks.attention import Attention
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
-from jaxrl.networks.layers import ACTIVATIONS, Dense, FeatureNetwork, GeneratedDense, Torso
+from jaxrl.networks.layers import ACTIVATIONS
+from jaxrl.networks.memory import INITIAL, RECURRENT, fresh_memory
+from jaxrl.networks.module import ActorCriticModule
 from jaxrl.networks.table import table_functions
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["ActorCritic", "actor_critic"]
+__all__ = ["ActorCritic", "actor_critic", "values_along"]
 
 
 class ActorCritic(NamedTuple):
@@ -33,6 +34,8 @@ class ActorCritic(NamedTuple):
         value: `(params, observation, weights, memory) -> values [*batch, objective]` of an
             observation that follows `memory`.
         recurrent: whether memory matters.
+        following: where it is cheaper than `sequence` and then `value`, `(params, observations, following observations,
+            weights, memory, starts) -> (distribution parameters, values, values of what follows each step)`.
         activity: as `sequence`, but `-> tree like params`, mean |activation| of the neurons of each tensor's layer;
             None where actor and critic share layers or layers are generated.
     """
@@ -44,118 +47,14 @@ class ActorCritic(NamedTuple):
     value: Callable[..., Array]
     recurrent: bool
     activity: Callable[..., PyTree] | None = None
-
-
-class ActorCriticModule(nn.Module):
-    """Torsos, an optional recurrent cell, and the two heads."""
-
-    observation: Space
-    num_parameters: int
-    shared_parameters: int
-    initial_shared: float
-    num_objectives: int
-    hidden_sizes: tuple[int, ...]
-    activation: str
-    shared_torso: bool
-    recurrent_size: int
-    channels: int
-    convolve: bool
-    conditioning: str
-    hyper_features: int
-    hyper_hidden: tuple[int, ...]
-    num_heads: int
-    unseen: int
-
-    def setup(self) -> None:
-        def torso(name: str) -> Torso:
-            return Torso(self.hidden_sizes, self.activation, self.convolve, self.channels, name=name)
-
-        self.actor_torso = torso("torso" if self.shared_torso else "actor_torso")
-        self.critic_torso = self.actor_torso if self.shared_torso else torso("critic_torso")
-        if self.recurrent_size:
-            self.cell = nn.GRUCell(self.recurrent_size)
-        generated = self.conditioning == "hypernetwork"
-        head = GeneratedDense if generated else Dense
-        self.actor_head = head((self.num_parameters - self.shared_parameters) * max(1, self.num_heads))
-        self.critic_head = head(self.num_objectives)
-        if generated:
-            # Policy and value function have features of their own (MORLAX's `dual`), unless they share a torso.
-            arguments = (self.hyper_hidden, self.hyper_features, self.activation)
-            self.actor_preference = FeatureNetwork(*arguments)
-            self.critic_preference = self.actor_preference if self.shared_torso else FeatureNetwork(*arguments)
-        if self.shared_parameters:
-            initial = nn.initializers.constant(self.initial_shared)
-            self.log_std = self.param("log_std", initial, (self.shared_parameters,))
-
-    def __call__(self, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple:
-        """One step with both heads; used to initialise."""
-        parameters, memory = self.act(observation, weights, memory, start)
-        return parameters, self.value(observation, weights, memory), memory
-
-    def _preference(self, critic: bool, weights: Array) -> tuple[Array, ...]:
-        """What generated layers take besides their input: nothing, or features of the weights."""
-        if self.conditioning != "hypernetwork":
-            return ()
-        return ((self.critic_preference if critic else self.actor_preference)(weights),)
-
-    def _features(self, critic: bool, observation: Array, weights: Array) -> Array:
-        features = encode(self.observation, observation, keep_image=self.convolve)
-        if self.unseen:
-            features = without_task(self.observation, self.unseen, features)
-        torso = self.critic_torso if critic else self.actor_torso
-        return torso(features, weights if self.conditioning == "input" else None, *self._preference(critic, weights))
-
-    def _value(self, features: Array, weights: Array) -> Array:
-        return self.critic_head(features, *self._preference(True, weights))
-
-    def _policy(self, features: Array, observation: Array, weights: Array) -> Array:
-        parameters = self.actor_head(features, *self._preference(False, weights))
-        if self.num_heads > 1:
-            heads = parameters.reshape(*parameters.shape[:-1], self.num_heads, -1)
-            parameters = jnp.sum(task_of(self.observation, self.num_heads, observation)[..., None] * heads, axis=-2)
-        if not self.shared_parameters:
-            return parameters
-        shared = jnp.broadcast_to(self.log_std, (*parameters.shape[:-1], self.shared_parameters))
-        return jnp.concatenate([parameters, shared], axis=-1)
-
-    def _remember(self, features: Array, memory: Array, start: Array) -> Array:
-        return self.cell(jnp.where(start[..., None], 0.0, memory), features)[0]
-
-    def act(self, observation: Array, weights: Array, memory: PyTree, start: Array) -> tuple[Array, PyTree]:
-        """Distribution parameters and the next memory."""
-        features = self._features(False, observation, weights)
-        if self.recurrent_size:
-            memory = features = self._remember(features, memory, start)
-        return self._policy(features, observation, weights), memory
-
-    def value(self, observation: Array, weights: Array, memory: PyTree) -> Array:
-        """Values of an observation that follows `memory`."""
-        features = self._features(True, observation, weights)
-        if self.recurrent_size:
-            features = self.cell(memory, features)[0]
-        return self._value(features, weights)
-
-    def sequence(self, observations: Array, weights: Array, memory: PyTree, starts: Array) -> tuple:
-        """Everything for a whole rollout."""
-        features = self._features(False, observations, weights)
-        if not self.recurrent_size:
-            seen = features if self.shared_torso else self._features(True, observations, weights)
-            return self._policy(features, observations, weights), self._value(seen, weights), memory
-
-        def body(module: "ActorCriticModule", memory: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            memory = module._remember(inputs[0], memory, inputs[1])
-            return memory, memory
-
-        scan = nn.scan(body, variable_broadcast="params", split_rngs={"params": False})
-        _, memories = scan(self, memory, (features, starts))
-        return self._policy(memories, observations, weights), self._value(memories, weights), memories
+    following: Callable[..., tuple[Array, Array, Array]] | None = None
 
 
 def _validate(observation: Space, network: str, activation: str, conditioning: str) -> None:
-    require_name("network", network, ("auto", "mlp", "cnn", "gru", "table"))
+    require_name("network", network, ("auto", "mlp", "cnn", *RECURRENT, "table"))
     require_name("activation", activation, ACTIVATIONS)
     require_name("conditioning", conditioning, ("none", "input", "hypernetwork"))
-    if network == "gru" and conditioning == "hypernetwork":
+    if network in RECURRENT and conditioning == "hypernetwork":
         raise ValueError("conditioning='hypernetwork' generates dense layers only; use network='mlp' or 'cnn'")
     if network == "table" and conditioning != "none":
         raise ValueError(f"network 'table' has no input for preference weights: conditioning={conditioning!r}")
@@ -181,6 +80,7 @@ def actor_critic(
     activation: str = "tanh",
     shared_torso: bool = False,
     recurrent_size: int = 64,
+    attention: Attention = Attention(),  # noqa: B008
     channels: int = 16,
     conditioning: str = "none",
     hyper_features: int = 16,
@@ -198,12 +98,13 @@ def actor_critic(
         num_parameters: number of distribution parameters, `shared_parameters` of them
             independent of the observation (log standard deviations).
         num_objectives: number of values.
-        network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, `gru` (a GRU on a shared torso) or `table` (a row
-            per `Discrete` observation). Networks of users are `networks.custom_network`'s.
+        network: `auto` (CNN for images, else MLP), `mlp`, `cnn`, `gru`, `lstm` or `attention` (a memory on a shared
+            torso) or `table` (a row per `Discrete` observation). Networks of users are `networks.custom_network`'s.
         hidden_sizes: widths of the dense layers.
         activation: one of `ACTIVATIONS`.
-        shared_torso: whether actor and critic share their torso; a GRU always does.
-        recurrent_size: width of the GRU.
+        shared_torso: whether actor and critic share their torso; with a memory they always do.
+        recurrent_size: width of the memory.
+        attention: shape of a memory by attention.
         channels: filters of the 3x3 convolution.
         conditioning: how the network depends on the preference weights: `none`, `input` (they join the features), or
             `hypernetwork` (all dense layers are generated from them).
@@ -216,7 +117,8 @@ def actor_critic(
 
     Raises:
         ValueError: for an unknown network, activation or conditioning, a CNN without images, a table without discrete
-            observations, an empty width, or a GRU with a hypernetwork, which generates dense layers only.
+            observations, an empty width, heads that do not divide the width of a memory, or a memory with a
+            hypernetwork, which generates dense layers only.
     """
     _validate(observation, network, activation, conditioning)
     _validate_widths(hidden_sizes=hidden_sizes, recurrent_size=(recurrent_size,), channels=(channels,))
@@ -225,7 +127,9 @@ def actor_critic(
         if shared_parameters:
             raise ValueError("network 'table' is for discrete actions; use network='mlp'")
         return ActorCritic(*table_functions(observation, num_parameters, num_objectives))
-    recurrent = network == "gru"
+    recurrent = network in RECURRENT
+    if network == "attention" and recurrent_size % attention.heads:
+        raise ValueError(f"attention_heads={attention.heads} must divide recurrent_size={recurrent_size}")
     module = ActorCriticModule(
         observation=observation,
         num_parameters=num_parameters,
@@ -235,7 +139,9 @@ def actor_critic(
         hidden_sizes=tuple(hidden_sizes),
         activation=activation,
         shared_torso=shared_torso or recurrent,
-        recurrent_size=recurrent_size if recurrent else 0,
+        memory=network if recurrent else "",
+        recurrent_size=recurrent_size,
+        attention=attention,
         channels=channels,
         convolve=is_image(observation) and network != "mlp",
         conditioning=conditioning,
@@ -248,20 +154,38 @@ def actor_critic(
 
 
 def _functions(module: ActorCriticModule, num_weights: int) -> ActorCritic:
-    recurrent = module.recurrent_size > 0
-
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
-        return jnp.zeros((*batch_shape, module.recurrent_size)) if recurrent else ()
+        if not module.memory:
+            return ()
+        return fresh_memory(module.memory, module.recurrent_size, module.attention, batch_shape)
 
     def init(key: PRNGKeyArray) -> PyTree:
         example = jnp.zeros((1, *module.observation.shape), module.observation.dtype)
         inputs = (example, jnp.zeros((1, num_weights)), memory((1,)), jnp.zeros((1,), bool))
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
-        return orthogonal_params(key, shapes, {"log_std": module.initial_shared})
+        return orthogonal_params(key, shapes, {**INITIAL, "log_std": module.initial_shared})
 
     def method(name: str) -> Callable:
         return lambda params, *inputs: module.apply({"params": params}, *inputs, method=name)
 
     apart = not module.shared_torso and module.conditioning != "hypernetwork"
     activity = module_activity(module, module.activation) if apart else None
-    return ActorCritic(init, memory, method("act"), method("sequence"), method("value"), recurrent, activity)
+    following = method("following") if module.memory == "attention" else None
+    functions = (method("act"), method("sequence"), method("value"))
+    return ActorCritic(init, memory, *functions, bool(module.memory), activity, following)
+
+
+def values_along(
+    network: ActorCritic,
+    params: PyTree,
+    observations: Array,
+    following: Array,
+    weights: Array,
+    memory: PyTree,
+    starts: Array,
+) -> tuple[Array, Array, Array]:
+    """Distribution parameters and values of a whole rollout, and values of what really followed each step."""
+    if network.following is not None:
+        return network.following(params, observations, following, weights, memory, starts)
+    parameters, values, memories = network.sequence(params, observations, weights, memory, starts)
+    return parameters, values, network.value(params, following, weights, memories)

@@ -14,14 +14,15 @@ from jaxrl.networks.actor_critic import ActorCritic
 from jaxrl.networks.images import is_image
 from jaxrl.networks.initialisation import orthogonal_params
 from jaxrl.networks.layers import Dense
+from jaxrl.networks.memory import RECURRENT
 from jaxrl.registry import Registry
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["NETWORKS", "custom_network", "is_custom", "register_network"]
 
-# Names besides auto, mlp, cnn, gru and table.
+# Names besides those that come with jaxrl.
 NETWORKS = Registry("network")
-_BUILT_IN = ("auto", "mlp", "cnn", "gru", "table")
+_BUILT_IN = ("auto", "mlp", "cnn", *RECURRENT, "table")
 
 
 def is_custom(network: Any) -> bool:

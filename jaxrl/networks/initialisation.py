@@ -14,7 +14,8 @@ _HIDDEN_GAIN = float(np.sqrt(2.0))
 
 
 def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, float]) -> PyTree:
-    """Orthogonal kernels (Saxe et al., 2014), zero biases and generators, and named constants.
+    """Orthogonal kernels (Saxe et al., 2014), zero biases and generators, and named constants, such as `log_std`, or
+    `hf/bias` in layers of that name.
 
     All kernels are made of one draw of normal numbers, because every further draw lengthens compilation.
     """
@@ -28,7 +29,8 @@ def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, fl
         if is_drawn:
             leaves.append(_GAINS.get(name[0], _HIDDEN_GAIN) * _orthogonal(draw, leaf.shape))
         else:
-            leaves.append(jnp.full(leaf.shape, constants.get(name[-1], 0.0), leaf.dtype))
+            constant = constants.get("/".join(name[-2:]), constants.get(name[-1], 0.0))
+            leaves.append(jnp.full(leaf.shape, constant, leaf.dtype))
     return jax.tree.unflatten(structure, leaves)
 
 
