@@ -18,6 +18,8 @@ def _has_pieces(config: Any) -> bool:
 # Static settings, whether others let them have an effect, and what they need.
 _ONLY_WITH: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("schedule_pieces",), _has_pieces, "a piecewise schedule"),
+    (("mixture_components",), lambda c: c.distribution == "gaussian_mixture", "distribution='gaussian_mixture'"),
+    (("initial_log_std",), lambda c: c.distribution != "beta", "another distribution than 'beta'"),
     (
         ("attention_layers", "attention_heads", "context_length", "attention_sinks", "gated_residuals"),
         lambda config: config.network == "attention",

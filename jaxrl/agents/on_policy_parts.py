@@ -63,7 +63,9 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
     Raises:
         ValueError: for a learned optimiser of a network whose actor and critic share layers.
     """
-    distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std)
+    distribution = distributions.for_space(
+        spec.action, config.distribution, config.initial_log_std, config.mixture_components
+    )
     acting = make_acting(
         spec,
         config,

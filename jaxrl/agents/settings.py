@@ -96,7 +96,10 @@ class OnPolicyConfig:
     """Whether the network's layers see which task an episode is about, where objectives are tasks. Heads and values
     are chosen by it all the same."""
     distribution: str = "auto"
-    """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
+    """auto (categorical or gaussian), categorical, gaussian, gaussian_mixture and, within bounds, tanh_gaussian or
+    beta."""
+    mixture_components: Annotated[int, COUNT] = 3
+    """Components of distribution="gaussian_mixture", of every action."""
     initial_log_std: float = 0.0
     """Initial log standard deviation of Gaussian policies, in units where bounds are [-1, 1]."""
     normalise_observations: bool = False

@@ -70,6 +70,7 @@ _ACTING = frozenset(
         "channels",
         "distribution",
         "initial_log_std",
+        "mixture_components",
         "normalise_observations",
         "condition_on_weights",
         "conditioning",
