@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Progress, Rollout
+from jaxrl.agents.limits import observation_limit
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, actor_critic, custom_network, is_custom, total_parameters
+from jaxrl.networks import ActorCritic, Scales, actor_critic, custom_network, is_custom, total_parameters
 from jaxrl.numerics.distributions import Distribution
 from jaxrl.numerics.normalisation import normalise
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
@@ -40,6 +41,7 @@ def make_acting(
     distribution: Distribution,
     num_values: int,
     copies: int = 1,
+    scales: Scales = Scales(),  # noqa: B008
     **network_settings: Any,
 ) -> Acting:
     """Policy and second head of `num_values` outputs, with the network settings that all agents' configs have.
@@ -50,6 +52,7 @@ def make_acting(
         distribution: of actions.
         num_values: outputs of the second head.
         copies: of both heads, on the same layers; see `networks.heads`.
+        scales: of the network's kernels at first.
         network_settings: further ones of `actor_critic`.
     """
     num_parameters = total_parameters(copies, distribution.num_parameters, distribution.shared_parameters)
@@ -58,6 +61,7 @@ def make_acting(
         "num_preferences": spec.num_objectives,
         "shared_parameters": distribution.shared_parameters,
         "initial_shared": distribution.initial_shared,
+        "scales": scales,
     }
     if is_custom(config.network):
         if network_settings.get("num_heads") or network_settings.get("unseen"):
@@ -80,9 +84,12 @@ def make_acting(
     return Acting(spec, distribution, network)
 
 
-def see(state: PyTree, observation: Array) -> Array:
-    """An observation under the running statistics, if there are any."""
-    return observation if state.observations is None else normalise(state.observations, observation)
+def see(state: PyTree, observation: Array, hp: PyTree) -> Array:
+    """An observation as the network takes it: under the running statistics, if there are any, and then clipped."""
+    limit = observation_limit(hp)
+    if state.observations is not None:
+        return normalise(state.observations, observation, *(() if limit is None else (limit,)))
+    return observation if limit is None else jnp.clip(observation, -limit, limit)
 
 
 def explore(
@@ -97,7 +104,7 @@ def explore(
     progress: Progress,
 ) -> tuple[Array, PyTree]:
     """A raw sample from the policy, with noise that was drawn before."""
-    parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)
+    parameters, memory = parts.network.act(state.params, see(state, observation, hp), weights, memory, start)
     return parts.distribution.sample(parameters, noise), memory
 
 
@@ -113,7 +120,7 @@ def act(
     """The most likely action, or a sample; under the weights of the hyperparameters."""
     batch_shape = observation.shape[: observation.ndim - len(parts.spec.observation.shape)]
     start = jnp.zeros(batch_shape, bool)
-    parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
+    parameters, memory = parts.network.act(state.params, see(state, observation, hp), hp.weights, memory, start)
     if explore:
         raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch_shape))
     else:
@@ -125,12 +132,12 @@ def value(
     parts: Acting, state: PyTree, observation: Array, memory: PyTree, hp: PyTree
 ) -> Float[Array, "*batch objective"]:
     """The critic's value of an observation that follows `memory`."""
-    return parts.network.value(state.params, see(state, observation), hp.weights, memory)
+    return parts.network.value(state.params, see(state, observation, hp), hp.weights, memory)
 
 
-def score(parts: Acting, state: PyTree, rollout: Rollout) -> Score:
+def score(parts: Acting, state: PyTree, rollout: Rollout, hp: PyTree) -> Score:
     """Log probabilities and entropies of a rollout under the agent's parameters, differentiable."""
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    observation = see(state, rollout.observation)
+    observation = see(state, rollout.observation, hp)
     parameters, _, _ = parts.network.sequence(state.params, observation, weights, rollout.memory, rollout.start)
     return Score(parts.distribution.log_prob(parameters, rollout.raw_action), parts.distribution.entropy(parameters))

@@ -28,6 +28,7 @@ from jaxrl.agents.settings import (
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_shape
 from jaxrl.numerics.normalisation import RewardScale, init_statistics
+from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import Range
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -91,7 +92,7 @@ def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
 
 def ranges(parts: Parts) -> dict[str, Range]:
     """Of the leaves that the agent's parts bring, by path."""
-    optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
+    optimiser = getattr(parts.optimiser or PLAIN.get(parts.config.optimiser), "ranges", NATURAL_RANGES)
     found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
     found |= {"combination": parts.combination.ranges, "limits": LIMIT_RANGES}
     found["schedules"] = schedule_ranges(parts.config)
@@ -100,7 +101,8 @@ def ranges(parts: Parts) -> dict[str, Range]:
 
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
     """Traced defaults as float32 arrays; a learned optimiser brings its own learning rate."""
-    optimiser: PyTree = dict(NATURAL) if parts.config.optimiser == "natural" else ()
+    plain = PLAIN.get(parts.config.optimiser)
+    optimiser: PyTree = dict(plain.settings) or () if plain else dict(NATURAL)
     if parts.optimiser is not None:
         defaults = {**defaults, "learning_rate": parts.optimiser.learning_rate}
         optimiser = parts.optimiser.init(None)

@@ -7,7 +7,7 @@ from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, Attention, Heads, first_head, split_heads
+from jaxrl.networks import ActorCritic, Attention, Heads, Scales, first_head, split_heads
 from jaxrl.numerics import distributions
 from jaxrl.numerics.distributions import Distribution
 from jaxrl.numerics.normalisation import RewardScale, RunningStatistics
@@ -72,6 +72,7 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
         distribution,
         1 if config.scalarise == "before_estimation" else spec.num_objectives,
         copies=1 + auxiliary_heads,
+        scales=Scales(config.hidden_scale, config.policy_scale, config.value_scale),
         recurrent_size=config.recurrent_size,
         attention=Attention(
             layers=config.attention_layers,

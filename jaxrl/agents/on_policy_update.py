@@ -9,6 +9,7 @@ import optax
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress, Rollout
 from jaxrl.agents.kl_stopping import mean_of_seen, until_too_far
+from jaxrl.agents.limits import clipped_rewards
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_loss import standardised
@@ -79,9 +80,9 @@ def prepare(
     Nothing here is cut from differentiation: `descend` takes gradients with respect to the parameters of a minibatch's
     loss alone, and a meta-gradient goes through all the rest.
     """
-    observation = see(state, rollout.observation)
+    observation = see(state, rollout.observation, hp)
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    final = see(state, rollout.final_observation)
+    final = see(state, rollout.final_observation, hp)
     parameters, values, following = values_along(
         parts.network, state.params, observation, final, weights, rollout.memory, rollout.start
     )
@@ -114,9 +115,10 @@ def prepare(
 def paid_rewards(
     parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
 ) -> tuple[Array, RewardScale | None, Array | None]:
-    """Rewards `[time, env, value]` under the running scale, that scale afterwards, and which tasks pay."""
+    """Rewards `[time, env, value]`, scaled and then clipped, the running scale afterwards, and which tasks pay."""
     done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
     reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid, rollout.valid)
+    reward = clipped_rewards(reward, hp)
     if parts.config.scalarise == "before_estimation":
         if jnp.ndim(hp.discount):
             raise ValueError(

@@ -1,6 +1,5 @@
 """Optimisers of on-policy agents: hand-written ones, and learned ones with what they read besides the gradient."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from jaxrl.agents.scheduling import annealed_share, rate
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.networks.activity import Place, layer_places
 from jaxrl.optimisers import Signals
+from jaxrl.optimisers.plain import PLAIN, decayed
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["clip_by_global_norm", "learned_steps", "make_optimiser", "optimiser_of", "signals"]
@@ -96,19 +96,14 @@ def _clip_apart(max_norm: Float[Array, ""] | float, places: list[Place]) -> opta
 
 
 def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
-    """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
-    scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
-        # The tiny root keeps the slope finite where a gradient has been zero so far.
-        "adam": lambda: optax.scale_by_adam(eps=1e-5, eps_root=1e-20),
-        "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
-        "sgd": optax.identity,
-    }
-    chain = optax.chain(
-        clip_by_global_norm(hp.max_gradient_norm),
-        scalers[config.optimiser](),
-        optax.scale_by_learning_rate(rate(config, hp, fraction)),
-    )
-    return optax.flatten(chain)
+    """Global-norm clipping, then one of `PLAIN`, as one flat vector (fewer, larger operations)."""
+    settings = getattr(hp, "optimiser", {})
+    clip, scale = clip_by_global_norm(hp.max_gradient_norm), PLAIN[config.optimiser].scale(settings)
+    descend = optax.scale_by_learning_rate(rate(config, hp, fraction))
+    if "weight_decay" not in PLAIN[config.optimiser].settings:
+        return optax.flatten(optax.chain(clip, scale, descend))
+    # Which parameters decay is seen in their shapes.
+    return optax.chain(optax.flatten(optax.chain(clip, scale)), decayed(settings["weight_decay"]), descend)
 
 
 def clip_by_global_norm(max_norm: Float[Array, ""] | float) -> optax.GradientTransformation:

@@ -1,5 +1,6 @@
 """Static settings and traced hyperparameters of on-policy agents."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
@@ -18,6 +19,7 @@ from jaxrl.networks import RECURRENT
 from jaxrl.numerics.schedules import Schedule
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
+from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PyTree
 
@@ -106,6 +108,18 @@ class OnPolicyConfig:
     """Standardise observations by their running mean and deviation."""
     normalise_rewards: bool = False
     """Divide each objective's rewards by the running deviation of their discounted sums."""
+    clip_observations: bool = False
+    """Clip what the network sees to plus and minus observation_clip, a hyperparameter that comes with this setting:
+    after normalisation, which by itself clips to 10, or the observation as it is."""
+    clip_rewards: bool = False
+    """Clip the rewards that are learned from to plus and minus reward_clip, likewise: after their division by a running
+    deviation, or as they are. Reported returns are never clipped."""
+    hidden_scale: Annotated[float, NOT_NEGATIVE] = math.sqrt(2.0)
+    """Gain of the orthogonal kernels that hidden layers start with."""
+    policy_scale: Annotated[float, NOT_NEGATIVE] = 0.01
+    """Gain of the kernel that the head of the policy starts with."""
+    value_scale: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Gain of the kernel that the head of the values starts with."""
     clip_values: bool = False
     """Clip the change of values as PPO's first code did; see value_clip."""
     anneal_learning_rate: bool = True
@@ -122,9 +136,11 @@ class OnPolicyConfig:
     schedule_pieces: Annotated[int, Range(2, integer=True)] = 3
     """Pieces of piecewise schedules, which have a boundary and a factor less."""
     optimiser: str = "adam"
-    """adam, rmsprop or sgd, after clipping by global norm; natural, which moves the actor along the natural gradient
-    and the critic by Adam; or a learned one, open or open_large, which clips actor and critic apart. Natural and
-    learned ones need actor and critic to share no layers."""
+    """After clipping by global norm adam, rmsprop or sgd, or one whose settings are hyperparameters that come with it
+    (weight_decay, beta_1, beta_2, momentum): adamw, nadam, nadamw, radam, amsgrad, adabelief, adamax, yogi, adagrad,
+    lion, momentum or nesterov; natural, which moves the actor along the natural gradient and the critic by Adam; or a
+    learned one, open or open_large, which clips actor and critic apart. Natural and learned ones need actor and critic
+    to share no layers."""
     conjugate_gradient_steps: Annotated[int, COUNT] = 10
     """Iterations of the solver of optimiser="natural"."""
     stop_at_kl: bool = False
@@ -147,11 +163,12 @@ class OnPolicyHyperparameters(NamedTuple):
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives, non-negative.
         objective: parameters of the surrogate.
-        optimiser: parameters of a learned or the natural optimiser; others have none.
+        optimiser: parameters of the optimiser, if it has any.
         aggregator: parameters of the aggregator.
         combination: parameters of the combination of gradients.
         schedules: ends and times of what moves over the run, where a schedule has them.
-        limits: of the divergence from the policy that acted, where `stop_at_kl` is set.
+        limits: of the divergence, observations and rewards, where `stop_at_kl`, `clip_observations` and `clip_rewards`
+            are set.
         environment: parameters of the environment.
     """
 
@@ -181,9 +198,9 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
         ValueError: naming the setting, its value and what is allowed.
     """
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
-    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
+    require_name("optimiser", config.optimiser, (*PLAIN, "natural", *OPTIMISERS))
     validate_minibatches(config, config.network in RECURRENT)
-    require_effect(config)
+    require_effect(config, spec)
     if config.normalise_observations and not isinstance(spec.observation, Box):
         raise ValueError(f"normalise_observations needs a Box observation, {spec.name} has {spec.observation}")
     _validate_scalarisation(config, spec)

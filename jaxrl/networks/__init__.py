@@ -6,7 +6,7 @@ from jaxrl.networks.attention import Attention
 from jaxrl.networks.custom import NETWORKS, custom_network, is_custom
 from jaxrl.networks.heads import Heads, first_head, split_heads, total_parameters
 from jaxrl.networks.images import patches
-from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.initialisation import Scales, orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS
 from jaxrl.networks.memory import RECURRENT
 
@@ -17,6 +17,7 @@ __all__ = [
     "ActorCritic",
     "Attention",
     "Heads",
+    "Scales",
     "actor_critic",
     "custom_network",
     "encode",

@@ -11,7 +11,7 @@ from jaxrl.errors import require_name
 from jaxrl.networks.activity import module_activity
 from jaxrl.networks.attention import Attention
 from jaxrl.networks.images import is_image
-from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.initialisation import Scales, orthogonal_params
 from jaxrl.networks.layers import ACTIVATIONS
 from jaxrl.networks.memory import INITIAL, RECURRENT, fresh_memory
 from jaxrl.networks.module import ActorCriticModule
@@ -88,6 +88,7 @@ def actor_critic(
     num_preferences: int | None = None,
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
+    scales: Scales = Scales(),  # noqa: B008
     num_heads: int = 0,
     unseen: int = 0,
 ) -> ActorCritic:
@@ -111,6 +112,7 @@ def actor_critic(
         hyper_features: features of the weights that generated layers mix.
         hyper_hidden: widths of the layers between weights and features.
         num_preferences: length of the preference weights; default one per value.
+        scales: of the kernels at first.
         num_heads: heads of the policy, one per task that observations name (`environments.tasks.task_of`); 0 for one
             head without tasks.
         unseen: how many tasks observations tell apart whose name the network does not see; 0 if it sees all.
@@ -150,10 +152,10 @@ def actor_critic(
         num_heads=num_heads,
         unseen=unseen,
     )
-    return _functions(module, num_preferences or num_objectives)
+    return _functions(module, num_preferences or num_objectives, scales)
 
 
-def _functions(module: ActorCriticModule, num_weights: int) -> ActorCritic:
+def _functions(module: ActorCriticModule, num_weights: int, scales: Scales) -> ActorCritic:
     def memory(batch_shape: tuple[int, ...]) -> PyTree:
         if not module.memory:
             return ()
@@ -163,7 +165,7 @@ def _functions(module: ActorCriticModule, num_weights: int) -> ActorCritic:
         example = jnp.zeros((1, *module.observation.shape), module.observation.dtype)
         inputs = (example, jnp.zeros((1, num_weights)), memory((1,)), jnp.zeros((1,), bool))
         shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
-        return orthogonal_params(key, shapes, {**INITIAL, "log_std": module.initial_shared})
+        return orthogonal_params(key, shapes, {**INITIAL, "log_std": module.initial_shared}, scales)
 
     def method(name: str) -> Callable:
         return lambda params, *inputs: module.apply({"params": params}, *inputs, method=name)

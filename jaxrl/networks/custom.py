@@ -12,7 +12,7 @@ from jaxrl.environments.spaces import Space, encode
 from jaxrl.errors import require_name
 from jaxrl.networks.actor_critic import ActorCritic
 from jaxrl.networks.images import is_image
-from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.initialisation import Scales, orthogonal_params
 from jaxrl.networks.layers import Dense
 from jaxrl.networks.memory import RECURRENT
 from jaxrl.registry import Registry
@@ -62,6 +62,7 @@ def custom_network(
     *,
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
+    scales: Scales = Scales(),  # noqa: B008
     shared_torso: bool = False,
     conditioning: str = "none",
     num_preferences: int = 0,
@@ -80,6 +81,7 @@ def custom_network(
         num_values: outputs of the critic.
         shared_parameters: log standard deviations.
         initial_shared: what they are at first.
+        scales: of the heads' kernels at first.
         shared_torso: whether actor and critic share all but their heads.
         conditioning: none or input.
         num_preferences: length of the preference weights.
@@ -100,7 +102,7 @@ def custom_network(
             network, network.clone(), observation, num_parameters, shared_parameters, initial_shared, num_values,
             shared_torso, weights,
         )  # fmt: skip
-        return _of_module(module, observation, num_preferences, initial_shared)
+        return _of_module(module, observation, num_preferences, scales)
     try:
         built = network(observation, num_parameters, num_values)
     except TypeError as error:
@@ -170,7 +172,7 @@ class _WithHeads(nn.Module):
         return self.critic_head(self._features(True, observation, weights))
 
 
-def _of_module(module: _WithHeads, observation: Space, num_preferences: int, initial_shared: float) -> ActorCritic:
+def _of_module(module: _WithHeads, observation: Space, num_preferences: int, scales: Scales) -> ActorCritic:
     example = jnp.zeros((1, *observation.shape), observation.dtype)
     inputs = (example, jnp.zeros((1, num_preferences)))
 
@@ -183,7 +185,7 @@ def _of_module(module: _WithHeads, observation: Space, num_preferences: int, ini
         own, heads = jax.random.split(key)
         params = shapes(own)["params"]
         found = {name: params[name] for name in ("actor_head", "critic_head")}
-        return {**params, **orthogonal_params(heads, found, {"log_std": initial_shared})}
+        return {**params, **orthogonal_params(heads, found, {}, scales)}
 
     def apply(method: str) -> Callable[..., Any]:
         return lambda params, *seen: module.apply({"params": params}, *seen, method=method)

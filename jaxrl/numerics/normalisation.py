@@ -82,7 +82,7 @@ def standard_deviation(statistics: RunningStatistics) -> Array:
     return jnp.where(variance > 1e-8, jnp.sqrt(jnp.maximum(variance, 1e-8)), 1.0)
 
 
-def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) -> Array:
+def normalise(statistics: RunningStatistics, value: Array, limit: Float[Array, ""] | float = 10.0) -> Array:
     """(value - mean)/std, clipped to ±`limit`; last entries that the statistics leave out, as they are."""
     known, rest = _split(statistics, value)
     scaled = jnp.clip((known - statistics.mean) / standard_deviation(statistics), -limit, limit)
