@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxrl.morl.kind import save_policy
     from jaxrl.networks.custom import register_network
     from jaxrl.numerics import statistics
+    from jaxrl.numerics.schedules import register_schedule
     from jaxrl.objectives.registration import register_objective
     from jaxrl.rendering.base import register_renderer
     from jaxrl.runs.exporting import export
@@ -58,6 +59,7 @@ _HOMES = {
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
     "jaxrl.runs.watching": ("watch",),
     "jaxrl.networks.custom": ("register_network",),
+    "jaxrl.numerics.schedules": ("register_schedule",),
     "jaxrl.objectives.registration": ("register_objective",),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
     "jaxrl.sweeps.devices": ("use_cpu_cores",),
@@ -113,6 +115,7 @@ __all__ = [
     "register_network",
     "register_objective",
     "register_renderer",
+    "register_schedule",
     "report",
     "save_member",
     "save_policy",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxrl.cli.declaration import HOST, SWEEP, Option, given, option_of, positional, repeated
-from jaxrl.cli.leaves import leaf_options
+from jaxrl.cli.leaves import leaf_options, require_leaves
 from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, settings_of, swept
@@ -206,7 +206,9 @@ def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Opti
         if found is None:
             return []
         taken = {option.name for option in options}
-        return leaf_options(*found, environment, pairs(values.get("environment_option", ())), taken)
+        leaves = leaf_options(*found, environment, pairs(values.get("environment_option", ())), taken)
+        require_leaves(found[0], unknown, [*options, *leaves])
+        return leaves
     except (ValueError, ImportError):
         # Help is of use all the same.
         if set(unknown) & {"-h", "--help"}:
