@@ -54,7 +54,7 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
         drive = KINDS[configuration.kind].drive or drive_members
         outcome = drive(built, configuration, directory, options)
-        if not (directory / OUTCOME).exists():
+        if not outcome.stopped and not (directory / OUTCOME).exists():
             ended = datetime.now(UTC).isoformat(timespec="seconds")
             write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
         return outcome
@@ -93,6 +93,8 @@ def drive_members(built: Program, configuration: Configuration, directory: Path,
         return outcome
     kind, table = KINDS[configuration.kind], swept.table
     write_table(table, growing.path)
+    if outcome.stopped:
+        return outcome
     found = kind.finish(outcome, directory) if kind.finish else None
     if kind.draw or not kind.finish:
         (kind.draw or draw_table)(table, built, configuration, directory)
