@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from jaxrl import agents, environments
     from jaxrl.agents.entries import register_agent
     from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
+    from jaxrl.errors import StopRun
     from jaxrl.figures import plotting
     from jaxrl.morl.algorithms import study
     from jaxrl.morl.front import Front, choose, front
@@ -48,6 +49,7 @@ _HOMES = {
         "make",
         "register",
     ),
+    "jaxrl.errors": ("StopRun",),
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
     "jaxrl.morl.kind": ("save_policy",),
@@ -91,6 +93,7 @@ __all__ = [
     "Program",
     "Result",
     "RunOptions",
+    "StopRun",
     "Sweep",
     "Timestep",
     "Trainer",

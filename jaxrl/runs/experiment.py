@@ -66,7 +66,8 @@ def run(
         if elsewhere is not None and KINDS[configuration.kind].drive:
             raise ValueError(f"--on cuts members into jobs, and a run of the kind {configuration.kind} has none")
         outcome = drive(built, configuration, directory, options)
-        write_outcome(directory)
+        if not outcome.stopped:
+            write_outcome(directory)
         return outcome
 
 
@@ -94,6 +95,8 @@ def drive_members(
         return outcome
     kind, table = KINDS[configuration.kind], swept.table
     write_table(table, growing.path)
+    if outcome.stopped:
+        return outcome
     found = kind.finish(outcome, directory) if kind.finish else None
     if kind.draw or not kind.finish:
         (kind.draw or draw_table)(table, built, configuration, directory)

@@ -33,13 +33,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides."""
+    """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides.
+
+    `stopped` tells a run that a callback ended: the kind has not finished it.
+    """
 
     configuration: "Configuration"
     trainer: "Program"
     result: "Result | None" = None
     sweep: "Sweep | None" = None
     found: Any = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback ended it."""
+        return bool((self.result and self.result.stopped_after) or (self.sweep and self.sweep.stopped))
 
 
 class Policies(NamedTuple):

@@ -54,15 +54,16 @@ def _drive(built: Trainer, configuration: Configuration, directory: Path, option
 
     with Tracking(options.loggers, tracked, options.say) as told:
 
-        def add(result: Result, span: tuple[int, int], restored: bool) -> None:
+        def add(result: Result, span: tuple[int, int], restored: bool) -> bool:
             rows = run_table(built, result.metrics, result.evaluation, seed, span)[0]
             growing.add(rows, restored)
-            told.add(rows, restored)
+            return told.add(rows, restored)
 
         options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
         compiled = program(built, options.num_chunks, mesh=mesh)
         result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
-    table, _ = run_table(built, result.metrics, result.evaluation, seed)
+    span = (0, result.stopped_after) if result.stopped_after else None
+    table, _ = run_table(built, result.metrics, result.evaluation, seed, span)
     write_table(table, growing.path)
     _draw_run(table, built, configuration, directory)
     return Outcome(configuration, built, result=result)
