@@ -9,7 +9,7 @@ from typing import Any
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.kinds import run_kind, shell_that_runs
 from jaxrl.cli.names import COMMANDS
-from jaxrl.cli.options import parse_settings, resumable, tune_options
+from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.ranges import COUNT, EPISODES, SEEDS
@@ -72,9 +72,10 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
         checkpoint_seconds=parsed.checkpoint_seconds,
         keep=parsed.keep,
         loggers=parsed.log or (),
+        devices=getattr(parsed, "devices", None),
     )
     with resumable(directory):
-        outcome = experiment.run(configuration, directory, options)
+        outcome = experiment.run(configuration, directory, options, elsewhere_of(parsed))
     print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome

@@ -99,6 +99,8 @@ class EnvironmentSpec:
             share a few starts (mode `pool`, see `vectorise`).
         options: what `jaxrl.make` was given besides the name; filled by it.
         num_tasks: where objectives are tasks, one of which an episode is about: how many; see `paying`. Else 0.
+        unswept: parameters that another library has written such that they change nothing, or that others do not
+            follow: `(name, why, and what to vary instead)`. A sweep over one is refused.
         action_mask: the part of a `Dict` observation that says which actions are legal, by its name: flags (a `Box` of
             dtype bool) of any shape, in row-major order one for each action (`Discrete`), or one for each value of each
             choice in turn (`MultiDiscrete`). Policies of jaxrl's agents keep to them, and do not see them: what is to
@@ -121,6 +123,7 @@ class EnvironmentSpec:
     costly_reset: bool = False
     options: tuple[tuple[str, Any], ...] = ()
     num_tasks: int = 0
+    unswept: tuple[tuple[str, str], ...] = ()
     action_mask: str | None = None
 
     def __post_init__(self) -> None:
