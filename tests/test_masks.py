@@ -394,6 +394,22 @@ def test_what_a_rollout_keeps_is_the_masked_distribution():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
+def test_a_table_has_rows_of_what_is_beside_the_mask_and_its_illegal_entries_never_move():
+    environment = jaxrl.make("grid/tiny", action_mask=True)
+    trainer = variant("ppo", environment, network="table", learning_rate=0.1)
+
+    @jax.jit
+    def program(key, hyperparameters):
+        state, _ = trainer.learn(trainer.init(key, hyperparameters), hyperparameters, jnp.asarray(0), 2)
+        return state.agent.params["actor"], trainer.collect(key, state, hyperparameters)[1].observation
+
+    table, seen = jax.device_get(program(jax.random.key(0), trainer.hyperparameters))
+    rows, legal = table[seen["observation"]], seen["action_mask"]
+    assert table.shape == (environment.spec.observation["observation"].n, 5)
+    np.testing.assert_array_equal(rows[~legal], 0.0)
+    assert np.abs(rows[legal]).max() > 0.0 and not legal.all()
+
+
 def test_masks_of_several_choices_and_of_members_of_a_sweep():
     environment = probes.legal_only(choices=2)
     trainer = variant("ppo", environment, total_steps=256)
