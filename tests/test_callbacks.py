@@ -54,7 +54,7 @@ def test_a_function_is_told_of_every_chunk_in_the_thread_of_the_run(tmp_path, wh
     assert {thread for *_, thread in told} == {threading.main_thread()}
     rows = pandas.concat([rows for _, _, rows, _ in told], ignore_index=True)
     pandas.testing.assert_frame_equal(rows, whole["run"], check_dtype=False, rtol=1e-6)
-    assert not outcome.stopped and outcome.result.stopped_after is None
+    assert not outcome.stopped and outcome.stopped_after is None
 
 
 def raising():
@@ -65,7 +65,7 @@ def raising():
 def test_a_run_that_is_ended_is_saved_and_goes_on_to_the_same_end(tmp_path, whole, stop):
     look, told = until(128, stop)
     outcome = experiment.run(RUN, tmp_path / "run", options(look))
-    assert outcome.stopped and outcome.result.stopped_after == 2 and len(told) == 2
+    assert outcome.stopped and outcome.stopped_after == 2 and len(told) == 2
     assert outcome.result.metrics["kl"].shape == (2,) and outcome.result.evaluation.returns.shape == (1, 1)
     assert Checkpoints(tmp_path / "run" / "checkpoints").latest() == 2
     assert pandas.read_csv(tmp_path / "run" / "metrics.csv")["steps"].tolist() == [64, 128]

@@ -205,7 +205,7 @@ def test_a_front_is_watched_by_preference(tmp_path):
     [
         (["--out", "x.avi"], "an episode is written as .gif, .mp4, .png, got 'x.avi'"),
         (["--member", "3"], "is a single run: it has no member 3"),
-        (["--weights", "0.5", "0.5"], "holds no front to choose from by preference"),
+        (["--weights", "0.5", "0.5"], "weights need 1 entries"),
         (["--frames-per-second", "0"], "--frames-per-second must be at least 1, got 0"),
     ],
 )

@@ -35,7 +35,8 @@ __all__ = [
 class Outcome:
     """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides.
 
-    `stopped` tells a run that a callback ended: the kind has not finished it.
+    `stopped_after` says how many iterations were done of a single run that a callback ended, and `stopped` tells any
+    such run: the kind has not finished it.
     """
 
     configuration: "Configuration"
@@ -43,11 +44,12 @@ class Outcome:
     result: "Result | None" = None
     sweep: "Sweep | None" = None
     found: Any = None
+    stopped_after: int | None = None
 
     @property
     def stopped(self) -> bool:
         """Whether a callback ended it."""
-        return bool((self.result and self.result.stopped_after) or (self.sweep and self.sweep.stopped))
+        return self.stopped_after is not None or bool(self.sweep and self.sweep.stopped)
 
 
 class Policies(NamedTuple):

@@ -27,7 +27,7 @@ from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
-__all__ = ["RunOptions", "execute"]
+__all__ = ["RunOptions", "execute", "execute_until"]
 
 
 def _say(text: str) -> None:
@@ -99,13 +99,25 @@ def execute(
 
     Returns:
         The `Result` on the host; with members, their axis leads everywhere. Of a run that `options.on_rows` ended early
-        it holds what was done, `stopped_after` says how much, and the next call goes on from there.
+        it holds what was done, and the next call goes on from there.
 
     Raises:
         NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
         CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
         ValueError: when the best state is to be kept and there is no place for it.
     """
+    return execute_until(trainer, compiled, keys, hyperparameters, axes, options)[0]
+
+
+def execute_until(
+    trainer: Program,
+    compiled: CompiledProgram,
+    keys: Key[Array, "*member"],
+    hyperparameters: PyTree,
+    axes: PyTree,
+    options: RunOptions,
+) -> tuple[Result, int]:
+    """As `execute`, and how many iterations are done: fewer than all where `options.on_rows` ended the run."""
     batches = Batches(compiled, keys, hyperparameters, axes)
     best = _best(trainer, batches, options)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
@@ -145,7 +157,7 @@ def execute(
                 last_save = time.monotonic()
     history = jax.tree.map(np.asarray, _joined(history, batches))
     result = _result(trainer, batches, batches.state() if state is None else state, history, (0, start))
-    return result._replace(stopped_after=start) if start < total else result
+    return result, start
 
 
 def _agreed(stop: bool) -> bool:

@@ -24,7 +24,7 @@ from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.memory import members_that_fit
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.result import Group, Sweep
-from jaxrl.sweeps.running import RunOptions, execute
+from jaxrl.sweeps.running import RunOptions, execute_until
 from jaxrl.tracking import Callback, Logger, Tracking
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
@@ -285,8 +285,8 @@ def _run_group(
         return on_rows(group(result, span=span), restored)
 
     here = replace(options, checkpoint_directory=directory, on_rows=rows_of if on_rows else None)
-    result = execute(trainer, compiled, keys, batched, axes, here)
-    return group(result, span=(0, result.stopped_after) if result.stopped_after else None)
+    result, done = execute_until(trainer, compiled, keys, batched, axes, here)
+    return group(result, span=(0, done) if done < trainer.num_iterations else None)
 
 
 def batch_hyperparameters(trainer: Program, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:

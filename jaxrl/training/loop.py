@@ -19,13 +19,11 @@ class Result(NamedTuple):
         state: the final one; of a trainer, a `RunState`.
         evaluation: one entry per evaluation; of a trainer, `returns` has shape [num_evaluations, num_objectives].
         metrics: by name, one entry per iteration.
-        stopped_after: iterations that were done of a run that a callback ended; None of a whole one.
     """
 
     state: Any
     evaluation: Any
     metrics: dict[str, Array]
-    stopped_after: int | None = None
 
 
 def scan_steps(
