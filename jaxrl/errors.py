@@ -18,6 +18,10 @@ class DamagedError(CheckpointError):
     """A checkpoint whose bytes are not those that were written."""
 
 
+class ClusterError(RuntimeError):
+    """Jobs of a cluster failed; what they had done is kept."""
+
+
 class NonFiniteError(FloatingPointError):
     """A loss or a parameter stopped being finite; the last good checkpoint is kept."""
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("networks",),
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
-    ("rendering", "tracking", "training"),
+    ("clusters", "rendering", "tracking", "training"),
     ("exporting", "sweeps"),
     ("figures",),
     ("runs",),

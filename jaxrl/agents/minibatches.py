@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.settings import OnPolicyConfig
+from jaxrl.numerics.copies import divided, whole
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 __all__ = ["Batch", "Minibatches", "make_minibatches", "pack", "permutations"]
@@ -50,11 +51,12 @@ def make_minibatches(
     if recurrent:
 
         def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
-            return jax.tree.map(lambda leaf: leaf[:, rows], batch), memory[rows]
+            return divided(jax.tree.map(lambda leaf: leaf[:, rows], batch), axis=1), divided(memory[rows])
 
         return Minibatches(indices, take_sequences)
     rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))
-    return Minibatches(indices, lambda chosen: (unpack(rows[chosen]), ()))
+    rows = whole(rows)
+    return Minibatches(indices, lambda chosen: (unpack(rows[divided(chosen)]), ()))
 
 
 # Above this, index bits would leave fewer than 18 random bits to sort by.

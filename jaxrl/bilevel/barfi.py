@@ -85,14 +85,12 @@ def barfi(environment: str | Environment, **settings: Any) -> BarfiStudy:
         run=partial(_run, parts),
         field=partial(_field, parts),
         objective=lambda *arguments: _objective(parts, *arguments)[0],
-        experience=lambda key, state, hp: _episodes(parts, state.policy, hp, key),
         hyperparameters=defaults,
         environment=environment,
         config=config,
         settings=settings,
         rebuild=lambda **changes: barfi(environment, **{**settings, **changes}),
         steps_per_iteration=batches * config.num_episodes * spec.time_limit,
-        num_members=batches,
     )
 
 

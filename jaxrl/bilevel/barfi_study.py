@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
-from jaxrl.bilevel.episodes import JACOBIANS, Episodes
+from jaxrl.bilevel.episodes import JACOBIANS
 from jaxrl.bilevel.hypergradient import HypergradientConfig
 from jaxrl.bilevel.reward import Alignment
 from jaxrl.environments.base import Environment
@@ -100,9 +100,7 @@ class BarfiStudy(NamedTuple):
         step: the evaluation is of the policy after its inner steps.
         field: `(θ, φ, hyperparameters, key) -> g`, the policy gradient under r_φ.
         objective: `(θ, φ, hyperparameters, key) -> F`, what the outer problem maximises.
-        experience: `(key, BarfiState, hyperparameters) -> Episodes` of one estimate.
         steps_per_iteration: environment steps of one outer step at most.
-        num_members: estimates of one outer step, each with episodes of its own.
     """
 
     init: Callable[[PRNGKeyArray, BarfiHyperparameters], BarfiState]
@@ -113,14 +111,12 @@ class BarfiStudy(NamedTuple):
     run: Callable[[PRNGKeyArray, BarfiHyperparameters], Result]
     field: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], PyTree]
     objective: Callable[[PyTree, Alignment, BarfiHyperparameters, PRNGKeyArray], Float[Array, ""]]
-    experience: Callable[[PRNGKeyArray, BarfiState, BarfiHyperparameters], Episodes]
     hyperparameters: BarfiHyperparameters
     environment: Environment
     config: BarfiConfig
     settings: dict[str, Any]
     rebuild: Callable[..., "BarfiStudy"]
     steps_per_iteration: int
-    num_members: int
 
     @property
     def num_iterations(self) -> int:

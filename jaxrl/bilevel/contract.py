@@ -2,12 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxrl.training.evaluation import return_columns
 from jaxrl.training.learned import learned_program
-from jaxrl.training.program import num_bytes
 from jaxrl.types import Array, Float
 
 __all__ = ["BilevelEvaluation"]
@@ -29,8 +27,7 @@ def bilevel_program(program: type) -> type:
     """A class of bilevel programs: `learned_program`, and what their evaluations show.
 
     Args:
-        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, `experience`, best `num_members`, how
-            many of it an iteration holds, and `value(state)`.
+        program: has `config`, `num_iterations`, `steps_per_iteration`, at most, and `value(state)`.
     """
 
     def columns(self: Any, evaluation: BilevelEvaluation) -> dict[str, np.ndarray]:
@@ -38,11 +35,6 @@ def bilevel_program(program: type) -> type:
         returns = {name: flat[:, i] for i, name in enumerate(self.curves)}
         return {**returns, "length": np.asarray(evaluation.length).ravel()}
 
-    def experience_bytes(self: Any) -> int:
-        state = jax.eval_shape(self.init, jax.random.key(0), self.hyperparameters)
-        one = jax.eval_shape(self.experience, jax.random.key(0), state, self.hyperparameters)
-        return getattr(self, "num_members", 1) * num_bytes(one)
-
     program.curves = property(lambda self: tuple(return_columns(self.environment.spec)))
-    program.columns, program.experience_bytes = columns, experience_bytes
+    program.columns = columns
     return learned_program(program)

@@ -92,9 +92,6 @@ def parl(
         run=partial(_run, parts),
         label=partial(_label, parts),
         gradient=partial(_gradient, parts),
-        experience=lambda key, state, hp: tuple(
-            collected(key, _policy(parts, state.logits), hp.environment) for collected in (collect, evaluate)
-        ),
         hyperparameters=traced._replace(environment=jax.tree.map(jnp.asarray, params)),
         environment=environment,
         model=model,

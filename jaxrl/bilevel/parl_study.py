@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from jaxrl.bilevel.contract import BilevelEvaluation, bilevel_program
-from jaxrl.bilevel.episodes import Episodes
 from jaxrl.bilevel.soft_policies import LOWER_FIELDS
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
@@ -129,8 +128,6 @@ class ParlStudy(NamedTuple):
             `metrics["labels"]` the labels until then.
         label: `(key, logits, hyperparameters) -> Pairs`: fresh pairs of a policy.
         gradient: `(ν, θ, pairs, hyperparameters) -> dF/dν`, the hypergradient that those pairs estimate.
-        experience: `(key, ParlState, hyperparameters) -> (Episodes, Episodes)`: those of the pairs, and those by which
-            the policy is measured.
         model: what actions do.
         features: of states and actions.
         steps_per_iteration: environment steps of one round's pairs at most.
@@ -143,7 +140,6 @@ class ParlStudy(NamedTuple):
     run: Callable[[PRNGKeyArray, ParlHyperparameters], Result]
     label: Callable[[PRNGKeyArray, Array, ParlHyperparameters], Pairs]
     gradient: Callable[[Array, Array, Pairs, ParlHyperparameters], Array]
-    experience: Callable[[PRNGKeyArray, ParlState, ParlHyperparameters], tuple[Episodes, Episodes]]
     hyperparameters: ParlHyperparameters
     environment: Environment
     model: Model

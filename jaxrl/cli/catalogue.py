@@ -30,6 +30,7 @@ _KINDS = {
     "adaptation": "jaxrl.multitask:ADAPTATION",
     "affinities": "jaxrl.multitask.grouping.similarity:AFFINITIES",
     "loggers": "jaxrl.tracking.base:LOGGERS",
+    "clusters": "jaxrl.clusters.base:CLUSTERS",
     "clusterings": "jaxrl.multitask.grouping.clustering:CLUSTERINGS",
 }
 # Private functions, whose docstrings say nothing to a user.

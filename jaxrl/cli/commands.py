@@ -8,8 +8,16 @@ from typing import Any
 
 from jaxrl.cli.declaration import positional
 from jaxrl.cli.kinds import run_kind, shell_that_runs
+<<<<<<< HEAD
 from jaxrl.cli.options import parse_settings, resumable, tune_options
 from jaxrl.cli.values import pairs, swept
+=======
+from jaxrl.cli.names import COMMANDS
+from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
+from jaxrl.cli.parsing import parse
+from jaxrl.cli.values import pairs, settings_of, swept
+from jaxrl.ranges import COUNT, EPISODES, SEEDS
+>>>>>>> main
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
@@ -70,9 +78,10 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
         checkpoint_seconds=parsed.checkpoint_seconds,
         keep=parsed.keep,
         loggers=parsed.log or (),
+        devices=getattr(parsed, "devices", None),
     )
     with resumable(directory):
-        outcome = experiment.run(configuration, directory, options)
+        outcome = experiment.run(configuration, directory, options, elsewhere_of(parsed))
     print(report.describe(outcome))
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome

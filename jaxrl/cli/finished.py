@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.names import COMMANDS
-from jaxrl.cli.options import log_option, resumable, seed_option
+from jaxrl.cli.options import cluster_options, elsewhere_of, log_option, resumable, seed_option
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs
 from jaxrl.errors import require_name
@@ -97,11 +97,12 @@ def resume(arguments: list[str]) -> None:
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
-    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory(), log_option()])
+    parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory(), log_option(), *cluster_options()])
     use_cpu_cores()
     options = RunOptions(loggers=parsed.log or ())
     with resumable(parsed.run):
-        outcome = experiment.run(experiment.read_configuration(parsed.run), parsed.run, options)
+        configuration = experiment.read_configuration(parsed.run)
+        outcome = experiment.run(configuration, parsed.run, options, elsewhere_of(parsed))
     print(report.describe(outcome))
 
 

@@ -11,7 +11,7 @@ from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, settings_of, swept
 from jaxrl.errors import require_name
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUM_WEIGHTS, SAMPLES, SEED, SEEDS
+from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUM_WEIGHTS, SAMPLES, SEED, SEEDS, SOME
 
 __all__ = [
     "Shell",
@@ -86,7 +86,29 @@ def member_options(seeds: int = 1) -> list[Option]:
         repeated("sweep", "NAME=VALUES", values, group=SWEEP),
         option_of("design", Literal["grid", "random", "sobol"], "How settings are chosen.", "grid", group=SWEEP),
         option_of("samples", int, "Settings of a random or Sobol design.", None, SAMPLES, group=SWEEP),
+        *cluster_options(),
     ]
+
+
+def cluster_options() -> list[Option]:
+    """Where members are trained."""
+    where = "Train the members as jobs: local (processes of this machine), slurm, ray, or a cluster of your own."
+    own = "Option of the cluster, such as timeout_min=60, slurm_partition=gpu (slurm) or num_gpus=1 (ray)."
+    return [
+        option_of("on", str, where, None, group=HOST),
+        option_of("jobs", int, "Jobs that the members are cut into.", 2, COUNT, group=HOST),
+        repeated("cluster_option", "NAME=VALUE", own, group=HOST),
+        option_of("retries", int, "How often a job that dies goes on from its checkpoint.", 2, SOME, group=HOST),
+    ]
+
+
+def elsewhere_of(parsed: Any) -> Any:
+    """Where members are trained; None for this process."""
+    from jaxrl.runs.parts import Elsewhere
+
+    if getattr(parsed, "on", None) is None:
+        return None
+    return Elsewhere(parsed.on, parsed.jobs, pairs(parsed.cluster_option), parsed.retries)
 
 
 def weights_option(default: int | None) -> Option:

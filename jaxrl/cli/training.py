@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxrl.agents import AGENTS, agent_entry
 from jaxrl.cli.declaration import (
+    HOST,
     SCHEDULE,
     TRACED,
     Option,
@@ -15,7 +16,7 @@ from jaxrl.cli.declaration import (
     traced_options,
 )
 from jaxrl.cli.options import Shell, member_options, parse_settings, seed_option, sweep_members, weights_option
-from jaxrl.ranges import NOT_NEGATIVE
+from jaxrl.ranges import COUNT, NOT_NEGATIVE
 from jaxrl.training.trainer import TrainerConfig
 
 __all__ = ["SWEEP", "TRAIN", "agent_options", "parse_agent"]
@@ -38,7 +39,9 @@ def parse_agent(command: str, arguments: list[str], extra: list[Option]) -> tupl
 
 
 def _train(arguments: list[str], run: Callable[..., Any]) -> None:
-    parsed, settings = parse_agent("train", arguments, [seed_option("Seed of the run.", 0)])
+    text = "Devices that divide the copies of the environment. Default: all, if each has 256 copies."
+    devices = option_of("devices", int, text, None, COUNT, group=HOST)
+    parsed, settings = parse_agent("train", arguments, [seed_option("Seed of the run.", 0), devices])
     run("train", parsed, settings, seeds=(parsed.seed,))
 
 

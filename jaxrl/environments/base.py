@@ -98,6 +98,8 @@ class EnvironmentSpec:
             share a few starts (mode `pool`, see `vectorise`).
         options: what `jaxrl.make` was given besides the name; filled by it.
         num_tasks: where objectives are tasks, one of which an episode is about: how many; see `paying`. Else 0.
+        unswept: parameters that another library has written such that they change nothing, or that others do not
+            follow: `(name, why, and what to vary instead)`. A sweep over one is refused.
 
     Raises:
         ValueError: for names or a reference point that do not have one entry per objective, or tasks that are not as
@@ -115,6 +117,7 @@ class EnvironmentSpec:
     costly_reset: bool = False
     options: tuple[tuple[str, Any], ...] = ()
     num_tasks: int = 0
+    unswept: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.objective_names:

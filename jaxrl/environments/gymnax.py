@@ -28,6 +28,20 @@ from gymnax.environments import spaces as gymnax_spaces
 _OFFLINE_UNAVAILABLE = ("MNISTBandit-bsuite",)
 # gymnax 1.0.1 declares bounds that these environments' own observations leave.
 _WRONG_BOUNDS = ("GaussianBandit-misc", "MemoryChain-bsuite", "MetaMaze-misc")
+_ALONE = (
+    "total_mass and polemass_length do not follow it in gymnax; "
+    "sweep total_mass, gravity or force_mag, or draw lengths and masses together with multitask/cart-pole"
+)
+# Parameters of gymnax 1.0.1 that do not do what they are called, and what to sweep instead.
+_UNSWEPT = {
+    "Acrobot-v1": (("link_length_2", "it changes nothing in gymnax; sweep link_com_pos_2 or link_length_1"),),
+    "CartPole-v1": (
+        ("masscart", "it changes nothing in gymnax; sweep total_mass"),
+        ("masspole", _ALONE),
+        ("length", _ALONE),
+        ("polemass_length", _ALONE),
+    ),
+}
 
 
 @lru_cache
@@ -40,10 +54,10 @@ def make(name: str, **options: Any) -> Environment:
     """Builds a registered gymnax environment; `options` go to its constructor."""
     environment, params = gymnax.make(name, **options)
     adapted = from_gymnax(environment, params, name=f"gymnax/{name}")
-    if name not in _WRONG_BOUNDS:
-        return adapted
-    unbounded = replace(adapted.spec.observation, low=-np.inf, high=np.inf)
-    return adapted._replace(spec=replace(adapted.spec, observation=unbounded))
+    spec = replace(adapted.spec, unswept=_UNSWEPT.get(name, ()))
+    if name in _WRONG_BOUNDS:
+        spec = replace(spec, observation=replace(spec.observation, low=-np.inf, high=np.inf))
+    return adapted._replace(spec=spec)
 
 
 def from_gymnax(environment: Any, params: PyTree = None, name: str | None = None) -> Environment:

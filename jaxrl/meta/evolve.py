@@ -143,7 +143,6 @@ def evolve(
         value=lambda state: strategy.mean(state.search),
         num_iterations=config.num_generations,
         steps_per_iteration=lives * _updates(parts) * trainer.steps_per_iteration,
-        num_members=lives,
     )
 
 

@@ -159,7 +159,6 @@ def differentiate(
         value=lambda state: state.value,
         num_iterations=config.num_meta_steps,
         steps_per_iteration=config.num_agents * (config.unroll + 1) * trainer.steps_per_iteration,
-        num_members=config.num_agents,
     )
 
 

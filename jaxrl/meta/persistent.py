@@ -114,7 +114,6 @@ def evolve_persistently(
         value=lambda state: strategy.mean(state.search),
         num_iterations=config.num_meta_steps,
         steps_per_iteration=config.population_size * config.unroll * trainer.steps_per_iteration,
-        num_members=config.population_size,
     )
 
 

@@ -77,7 +77,6 @@ class MetaStudy(NamedTuple):
         trainer: how the agents learn.
         tasks: what they learn.
         leaf: the field of their hyperparameters that is meta-learned.
-        num_members: agents that learn side by side.
     """
 
     init: Callable[[PRNGKeyArray, MetaHyperparameters], PyTree]
@@ -96,7 +95,6 @@ class MetaStudy(NamedTuple):
     rebuild: Callable[..., "MetaStudy"]
     num_iterations: int
     steps_per_iteration: int
-    num_members: int
 
     @property
     def agent(self) -> Agent:
@@ -174,7 +172,7 @@ def meta_study(
         init: `(key, hyperparameters) -> state`.
         learn: one iteration.
         value: `state -> value of the learned leaf`.
-        sizes: `num_iterations`, `steps_per_iteration` and `num_members`.
+        sizes: `num_iterations` and `steps_per_iteration`.
     """
 
     def test(

@@ -165,10 +165,6 @@ class Study(NamedTuple):
         """What rolls out and saves a policy of the archive: the trainer that made it, or the study where none did."""
         return self if isinstance(self.trainer, Tabular) else self.trainer
 
-    def experience_bytes(self) -> int:
-        """Bytes of a rollout of every member; a tabular algorithm keeps no experience besides its state."""
-        return 0 if isinstance(self.trainer, Tabular) else self.num_members * self.trainer.experience_bytes()
-
 
 def ends_with_evaluation(trainer: Trainer, index: Int[Array, ""]) -> Bool[Array, ""]:
     """Whether iteration `index` of a trainer does."""

@@ -11,13 +11,13 @@ Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from jaxrl.deferred import import_ahead
-from jaxrl.errors import CheckpointError, require_name
+from jaxrl.errors import CheckpointError
 from jaxrl.runs.configuration import (
     OUTCOME,
     Configuration,
@@ -29,20 +29,33 @@ from jaxrl.runs.configuration import (
 )
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.metrics import GrowingTable, read_metrics
+from jaxrl.runs.parts import Elsewhere, begun_elsewhere, run_elsewhere
+from jaxrl.runs.planning import build, parse_range, plan
 from jaxrl.runs.report import draw_table, write_table
-from jaxrl.sweeps import designs
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.running import RunOptions
-from jaxrl.sweeps.sweep import Plan, plan_sweep, run_plan
-from jaxrl.training.program import Program, check_program
+from jaxrl.sweeps.sweep import run_plan
+from jaxrl.training.program import Program
 
 __all__ = ["Configuration", "Outcome", "build", "draw", "parse_range", "plan", "read_configuration", "run"]
 
 
-def run(configuration: Configuration, directory: str | Path, options: RunOptions | None = None) -> Outcome:
+def run(
+    configuration: Configuration,
+    directory: str | Path,
+    options: RunOptions | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Outcome:
     """Runs a configuration into a directory, or finishes what was begun there.
 
+    Args:
+        configuration: what is run.
+        directory: of the run.
+        options: of the host loop.
+        elsewhere: trains the members as jobs of a cluster; default as it was begun, else in this process.
+
     Raises:
+        ClusterError: if jobs failed; what is done is kept.
         CheckpointError: if the directory holds another configuration or no run, cannot be written, or is being written.
         ValueError: for what cannot be run. Nothing has been trained or written by then.
     """
@@ -52,7 +65,9 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
         # For tables and figures, which come after the program is compiled.
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
-        drive = KINDS[configuration.kind].drive or drive_members
+        drive = KINDS[configuration.kind].drive or partial(drive_members, elsewhere=elsewhere)
+        if elsewhere is not None and KINDS[configuration.kind].drive:
+            raise ValueError(f"--on cuts members into jobs, and a run of the kind {configuration.kind} has none")
         outcome = drive(built, configuration, directory, options)
         if not (directory / OUTCOME).exists():
             ended = datetime.now(UTC).isoformat(timespec="seconds")
@@ -60,29 +75,20 @@ def run(configuration: Configuration, directory: str | Path, options: RunOptions
         return outcome
 
 
-def build(configuration: Configuration) -> Program:
-    """The program of a configuration."""
-    built = KINDS[configuration.kind].build(configuration)
-    check_program(built)
-    return built
-
-
-def plan(built: Program, configuration: Configuration) -> Plan:
-    """The members that a configuration asks for, all checked."""
-    return plan_sweep(
-        built,
-        seeds=configuration.seeds,
-        hyperparameters={name: parse_range(value) for name, value in configuration.hyperparameters.items()},
-        weights=configuration.weights,
-        design=configuration.design,
-        samples=configuration.samples,
-    )
-
-
-def drive_members(built: Program, configuration: Configuration, directory: Path, options: RunOptions) -> Outcome:
+def drive_members(
+    built: Program,
+    configuration: Configuration,
+    directory: Path,
+    options: RunOptions,
+    elsewhere: Elsewhere | None = None,
+) -> Outcome:
     """Runs the members of a sweep, writes their table, and lets the kind finish."""
     planned = plan(built, configuration)
     claim(directory, configuration)
+    elsewhere = elsewhere or begun_elsewhere(directory)
+    if elsewhere is not None:
+        run_elsewhere(planned, directory, options, elsewhere)
+        options = replace(options, loggers=())
     growing = GrowingTable(directory / "metrics.csv")
     swept = run_plan(
         planned, options=options, directory=directory / "checkpoints", on_rows=growing.add,
@@ -97,23 +103,6 @@ def drive_members(built: Program, configuration: Configuration, directory: Path,
     if kind.draw or not kind.finish:
         (kind.draw or draw_table)(table, built, configuration, directory)
     return replace(outcome, found=found)
-
-
-def parse_range(value: Any) -> Any:
-    """`log:low:high`, `uniform:low:high` and `int:low:high` as ranges; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    kind, *bounds = value.split(":")
-    require_name("range", kind, ("log", "uniform", "int"))
-    if len(bounds) != 2:
-        raise ValueError(f"a range is written {kind}:low:high, got {value!r}")
-    number = int if kind == "int" else float
-    try:
-        low, high = map(number, bounds)
-    except ValueError:
-        what = "integers" if kind == "int" else "numbers"
-        raise ValueError(f"the bounds of a range {kind}:low:high are {what}, got {value!r}") from None
-    return {"int": designs.Integer, "log": designs.LogUniform, "uniform": designs.Uniform}[kind](low, high)
 
 
 def draw(directory: str | Path) -> list[Path]:

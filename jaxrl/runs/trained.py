@@ -18,6 +18,7 @@ from jaxrl.runs.metrics import GrowingTable
 from jaxrl.runs.report import draw_curves, draw_table, figures, write_table
 from jaxrl.sweeps.best import read_best
 from jaxrl.sweeps.checkpoint import Checkpoints
+from jaxrl.sweeps.devices import run_mesh
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.running import RunOptions, execute
@@ -44,6 +45,7 @@ def _agents() -> Iterable[str]:
 
 def _drive(built: Trainer, configuration: Configuration, directory: Path, options: RunOptions) -> Outcome:
     """One run without a member axis."""
+    mesh = run_mesh(built, options.devices)
     claim(directory, configuration)
     seed, axes = configuration.seeds[0], jax.tree.map(lambda _: None, built.hyperparameters)
     growing = GrowingTable(directory / "metrics.csv")
@@ -58,7 +60,7 @@ def _drive(built: Trainer, configuration: Configuration, directory: Path, option
             told.add(rows, restored)
 
         options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
-        compiled = program(built, options.num_chunks)
+        compiled = program(built, options.num_chunks, mesh=mesh)
         result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
     table, _ = run_table(built, result.metrics, result.evaluation, seed)
     write_table(table, growing.path)

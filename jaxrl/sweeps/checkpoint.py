@@ -81,6 +81,21 @@ class Checkpoints:
         except Exception as error:
             raise self._damaged(step, error) from error
 
+    def arrays(self, step: int | None = None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The metadata and all arrays of a checkpoint, by path; keys as their data. Default: of the newest.
+
+        Raises:
+            CheckpointError: if there is none, or it is damaged.
+        """
+        step = self._require(step)
+        try:
+            record, arrays = self._read(step, {name: {} for name in self.names(step)})
+            if any(record["leaves"][name]["crc"] not in (None, _checksum(array)) for name, array in arrays.items()):
+                raise ValueError("wrong checksum of an array")
+        except Exception as error:
+            raise self._damaged(step, error) from error
+        return record["metadata"], arrays
+
     def restore(
         self, template: PyTree, step: int | None = None, partial: bool = False, on_host: bool = False
     ) -> PyTree:

@@ -7,7 +7,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-__all__ = ["member_mesh", "use_cpu_cores"]
+from jaxrl.numerics.copies import copies_mesh
+from jaxrl.training.program import Program
+
+__all__ = ["member_mesh", "run_mesh", "use_cpu_cores"]
+
+# Copies of the environment that a device needs for exchanging gradients to pay: experiments/benchmarks/wide.py.
+_COPIES_THAT_PAY = 256
 
 
 def use_cpu_cores(count: int | None = None) -> None:
@@ -43,3 +49,28 @@ def member_mesh(max_devices: int | None = None) -> Mesh:
     """A mesh with one axis, `member`, over all devices of all hosts (or the first `max_devices`)."""
     devices = jax.devices()[:max_devices]
     return Mesh(np.asarray(devices), ("member",))
+
+
+def run_mesh(program: Program, max_devices: int | None = None) -> Mesh | None:
+    """The devices of this host that divide the copies of one run; None where one device does as well.
+
+    Args:
+        program: of the run.
+        max_devices: most of them; default as many as have 256 copies each and divide all evenly.
+
+    Raises:
+        ValueError: if that many devices are asked for and do not divide the copies, or are not there.
+    """
+    there, copies = jax.local_device_count(), program.num_copies
+    if max_devices is None:
+        # A run on several hosts is one run on each.
+        most = 1 if jax.process_count() > 1 else min(there, copies // _COPIES_THAT_PAY)
+        count = next((count for count in range(most, 1, -1) if copies % count == 0), 1)
+    else:
+        count = max_devices
+        if count > there or (count > 1 and (not copies or copies % count)):
+            raise ValueError(
+                f"devices={count} must divide the {copies} copies of the environment and be at most {there}, "
+                "the devices that there are"
+            )
+    return copies_mesh(count) if count > 1 else None

@@ -35,6 +35,7 @@ def tracked_sweep(
     directory: str | Path | None,
     names: Iterable[str],
     configuration: Mapping[str, Any] | None,
+    part: tuple[int, int] | None = None,
 ) -> Tracked:
     """What loggers are told of a sweep.
 
@@ -44,7 +45,12 @@ def tracked_sweep(
         directory: of its checkpoints.
         names: of the swept settings.
         configuration: of the run directory around them; None where there is none, for the program's settings.
+        part: of the members, which has a folder of its own two below the run's.
     """
+    if part is not None:
+        place = Path(directory)
+        run = f"{place.parents[1].name} {place.name}"
+        return Tracked(run, place, {"program": program.name, **(configuration or {})}, tuple(names))
     place = None if directory is None else Path(directory) if configuration is None else Path(directory).parent
     told = getattr(program, "settings", {}) if configuration is None else configuration
     return Tracked(place.name if place else label, place, {"program": program.name, **told}, tuple(names))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -13,11 +14,12 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxrl.numerics.copies import shardings
 from jaxrl.training.loop import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
-__all__ = ["CompiledProgram", "Timing", "program"]
+__all__ = ["CompiledProgram", "Timing", "program", "strongly_typed"]
 
 
 # Programs of this process that stay compiled, in case they are run again.
@@ -40,8 +42,9 @@ class Timing:
 class Compiled:
     """A jitted function that is compiled at its first call, ahead of running, so that both can be timed apart."""
 
-    def __init__(self, function: Callable, **options: Any) -> None:
+    def __init__(self, function: Callable, mesh: Mesh | None = None, **options: Any) -> None:
         self.function = jax.jit(function, **options)
+        self._mesh = mesh
         self._executables: dict[tuple, Any] = {}
 
     def __call__(self, timing: "Timing", *arguments: Any) -> Any:
@@ -51,7 +54,8 @@ class Compiled:
         )
         if shapes not in self._executables:
             start = time.perf_counter()
-            self._executables[shapes] = self.function.lower(*arguments).compile()
+            with nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
+                self._executables[shapes] = self.function.lower(*arguments).compile()
             timing.compile_seconds += time.perf_counter() - start
         return self._executables[shapes](*arguments)
 
@@ -110,9 +114,12 @@ def program(
         axes: for members, a pytree like the hyperparameters with 0 at leaves that have a member
             axis and None at those that are shared.
         num_members: size of the member axis, a multiple of the mesh; 0 for one run without it.
-        mesh: devices over which the member axis is sharded.
+        mesh: devices over which the member axis is sharded; of one run without it, `copies_mesh`, whose devices divide
+            the copies of its environment, where the program says which leaves have them (`copy_axes`).
     """
     chunk = -(-trainer.num_iterations // max(1, min(num_chunks, trainer.num_iterations)))
+    if mesh is not None and not num_members:
+        axes = trainer.copy_axes(jax.eval_shape(trainer.init, jax.random.key(0), trainer.hyperparameters))
     leaves, structure = jax.tree.flatten(axes, is_leaf=lambda axis: axis is None)
     shared = _shared(trainer.init, trainer.step, chunk, tuple(leaves), structure, num_members, mesh)
     timing = Timing()
@@ -127,13 +134,38 @@ def _shared(
     init: Callable, step: Callable, chunk: int, axes: tuple, structure: Any, num_members: int, mesh: Mesh | None
 ) -> tuple[Compiled, Compiled]:
     """`init` and `advance` of a program, the same ones when the same program is run again in this process."""
-    row_axis = 1 if num_members else 0
-    init = _strongly_typed(init)
-    if num_members:
-        axes = jax.tree.unflatten(structure, axes)
-        init = jax.vmap(init, in_axes=(0, axes))
-        # The members' axis is inside of the loop: so rows are written by one index, not gathered by one per member.
-        step = jax.vmap(step, in_axes=(0, axes, None))
+    init, axes = strongly_typed(init), jax.tree.unflatten(structure, axes)
+    if not num_members:
+        return _compiled_alone(init, _advance(step, chunk, row_axis=0), axes, mesh)
+    init = jax.vmap(init, in_axes=(0, axes))
+    # The members' axis is inside of the loop: so rows are written by one index, not gathered by one per member.
+    advance = _advance(jax.vmap(step, in_axes=(0, axes, None)), chunk, row_axis=1)
+    if mesh is not None:
+        member = P("member")
+        specs = jax.tree.map(lambda axis: P() if axis is None else member, axes, is_leaf=lambda axis: axis is None)
+        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
+        advance = jax.shard_map(
+            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
+        )
+    return Compiled(init), Compiled(advance, donate_argnums=0)
+
+
+def _compiled_alone(init: Callable, advance: Callable, axes: PyTree, mesh: Mesh | None) -> tuple[Compiled, Compiled]:
+    """Of one run; with a mesh, its devices divide the copies of the environment."""
+    if mesh is None:
+        return Compiled(init), Compiled(advance, donate_argnums=0)
+    state, everywhere = shardings(mesh, axes), NamedSharding(mesh, P())
+    return Compiled(init, mesh, out_shardings=state), Compiled(
+        advance,
+        mesh,
+        donate_argnums=0,
+        in_shardings=(state, everywhere, everywhere, everywhere),
+        out_shardings=(state, everywhere),
+    )
+
+
+def _advance(step: Callable, chunk: int, row_axis: int) -> Callable:
+    """`(state, hyperparameters, start, count) -> (state, outputs)`: `count` steps, their outputs along `row_axis`."""
     step = traced_once(step)
 
     def advance(state: PyTree, hyperparameters: PyTree, start: jax.Array, count: jax.Array) -> tuple:
@@ -152,17 +184,10 @@ def _shared(
 
         return jax.lax.fori_loop(0, count, body, (state, jax.tree.map(room, shapes)))
 
-    if num_members and mesh is not None:
-        member = P("member")
-        specs = jax.tree.map(lambda axis: P() if axis is None else member, axes, is_leaf=lambda axis: axis is None)
-        init = jax.shard_map(init, mesh=mesh, in_specs=(member, specs), out_specs=member, check_vma=False)
-        advance = jax.shard_map(
-            advance, mesh=mesh, in_specs=(member, specs, P(), P()), out_specs=(member, member), check_vma=False
-        )
-    return Compiled(init), Compiled(advance, donate_argnums=0)
+    return advance
 
 
-def _strongly_typed(init: Callable) -> Callable:
+def strongly_typed(init: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`init` whose state has the types that it keeps in the loop, so that later calls need no program of their own."""
 
     def strong(leaf: jax.Array) -> jax.Array:

@@ -59,6 +59,9 @@ class RunOptions:
     """Which states checkpoints hold: `last`, or `best`, that of every member's best evaluation beside the last."""
     loggers: Any = ()
     """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, or loggers."""
+    devices: int | None = None
+    """Devices that divide the copies of the environment of a run that is alone; default all, if each has 256 copies.
+    Members of a sweep have devices of their own."""
     on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
     the last, and whether a checkpoint held them already."""
@@ -69,6 +72,8 @@ class RunOptions:
         COUNT.check("num_chunks", self.num_chunks)
         NOT_NEGATIVE.check("checkpoint_seconds", self.checkpoint_seconds)
         PROBABILITY.check("max_lost", self.max_lost)
+        if self.devices is not None:
+            COUNT.check("devices", self.devices)
         require_name("state to keep", self.keep, ("last", "best"))
         object.__setattr__(self, "loggers", resolve_loggers(self.loggers))
 

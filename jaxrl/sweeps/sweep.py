@@ -100,6 +100,11 @@ class Plan(NamedTuple):
     weights: np.ndarray | None
     seeds: list[int]
 
+    @property
+    def members(self) -> list[tuple[dict[str, Any], Float[np.ndarray, " objective"] | None, int]]:
+        """Settings, weights and seed of every member of a group; those of all groups are the same."""
+        return list(product(self.settings, [None] if self.weights is None else self.weights, self.seeds))
+
 
 def plan_sweep(
     trainer: Program,
@@ -138,10 +143,12 @@ def run_plan(
     say: Callable[[str], None] = print,
     on_rows: Callable[[Any, bool], None] | None = None,
     configuration: Mapping[str, Any] | None = None,
+    part: tuple[int, int] | None = None,
 ) -> Sweep:
     """Runs what `plan_sweep` has built; arguments as `sweep`.
 
-    `configuration` is what loggers are told of the run; default the settings of its program.
+    `configuration` is what loggers are told of the run; default the settings of its program. Of a `part`, the first
+    member and the one after the last, numbered over all groups, no others are run.
     """
     if len(plan.groups) > 1:
         say(f"{len(plan.groups)} combinations of static settings ({', '.join(plan.static)}): one compilation each")
@@ -149,18 +156,20 @@ def run_plan(
     directory = directory or options.checkpoint_directory
     places = [Path(directory) / f"group_{index}" if directory else None for index in range(len(plan.groups))]
     names, groups = [*plan.static, *plan.settings[0]], []
-    tracked = tracked_sweep(plan.groups[0][0], options.label, directory, names, configuration)
+    tracked = tracked_sweep(plan.groups[0][0], options.label, directory, names, configuration, part)
     with _written(directory, plan, places), Tracking(options.loggers, tracked, options.say) as told:
-        for (chosen, combination), place in zip(plan.groups, places, strict=True):
-            first = sum(len(group.seeds) for group in groups)
+        members = plan.members
+        for index, ((chosen, combination), place) in enumerate(zip(plan.groups, places, strict=True)):
+            first, end = index * len(members), (index + 1) * len(members)
+            first, end = (first, end) if part is None else (max(first, part[0]), min(end, part[1]))
+            if first >= end:
+                continue
             listeners = [*filter(None, (on_rows, told.add if options.loggers else None))]
             rows = partial(tell, listeners, names, first) if listeners else None
+            own = members[first - index * len(members) : end - index * len(members)]
             groups.append(
-                _run_group(
-                    chosen, combination, plan.settings, plan.weights, plan.seeds, members_per_block, max_devices,
-                    options, place, say, rows,
-                )
-            )  # fmt: skip
+                _run_group(chosen, combination, own, members_per_block, max_devices, options, place, say, rows)
+            )
     return Sweep(groups, names)
 
 
@@ -185,6 +194,7 @@ def _split(
         if path in paths:
             raise ValueError(f"{paths[path]!r} and {name!r} are the same hyperparameter: sweep one of them")
         paths[path] = name
+    _require_effect(trainer, paths)
     designs.grid(static)
     if design == "grid":
         if samples is not None:
@@ -203,6 +213,15 @@ def _split(
     settings = build(values, samples, seed)
     _require_different(", ".join(values), [tuple(row.values()) for row in settings])
     return static, settings
+
+
+def _require_effect(trainer: Program, paths: Mapping[str, str]) -> None:
+    """Refuses parameters of the environment that do not do what they are called."""
+    spec = getattr(getattr(trainer, "environment", None), "spec", None)
+    for parameter, why in getattr(spec, "unswept", ()):
+        for path, name in paths.items():
+            if path.endswith(f"environment.{parameter}"):
+                raise ValueError(f"{name!r} of {spec.name} cannot be swept: {why}")
 
 
 def _require_different(name: str, choices: Sequence[Any]) -> None:
@@ -235,9 +254,7 @@ def _weights(trainer: Program, weights: Any) -> np.ndarray | None:
 def _run_group(
     trainer: Program,
     static: dict[str, Any],
-    settings: list[dict[str, Any]],
-    weights: np.ndarray | None,
-    seeds: list[int],
+    rows: list[tuple[dict[str, Any], np.ndarray | None, int]],
     members_per_block: int | None,
     max_devices: int | None,
     options: RunOptions,
@@ -245,10 +262,10 @@ def _run_group(
     say: Callable[[str], None],
     on_rows: Callable[[Group, bool], None] | None,
 ) -> Group:
-    rows = list(product(settings, [None] if weights is None else weights, seeds))
-    swept = {name: np.stack([np.asarray(row[0][name]) for row in rows]) for name in settings[0]}
-    if weights is not None:
-        swept["weights"] = np.stack([row[1] for row in rows])
+    swept = {name: np.stack([np.asarray(row[0][name]) for row in rows]) for name in rows[0][0]}
+    stacked = None if rows[0][1] is None else np.stack([row[1] for row in rows])
+    if stacked is not None:
+        swept["weights"] = stacked
     axes, batched = batch_hyperparameters(trainer, swept)
     keys = jax.vmap(jax.random.key)(jnp.asarray([row[2] for row in rows], jnp.uint32))
     mesh = member_mesh(min(len(rows), max_devices or len(jax.devices())))
@@ -257,7 +274,6 @@ def _run_group(
     compiled = program(trainer, options.num_chunks, axes, batch, mesh)
     if batch < len(rows):
         say(f"{len(rows)} members in {-(-len(rows) // batch)} batches of {batch}, to fit in memory")
-    stacked = np.stack([row[1] for row in rows]) if weights is not None else None
     chosen, own = [row[0] for row in rows], [row[2] for row in rows]
     group = partial(Group, trainer, static, chosen, stacked, own, batched, axes, timing=compiled.timing)
 

@@ -13,6 +13,7 @@ from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, select_batch, vectorise
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, start_episode
 from jaxrl.environments.tasks import paying
+from jaxrl.numerics.copies import divided
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Evaluation", "evaluation_columns", "evaluator", "return_columns"]
@@ -131,7 +132,7 @@ def _play(parts: _Parts, key: PRNGKeyArray, agent_state: PyTree, hyperparameters
         done = done | timestep.terminated | timestep.truncated
         return state, timestep.observation, memory, episode, success, done, step + 1
 
-    state, observation = copies.reset(reset_key, hyperparameters.environment)
+    state, observation = divided(copies.reset(reset_key, hyperparameters.environment))
     count = copies.num_envs
     episode = start_episode((count,), spec.num_objectives)
     done, success = jnp.zeros(count, bool), jnp.zeros(count)

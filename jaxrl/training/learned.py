@@ -54,15 +54,10 @@ def learned_program(program: type) -> type:
 
     Args:
         program: has `init`, `step`, `config`, `num_iterations`, `steps_per_iteration`, `value`, and `environment` or
-            the `trainer` and `num_members` of the agents that learn inside.
+            the `trainer` of the agents that learn inside.
     """
-    inner = {
-        "environment": property(lambda self: self.trainer.environment),
-        "experience_bytes": lambda self: self.num_members * self.trainer.experience_bytes(),
-    }
-    for name, default in inner.items():
-        if not hasattr(program, name):
-            setattr(program, name, default)
+    if not hasattr(program, "environment"):
+        program.environment = property(lambda self: self.trainer.environment)
     program.learned = lambda self, state: self.value(state)
     program.without_actor = "members hold what was learned, not an agent for a task each: use sweep.learned(member)"
     return complete_program(program)

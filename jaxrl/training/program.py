@@ -17,7 +17,7 @@ from jaxrl.ranges import Range
 from jaxrl.training.loop import Result, evaluation_iterations, scan_steps
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Player", "Program", "by_rows", "check_program", "complete_program", "num_bytes"]
+__all__ = ["Player", "Program", "by_rows", "check_program", "complete_program"]
 
 
 class Player(NamedTuple):
@@ -70,6 +70,7 @@ class Program(Protocol, metaclass=_ByClass):
         score: the column, to be maximised, by which searches and comparisons judge. Default: the first of `summary`.
         ranges: what leaves of the hyperparameters may be, by path, where their classes do not say it. Default: nothing.
         diagnostics: metrics, by name, that are reported beside evaluations. Default: none.
+        num_copies: copies of the environment that act side by side, which devices may divide. Default: 0.
         without_actor: why a member has no policy and what to use instead; a sentence.
     """
 
@@ -91,6 +92,7 @@ class Program(Protocol, metaclass=_ByClass):
     score: str
     ranges: Mapping[str, Range]
     diagnostics: tuple[str, ...]
+    num_copies: int
     without_actor: str
 
     def columns(self, evaluation: Any) -> dict[str, np.ndarray]:
@@ -104,11 +106,11 @@ class Program(Protocol, metaclass=_ByClass):
         `(key, the player's state, hyperparameters) -> Evaluation`.
         """
 
+    def copy_axes(self, state: PyTree) -> PyTree:
+        """0 at leaves of the state with a leading axis of copies of the environment, None at others, as by default."""
+
     def learned(self, state: PyTree) -> PyTree | None:
         """What a run has learnt instead of a policy; None where there is nothing, as by default."""
-
-    def experience_bytes(self) -> int:
-        """Bytes of what one iteration collects, besides the state: sweeps hold as many members as fit. Default: 0."""
 
 
 def complete_program(program: type) -> type:
@@ -135,11 +137,6 @@ def check_program(program: Any) -> None:
         raise ValueError(f"a program needs {', '.join(_NEEDED)}; {type(program).__name__} lacks {', '.join(lacking)}")
     if not isinstance(program, Program):
         raise ValueError(f"{type(program).__name__} is no whole program: decorate its class with complete_program")
-
-
-def num_bytes(tree: PyTree) -> int:
-    """Bytes of arrays or shapes, at four per number."""
-    return sum(int(np.prod(leaf.shape)) * 4 for leaf in jax.tree.leaves(tree))
 
 
 def by_rows(program: Program, evaluation: Any, num_axes: int = 1) -> dict[str, np.ndarray]:
@@ -203,8 +200,9 @@ _DEFAULTS: dict[str, Any] = {
     "score": property(lambda self: self.summary[0]),
     "ranges": MappingProxyType({}),
     "diagnostics": (),
+    "num_copies": 0,
+    "copy_axes": lambda self, state: jax.tree.map(lambda _: None, state),
     "without_actor": "this program's members hold no policy",
     "actor": lambda self, state, hyperparameters: None,
     "learned": lambda self, state: None,
-    "experience_bytes": lambda self: 0,
 }

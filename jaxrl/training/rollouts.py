@@ -11,6 +11,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.batching import BatchedEnvironment, select_batch
 from jaxrl.environments.episodes import EpisodeStatistics, accumulate, restart_where, start_episode
 from jaxrl.environments.tasks import paying
+from jaxrl.numerics.copies import divided
 from jaxrl.numerics.weights import preferences
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
@@ -82,8 +83,8 @@ def collect(
     if collects.group_size:
         state = _restart_groups(jax.random.fold_in(key, 0), state, agent, environment, hyperparameters)
     draw_key, noise_key, weights_key = jax.random.split(key, 3)
-    draws = environment.draw(draw_key, num_steps, hyperparameters.environment)
-    noise = agent.noise(noise_key, (num_steps, environment.num_envs))
+    draws = divided(environment.draw(draw_key, num_steps, hyperparameters.environment), axis=1)
+    noise = divided(agent.noise(noise_key, (num_steps, environment.num_envs)), axis=1)
     weights = state.weights
     if collects.condition_on_weights:
         weights = preferences(weights_key, environment.num_envs, num_objectives, collects.num_preferences)
@@ -111,8 +112,8 @@ def collect(
         seen = {name: seen[name] for name in agent.records} | dict(zip(["extras"], extras)) | {"valid": ~faulty}
         return (env_state, timestep.observation, done, memory, restart_where(done, episode), finished), seen
 
-    carry = (state.environment, state.observation, state.start, state.memory, state.episode, nothing)
-    carry, seen = jax.lax.scan(body, carry, (draws, noise))
+    copies = divided((state.environment, state.observation, state.start, state.memory, state.episode))
+    carry, seen = jax.lax.scan(body, (*copies, nothing), (draws, noise))
     env_state, observation, start, memory, episode, finished = carry
     rollout = Rollout(**seen, memory=state.memory, weights=weights)
     count = jnp.maximum(finished.count, 1.0)

@@ -24,7 +24,7 @@ from jaxrl.ranges import Range
 from jaxrl.training import assembly
 from jaxrl.training.evaluation import Evaluation, evaluation_columns, evaluator, return_columns
 from jaxrl.training.loop import Result
-from jaxrl.training.program import Player, complete_program, num_bytes
+from jaxrl.training.program import Player, complete_program
 from jaxrl.training.rollouts import RunState
 from jaxrl.training.schedule import Default, TrainerConfig, fit_config, fit_schedule
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
@@ -107,15 +107,23 @@ class Trainer(NamedTuple):
         """Returns, lengths and, where it is reported, success."""
         return evaluation_columns(evaluation, self.environment.spec)
 
+    @property
+    def num_copies(self) -> int:
+        """Copies of the environment that act side by side."""
+        return self.agent.collects.num_envs
+
+    def copy_axes(self, state: RunState) -> RunState:
+        """0 at leaves with an axis of copies of the environment, which devices may divide, None at others."""
+        axes, none = ([jax.tree.map(lambda _, axis=axis: axis, leaf) for leaf in state] for axis in (0, None))
+        copies = RunState(*axes)
+        return RunState(*none)._replace(
+            environment=copies.environment, observation=copies.observation, start=0, memory=copies.memory, weights=0,
+            episode=copies.episode,
+        )  # fmt: skip
+
     def actor(self, state: RunState, hyperparameters: Any) -> Player:
         """What acts of the agent as it is after a run."""
         return Player(self.agent, self.agent.actor(state.agent), hyperparameters)
-
-    def experience_bytes(self) -> int:
-        """Bytes of one rollout."""
-        key = jax.random.key(0)
-        state = jax.eval_shape(self.init, key, self.hyperparameters)
-        return num_bytes(jax.eval_shape(self.collect, key, state, self.hyperparameters)[1])
 
 
 def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Environment, **settings: Any) -> Trainer:

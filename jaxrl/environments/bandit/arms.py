@@ -43,7 +43,13 @@ def bandit(arms: Literal["bernoulli", "gaussian"] | str = "bernoulli", num_arms:
     require_name("bandit arms", arms, ("bernoulli", "gaussian"))
     if num_arms < 1:
         raise ValueError(f"num_arms must be at least 1, got {num_arms}")
-    spec = EnvironmentSpec(name=f"bandit/{arms}", observation=Discrete(1), action=Discrete(num_arms), time_limit=1)
+    spec = EnvironmentSpec(
+        name=f"bandit/{arms}",
+        observation=Discrete(1),
+        action=Discrete(num_arms),
+        time_limit=1,
+        unswept=(("deviation", "it is that of Gaussian arms"),) if arms == "bernoulli" else (),
+    )
     params = BanditParams(jnp.linspace(0.1, 0.9, num_arms), jnp.ones(()))
     reward, prior = (_bernoulli, jax.random.uniform) if arms == "bernoulli" else (_gaussian, jax.random.normal)
     sample = partial(_sample, prior, num_arms)

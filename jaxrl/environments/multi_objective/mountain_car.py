@@ -132,6 +132,7 @@ def _build(
         objective_names=names,
         reference_point=tuple(value - 1.0 for value in worst),
         discount=0.99,
+        unswept=() if "speed" in names else (("speed_scale", "it scales an objective that this variant has not"),),
     )
     return time_limit(Environment(_reset, step, params, spec), limit)
 

@@ -51,7 +51,6 @@ class Maml(NamedTuple):
         hyperparameters: traced defaults; held-out tasks are those of evaluation, if there are any.
         trainer: of the agent that acts and adapts.
         family: the tasks.
-        num_members: rollouts of one iteration, which are held until its end.
     """
 
     init: Callable[[PRNGKeyArray, MamlHyperparameters], MamlState]
@@ -66,7 +65,6 @@ class Maml(NamedTuple):
     settings: dict[str, Any]
     rebuild: Callable[..., "Maml"]
     steps_per_iteration: int
-    num_members: int
 
     @property
     def num_iterations(self) -> int:

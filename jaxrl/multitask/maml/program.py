@@ -78,7 +78,6 @@ def maml(family: TaskFamily, **settings: Any) -> Maml:
         settings=settings,
         rebuild=lambda **changes: maml(family, **{**settings, **changes}),
         steps_per_iteration=parts.steps_per_iteration,
-        num_members=parts.num_rollouts,
     )
 
 

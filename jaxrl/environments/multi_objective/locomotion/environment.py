@@ -98,6 +98,7 @@ def locomotion(name: str, backend: str = "mjx", limit: int | None = None) -> Env
         objective_names=objectives,
         reference_point=(task.reference,) * len(objectives),
         discount=task.discount,
+        unswept=(("friction", "a swimmer touches nothing"),) if name.startswith("swimmer") else (),
     )
     environment = Environment(
         partial(_reset, simulator), partial(_step, simulator), read_physics(model, MJX_FIELDS), spec
