@@ -8,16 +8,8 @@ from typing import Any
 
 from jaxrl.cli.declaration import positional
 from jaxrl.cli.kinds import run_kind, shell_that_runs
-<<<<<<< HEAD
-from jaxrl.cli.options import parse_settings, resumable, tune_options
-from jaxrl.cli.values import pairs, swept
-=======
-from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
-from jaxrl.cli.parsing import parse
-from jaxrl.cli.values import pairs, settings_of, swept
-from jaxrl.ranges import COUNT, EPISODES, SEEDS
->>>>>>> main
+from jaxrl.cli.values import pairs, swept
 from jaxrl.runs.configuration import Configuration, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
