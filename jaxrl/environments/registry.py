@@ -24,9 +24,11 @@ _SUITES: dict[str, str] = {
     "brax": "jaxrl.environments.brax",
     "grid": "jaxrl.environments.grid",
     "gymnax": "jaxrl.environments.gymnax",
+    "jumanji": "jaxrl.environments.jumanji",
     "metaworld": "jaxrl.environments.metaworld",
     "mo": "jaxrl.environments.multi_objective",
     "multitask": "jaxrl.multitask.families",
+    "navix": "jaxrl.environments.navix",
     "playground": "jaxrl.environments.playground",
 }
 _REGISTERED: dict[str, Callable[..., Environment]] = {}
