@@ -56,6 +56,7 @@ def test_an_environment_has_a_picture_of_its_own_that_changes_as_it_goes_on(name
     assert any((picture != pictures[0]).any() for picture in pictures[1:])
 
 
+@pytest.mark.slow  # Forty environments are traced, whose drawings change seldom; others draw a few.
 def test_every_environment_of_mo_and_grid_is_drawn():
     undrawn = []
     for name in list_environments():
