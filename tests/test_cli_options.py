@@ -11,7 +11,8 @@ from jaxrl.cli import commands, main, values
 from jaxrl.cli.declaration import option_of, positional, repeated
 from jaxrl.cli.parsing import first_word, parse
 from jaxrl.ranges import COUNT, PROBABILITY
-from jaxrl.runs import experiment
+from jaxrl.runs import experiment, saved
+from jaxrl.sweeps import tuning
 
 OPTIONS = [
     positional("agent", str, "Who."),
@@ -89,6 +90,7 @@ def test_help_shows_groups_ranges_defaults_and_the_leaves_of_what_is_chosen(caps
     assert "--gae-lambda NUMBER" in text and "[in [0, 1]; default 0.95]" in text
     assert "--clip-epsilon NUMBER objective.clip_epsilon, of clip. [above 0; default 0.2]" in text
     assert "--seed INTEGER Seed of the run. [in [0, 4294967295]; default 0]" in text
+    assert text.count("--import MODULE") == 1
     chosen = "--surrogate kl_penalty --aggregator chebyshev --optimiser natural"
     text = shown(f"train ppo gymnax/CartPole-v1 {chosen} --help")
     assert "--clip-epsilon" not in text and "--gravity NUMBER environment.gravity" in text
@@ -138,6 +140,10 @@ def test_leaves_of_what_is_chosen_are_options(built):
         ("pareto ppo mo/deep-sea-treasure --front-episodes 0", "--front-episodes must be at least 1, got 0"),
         ("tune ppo gymnax/CartPole-v1 --sweep num_envs=int:1:4", "'num_envs' is static: sweep it instead"),
         ("tune ppo gymnax/CartPole-v1", "tune needs a range"),
+        *(
+            (f"tune ppo gymnax/CartPole-v1 --sweep learning_rate=log:1e-4:1e-2 {option}", "unknown option")
+            for option in ("--log csv", "--keep best", "--checkpoint-seconds 1", "--progress True")
+        ),
         ("compare ppo,ppo gymnax/CartPole-v1", "every algorithm once, got ppo, ppo"),
         ("meta-train lpo --horizon 0", "--horizon must be at least 1, got 0"),
         ("meta-train lpo --horizon 1 2 3", "--horizon takes one number or two bounds, got 1 2 3"),
@@ -174,6 +180,40 @@ def test_a_policy_is_not_saved_over_something_else_and_no_episode_is_wasted(tmp_
     assert main(["policy", "run", "--save", "file"]) == 2
     assert "file is a file, not a folder for a run" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("preference", "sentence"),
+    [
+        ("--at-least foo=1", "unknown objective 'foo'. Known: time, treasure."),
+        ("--at-least 2=1", "objective 2 does not exist: mo/deep-sea-treasure has 0 to 1"),
+        ("--weights 1", "weights need 2 entries"),
+        ("--weights 0.5 0.2", "sum"),
+    ],
+)
+def test_preferences_that_fit_no_objective_are_refused_before_a_front_is_evaluated(
+    preference, sentence, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    # There is nothing to restore: what is refused later would say so.
+    experiment.claim(tmp_path / "run", experiment.Configuration("pareto", "c_morl", "mo/deep-sea-treasure"))
+    monkeypatch.setattr(saved, "load_sweep", lambda *_: pytest.fail("a policy was restored"))
+    for command in ("policy", "watch"):
+        assert main([command, "run", *preference.split()]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_search_loses_no_tables_that_stand_where_it_would_write(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment.claim(tmp_path / "run", experiment.Configuration("train", "ppo", "gymnax/CartPole-v1"))
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "trials.csv").write_text("mine")
+    monkeypatch.setattr(tuning, "tune", lambda *_, **__: pytest.fail("a search began"))
+    for place, sentence in (("run", "run holds a run; choose another --out"), ("earlier", "holds an earlier search")):
+        words = f"tune ppo gymnax/CartPole-v1 --sweep learning_rate=log:1e-4:1e-2 --out {place}"
+        assert main(words.split()) == 2
+        assert sentence in capsys.readouterr().err
+    assert (tmp_path / "earlier" / "trials.csv").read_text() == "mine"
 
 
 def test_the_version_is_told(capsys):

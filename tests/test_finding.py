@@ -84,6 +84,12 @@ def test_a_run_that_ended_says_so_and_a_stopped_one_does_not(folder):
     assert not (folder / "stopped" / OUTCOME).exists()
 
 
+def test_what_was_saved_alone_is_finished_and_not_to_be_resumed(folder, tmp_path):
+    saved = tmp_path / "member"
+    jaxrl.save_member(jaxrl.load_sweep(folder / "deep" / "two"), 1, saved)
+    assert find_runs(tmp_path)["state"].tolist() == ["finished"]
+
+
 def test_the_shell_prints_sorts_and_saves_the_table(folder, tmp_path, capsys):
     assert main(["runs", str(folder), "--sort", "return", "--save", str(tmp_path / "runs.csv")]) == 0
     printed = capsys.readouterr().out

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.sweeps import tuning
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -49,6 +50,22 @@ def test_a_surviving_setting_ends_as_if_it_had_run_alone():
         options=jaxrl.RunOptions(progress=False),
     )
     np.testing.assert_allclose(last["score"], alone.final_returns().mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("settings", "rungs"), [({}, 3), ({"num_evaluations": 2}, 2), ({"num_evaluations": 1}, 1)])
+def test_the_number_of_rungs_gives_way_to_a_run_that_is_too_short_for_them(settings, rungs, monkeypatch):
+    trainer = jaxrl.trainer("ppo", probes.choice([[0.0], [1.0]]), total_steps=3_200, **{**SMALL, **settings})
+    spans = []
+
+    def run(_, settings, seeds, state, start, end, score):
+        spans.append((start, end))
+        return (), np.zeros(len(settings))
+
+    monkeypatch.setattr(tuning, "_run_rung", run)
+    monkeypatch.setattr(tuning, "_final", lambda *_: np.zeros(1))
+    space = {"learning_rate": jaxrl.Uniform(0.0, 1.0)}
+    jaxrl.tune(trainer, space, samples=1, seeds=1, held_out_seeds=1, say=lambda _: None)
+    assert len(spans) == rungs and spans[0][0] == 0 and spans[-1][1] == trainer.num_iterations
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ EVERYWHERE = {
     "--import": (
         "MODULE",
         "the name of a module",
-        "Module to import first, which registers environments, agents, losses, networks or kinds of runs of your own; "
-        "run directories remember it. [repeatable]",
+        "Module to import first, looked for in this folder too, which registers environments, agents, losses, networks "
+        "or kinds of runs of your own; run directories remember it. [repeatable]",
     ),
 }
 

@@ -49,13 +49,11 @@ class Shell(NamedTuple):
 def base_options(names: Collection[str]) -> list[Option]:
     """Options of everything that trains; `names` are what can be."""
     what = "Any other setting by its path, such as environment.gravity=9.8 or weights=[0.3,0.7]; values are Python's."
-    modules = "Module of your own, looked for in this folder too, that registers what other words name; of any command."
     return [
         positional("agent", str, f"One of: {', '.join(names)}."),
         positional("environment", str, "A name of `jaxrl list environments`."),
         repeated("set", "NAME=VALUE", what),
         repeated("environment_option", "NAME=VALUE", "Option of the environment's builder, such as backend=mjx."),
-        repeated("import", "MODULE", modules),
         option_of("out", Path, "Run directory. Default: runs/AGENT-TASK.", None, group=HOST),
         option_of("progress", bool, "Progress bar. Default: on a terminal.", None, group=HOST),
         log_option(),
@@ -131,12 +129,13 @@ def sweep_members(parsed: Any) -> dict[str, Any]:
 def tune_options() -> list[Option]:
     """Options of a search."""
     ranges = "Range of a traced setting: log:low:high, uniform:low:high or int:low:high."
+    rungs = "Parts of the run; after each the better half goes on. Default: 3, or fewer in a short run."
     held_out = "Fresh seeds on which winner and defaults are compared."
     return [
         repeated("sweep", "NAME=RANGE", ranges, group=SWEEP),
         option_of("samples", int, "Settings besides the defaults.", 16, SAMPLES, group=SWEEP),
         option_of("seeds", int, "Seeds of each setting (0, 1, ...).", 3, SEEDS, group=SWEEP),
-        option_of("rungs", int, "Parts of the run; after each the better half goes on.", 3, COUNT, group=SWEEP),
+        option_of("rungs", int, rungs, None, COUNT, group=SWEEP),
         option_of("held_out_seeds", int, held_out, 5, SEEDS, group=SWEEP),
         option_of("design", Literal["sobol", "random"], "How settings are chosen.", "sobol", group=SWEEP),
     ]

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.errors import require_name
 from jaxrl.morl.problem import Problem, make_problem, measure
 from jaxrl.morl.study import Study
 from jaxrl.numerics import archive
-from jaxrl.numerics.weights import validate
-from jaxrl.ranges import COUNT, EPISODES, UNBOUNDED
+from jaxrl.numerics.preferences import check_preferences
+from jaxrl.ranges import COUNT, EPISODES
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 from jaxrl.types import Bool, Float, Int
@@ -122,11 +121,7 @@ def choose(
     points = found.points[found.members]
     names = found.spec.objective_names
     allowed = np.ones(len(points), bool)
-    for name, bound in (at_least or {}).items():
-        UNBOUNDED.check(f"the least return of {name}", bound)
-        index = name if isinstance(name, int) else names.index(require_name("objective", name, names))
-        if not 0 <= index < len(names):
-            raise ValueError(f"objective {index} does not exist: {found.spec.name} has 0 to {len(names) - 1}")
+    for index, bound in check_preferences(names, found.spec.name, weights, at_least).items():
         allowed &= points[:, index] >= bound
     if not allowed.any():
         best = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, points.max(axis=0), strict=True))
@@ -135,7 +130,7 @@ def choose(
         spread = np.ptp(points, axis=0)
         utility = (points / np.where(spread > 0.0, spread, 1.0)).sum(axis=1)
     else:
-        utility = points @ np.asarray(validate(weights, len(names)))
+        utility = points @ np.asarray(weights, np.float32)
     # An infinite return may leave a utility that is no number, which argmax would choose.
     return int(found.members[np.argmax(np.where(allowed & ~np.isnan(utility), utility, -np.inf))])
 

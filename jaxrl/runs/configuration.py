@@ -4,6 +4,7 @@ import json
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "claim",
     "configure",
     "read_configuration",
+    "record_end",
     "record_of",
     "write_atomically",
 ]
@@ -110,8 +112,7 @@ def check_claim(directory: Path, configuration: Configuration) -> None:
         changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
         if changed:
             details = "; ".join(text for name in changed for text in _differences(name, found, wanted))
-            what = f"{directory} holds a run with another {', '.join(changed)}"
-            raise CheckpointError(f"{what}: {details}. Choose another --out or delete it")
+            raise CheckpointError(f"{directory} holds another run: {details}. Choose another --out or delete it")
         return
     check_free(directory)
 
@@ -227,6 +228,13 @@ def read_configuration(directory: str | Path) -> Configuration:
         return _from_record(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
+
+
+def record_end(directory: Path) -> None:
+    """Writes that a run has ended, and when, unless that is known."""
+    if not (directory / OUTCOME).exists():
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
 
 
 def write_atomically(path: Path, text: str) -> None:

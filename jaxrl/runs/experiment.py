@@ -8,9 +8,7 @@ outcome.json         when the run has ended
 Kinds of runs add their own: a Pareto study front.csv and measures.csv.
 """
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +17,12 @@ import jax
 from jaxrl.deferred import import_ahead
 from jaxrl.errors import CheckpointError
 from jaxrl.runs.configuration import (
-    OUTCOME,
     Configuration,
     check_claim,
     claim,
     read_configuration,
+    record_end,
     record_of,
-    write_atomically,
 )
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.metrics import GrowingTable, read_metrics
@@ -69,9 +66,7 @@ def run(
         if elsewhere is not None and KINDS[configuration.kind].drive:
             raise ValueError(f"--on cuts members into jobs, and a run of the kind {configuration.kind} has none")
         outcome = drive(built, configuration, directory, options)
-        if not (directory / OUTCOME).exists():
-            ended = datetime.now(UTC).isoformat(timespec="seconds")
-            write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
+        record_end(directory)
         return outcome
 
 

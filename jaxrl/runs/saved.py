@@ -11,8 +11,10 @@ import numpy as np
 
 from jaxrl import moved
 from jaxrl.environments.base import Environment
+from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
-from jaxrl.ranges import EPISODES, SEED, UNBOUNDED
+from jaxrl.numerics.preferences import check_preferences
+from jaxrl.ranges import EPISODES, SEED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
 from jaxrl.runs.kinds import KINDS, Policies
@@ -149,6 +151,7 @@ def policy_and_environment(
         ValueError: for a run without policies, or a choice where there is none.
         IndexError: for a member that does not exist.
     """
+    _check_preferences(configuration, weights, at_least)
     found = _policies(directory, configuration)
     _require(found, directory, member)
     if member is None and found.choose is not None:
@@ -186,6 +189,13 @@ def _at_best(swept: Sweep, checkpoints: Path) -> list[Group]:
     return found
 
 
+def _check_preferences(configuration: Configuration, weights: Any, at_least: Any) -> None:
+    """What can be said of a choice before any policy is restored and evaluated, which may take a minute."""
+    if weights is not None or at_least:
+        spec = make(configuration.environment, **configuration.environment_options).spec
+        check_preferences(spec.objective_names, spec.name, weights, at_least)
+
+
 def choose_policy(
     directory: str | Path,
     weights: Sequence[float] | None = None,
@@ -218,8 +228,7 @@ def choose_policy(
         raise ValueError(f"{directory} holds a {kind.name}, not a Pareto study: there is no front to choose from")
     EPISODES.check("num_episodes", num_episodes)
     SEED.check("seed", seed)
-    for name, bound in (at_least or {}).items():
-        UNBOUNDED.check(f"the least return of {name}", bound)
+    _check_preferences(configuration, weights, at_least)
     if save:
         check_free(Path(save))
     found = _policies(directory, configuration)

@@ -94,7 +94,7 @@ def watch(
     out: str | Path | None = None,
     member: int | None = None,
     weights: Sequence[float] | None = None,
-    at_least: Mapping[str | int, float] | None = None,
+    at_least: Mapping[str | int, float | int] | None = None,
     seed: int = 1,
     max_steps: int = 1000,
     frames_per_second: int = 20,

@@ -1,6 +1,7 @@
 """Hyperparameter optimisation: settings x seeds as members of one program, thinned by successive halving."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = ["Tuned", "tune"]
+
+_RUNGS = 3
 
 
 class Tuned(NamedTuple):
@@ -43,7 +46,7 @@ def tune(
     *,
     samples: int = 16,
     seeds: int = 3,
-    rungs: int = 3,
+    rungs: int | None = None,
     keep: float = 0.5,
     held_out_seeds: int = 5,
     measure: str | None = None,
@@ -64,7 +67,8 @@ def tune(
         space: `Uniform`, `LogUniform` or `Integer` ranges by name.
         samples: settings besides the defaults.
         seeds: runs of each setting, seeds 0, 1, ...
-        rungs: equal parts of the run, the evaluations before whose ends are scored.
+        rungs: equal parts of the run, the evaluations before whose ends are scored; by default three, or fewer in a run
+            that is too short for them.
         keep: share of settings that goes on after each rung, in (0, 1).
         held_out_seeds: fresh seeds of the final comparison.
         measure: what is maximised: a column of the program's `summary` or, by default, its `score`, the hypervolume of
@@ -80,22 +84,23 @@ def tune(
 
     require_name("design", design, ("sobol", "random"))
     for name, value, within in (
-        ("samples", samples, SAMPLES), ("seeds", seeds, SEEDS), ("rungs", rungs, COUNT),
+        ("samples", samples, SAMPLES), ("seeds", seeds, SEEDS), ("rungs", _RUNGS if rungs is None else rungs, COUNT),
         ("held_out_seeds", held_out_seeds, SEEDS), ("keep", keep, Range(0, 1, low_open=True, high_open=True)),
     ):  # fmt: skip
         within.check(name, value)
     if not space:
         raise ValueError("tune needs a range of at least one traced hyperparameter")
-    score, parts = _score_of(trainer, measure), _parts(trainer, rungs)
+    score = _score_of(trainer, measure)
+    parts = _default_parts(trainer) if rungs is None else _parts(trainer, rungs)
     build = designs.sobol_design if design == "sobol" else designs.random_design
     settings = [_defaults(trainer, space), *build(space, samples, design_seed)]
     batch_hyperparameters(trainer, {name: np.asarray([row[name] for row in settings]) for name in space})
     alive, state, rows = np.arange(len(settings)), None, []
     for rung, (start, end) in enumerate(parts):
-        say(f"rung {rung + 1} of {rungs}: {len(alive)} settings x {seeds} seeds, iterations {start} to {end}")
+        say(f"rung {rung + 1} of {len(parts)}: {len(alive)} settings x {seeds} seeds, iterations {start} to {end}")
         state, scores = _run_rung(trainer, [settings[i] for i in alive], seeds, state, start, end, score)
         order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
-        last = rung == rungs - 1
+        last = rung == len(parts) - 1
         kept = order[: 1 if last else max(1, int(np.ceil(keep * len(alive))))]
         for place, setting in enumerate(alive):
             row = {"rung": rung, "setting": int(setting), **settings[setting], "score": scores[place]}
@@ -147,6 +152,14 @@ def _score_of(trainer: Program, measure: str | None) -> Callable[[PyTree], np.nd
         return last(values.reshape(np.shape(jax.tree.leaves(evaluation)[0])[:2]))
 
     return of_rows
+
+
+def _default_parts(trainer: Program) -> list[tuple[int, int]]:
+    """As many rungs as usual, or as many as a short run has room for."""
+    for rungs in range(_RUNGS, 1, -1):
+        with suppress(ValueError):
+            return _parts(trainer, rungs)
+    return _parts(trainer, 1)
 
 
 def _parts(trainer: Program, rungs: int) -> list[tuple[int, int]]:
