@@ -10,6 +10,7 @@ import jaxrl
 from jaxrl.cli import commands, main, values
 from jaxrl.cli.declaration import option_of, positional, repeated
 from jaxrl.cli.parsing import first_word, parse
+from jaxrl.multitask import comparison
 from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.runs import experiment, saved
 from jaxrl.sweeps import tuning
@@ -140,12 +141,15 @@ def test_leaves_of_what_is_chosen_are_options(built):
         ("pareto ppo mo/deep-sea-treasure --front-episodes 0", "--front-episodes must be at least 1, got 0"),
         ("tune ppo gymnax/CartPole-v1 --sweep num_envs=int:1:4", "'num_envs' is static: sweep it instead"),
         ("tune ppo gymnax/CartPole-v1", "tune needs a range"),
+        # They would be about one run.
         *(
-            (f"tune ppo gymnax/CartPole-v1 --sweep learning_rate=log:1e-4:1e-2 {option}", "unknown option")
+            (f"{command} {option}", "unknown option")
+            for command in ("tune ppo gymnax/CartPole-v1", "multitask study ppo multitask/cart-pole")
             for option in ("--log csv", "--keep best", "--checkpoint-seconds 1", "--progress True")
         ),
         ("compare ppo,ppo gymnax/CartPole-v1", "every algorithm once, got ppo, ppo"),
         ("meta-train lpo --horizon 0", "--horizon must be at least 1, got 0"),
+        ("meta-train lpo --outer-momentum 1", "--outer-momentum must lie in [0, 1), got 1"),
         ("meta-train lpo --horizon 1 2 3", "--horizon takes one number or two bounds, got 1 2 3"),
         ("meta-test run", "ENVIRONMENTS is missing"),
         ("meta-test run grid/tiny --tasks 0", "--tasks must be at least 1, got 0"),
@@ -203,17 +207,23 @@ def test_preferences_that_fit_no_objective_are_refused_before_a_front_is_evaluat
         assert sentence in capsys.readouterr().err
 
 
-def test_a_search_loses_no_tables_that_stand_where_it_would_write(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tune ppo gymnax/CartPole-v1 --sweep learning_rate=log:1e-4:1e-2 --out",
+        "multitask study ppo multitask/cart-pole --out",
+    ],
+)
+def test_tables_are_not_written_over_or_among_others(words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment.claim(tmp_path / "run", experiment.Configuration("train", "ppo", "gymnax/CartPole-v1"))
     (tmp_path / "earlier").mkdir()
     (tmp_path / "earlier" / "trials.csv").write_text("mine")
-    monkeypatch.setattr(tuning, "tune", lambda *_, **__: pytest.fail("a search began"))
-    for place, sentence in (("run", "run holds a run; choose another --out"), ("earlier", "holds an earlier search")):
-        words = f"tune ppo gymnax/CartPole-v1 --sweep learning_rate=log:1e-4:1e-2 --out {place}"
-        assert main(words.split()) == 2
-        assert sentence in capsys.readouterr().err
-    assert (tmp_path / "earlier" / "trials.csv").read_text() == "mine"
+    for module, name in ((tuning, "tune"), (comparison, "compare_groupings")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("work began"))
+    for place, held in (("run", "configuration.json"), ("earlier", "trials.csv")):
+        assert main([*words.split(), place]) == 2
+        assert f"{place} holds {held}; choose another --out or delete it" in capsys.readouterr().err
 
 
 def test_the_version_is_told(capsys):

@@ -9,12 +9,11 @@ from typing import Any
 from jaxrl.cli.declaration import HOST, Option, option_of, positional, repeated
 from jaxrl.cli.kinds import run_kind, shell_that_runs
 from jaxrl.cli.names import COMMANDS
-from jaxrl.cli.options import elsewhere_of, parse_settings, resumable, tune_options
+from jaxrl.cli.options import OF_RUNS, elsewhere_of, parse_settings, resumable, tune_options
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import pairs, settings_of, swept
-from jaxrl.errors import CheckpointError
 from jaxrl.ranges import COUNT, EPISODES, SEEDS
-from jaxrl.runs.configuration import Configuration, check_free, check_writable
+from jaxrl.runs.configuration import Configuration, check_unused, check_writable
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
 from jaxrl.runs.tables import as_text
 
@@ -124,18 +123,6 @@ def _compare(arguments: list[str]) -> None:
     print(f"\nWritten to {parsed.out}: {', '.join(sorted(path.name for path in parsed.out.iterdir()))}")
 
 
-# A search keeps no run: it has no table that grows, no checkpoints and no bar, but a line for every rung.
-_NOT_OF_TUNE = ("keep", "log", "checkpoint_seconds", "progress")
-
-
-def _check_free_for_search(directory: Path) -> None:
-    """Raises CheckpointError where the tables of a search would be lost, or stand among something else."""
-    for name, what in (("trials.csv", "an earlier search"), ("configuration.json", "a run")):
-        if (directory / name).exists():
-            raise CheckpointError(f"{directory} holds {what}; choose another --out or delete it")
-    check_free(directory)
-
-
 def _tune(arguments: list[str]) -> None:
     from jaxrl.runs.experiment import build, parse_range
     from jaxrl.runs.report import write_table
@@ -146,7 +133,7 @@ def _tune(arguments: list[str]) -> None:
     place = positional("environment", str, "A name of `jaxrl list environments`.", "")
     extra = lambda _: [place, *tune_options()]  # noqa: E731
     parsed, settings = parse_settings(
-        "tune", arguments, extra, names, shell_that_runs, "agent or algorithm", absent=_NOT_OF_TUNE
+        "tune", arguments, extra, names, shell_that_runs, "agent or algorithm", absent=OF_RUNS
     )
     use_cpu_cores()
     kind = kind_that_runs(parsed.agent)
@@ -156,7 +143,7 @@ def _tune(arguments: list[str]) -> None:
     runnable = build(Configuration(kind.name, parsed.agent, parsed.environment, options, settings))
     space = {name: parse_range(value) for name, value in swept(parsed.sweep).items()}
     directory = parsed.out or Path("runs") / f"tune-{_place(parsed)}"
-    _check_free_for_search(directory)
+    check_unused(directory)
     tuned = tune(
         runnable, space, samples=parsed.samples, seeds=parsed.seeds, rungs=parsed.rungs, design=parsed.design,
         held_out_seeds=parsed.held_out_seeds, say=lambda text: print(text, file=sys.stderr),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.cli.declaration import METHOD, Option, given, option_of, positional, static_options, traced_options
-from jaxrl.cli.options import Shell, member_options, parse_settings, seed_option, sweep_members
+from jaxrl.cli.options import OF_RUNS, Shell, member_options, parse_settings, seed_option, sweep_members
 from jaxrl.cli.parsing import parse
 from jaxrl.cli.training import TRAIN, parse_agent
 from jaxrl.cli.values import pairs
@@ -19,7 +19,7 @@ from jaxrl.multitask.grouping.projection import ProjectionConfig
 from jaxrl.multitask.maml.settings import MamlConfig, MamlHyperparameters
 from jaxrl.multitask.study import AffinityConfig
 from jaxrl.ranges import COUNT, SEEDS
-from jaxrl.runs.configuration import check_writable
+from jaxrl.runs.configuration import check_unused
 from jaxrl.runs.tables import as_text
 
 __all__ = ["MAML", "multitask"]
@@ -138,11 +138,11 @@ def _study(arguments: list[str]) -> None:
         *_ESTIMATE,
         *_CLUSTERING,
     ]
-    parsed, settings = parse_agent("multitask study", arguments, own)
+    parsed, settings = parse_agent("multitask study", arguments, own, OF_RUNS)
     use_cpu_cores()
     environment = make(parsed.environment, **pairs(parsed.environment_option))
     directory = parsed.out or Path("runs") / f"groups-{parsed.environment.rsplit('/', 1)[-1]}"
-    check_writable(directory)
+    check_unused(directory)
     comparison = compare_groupings(
         trainer(parsed.agent, environment, **settings), tuple(range(parsed.seeds)), parsed.fine_tune_steps,
         parsed.groupings, lambda text: print(text, file=sys.stderr), **given(parsed, [*_ESTIMATE, *_CLUSTERING]),

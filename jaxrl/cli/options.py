@@ -14,6 +14,7 @@ from jaxrl.errors import require_name
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, NUM_WEIGHTS, SAMPLES, SEED, SEEDS, SOME
 
 __all__ = [
+    "OF_RUNS",
     "Shell",
     "base_options",
     "log_option",
@@ -26,6 +27,10 @@ __all__ = [
     "tune_options",
     "weights_option",
 ]
+
+
+OF_RUNS = ("keep", "log", "checkpoint_seconds", "progress")
+"""Options that are about one run, of which commands that make many without keeping any have no use."""
 
 
 def no_agent(name: str, chosen: dict[str, Any]) -> None:

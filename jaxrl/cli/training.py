@@ -1,6 +1,6 @@
 """The commands `jaxrl train` and `jaxrl sweep`, and the options of agents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from jaxrl.agents import AGENTS, agent_entry
@@ -33,9 +33,11 @@ def agent_options(agent: str) -> dict[str, Option]:
     return {option.name: option for option in options}
 
 
-def parse_agent(command: str, arguments: list[str], extra: list[Option]) -> tuple[Any, dict[str, Any]]:
+def parse_agent(
+    command: str, arguments: list[str], extra: list[Option], absent: Collection[str] = ()
+) -> tuple[Any, dict[str, Any]]:
     """Parsed options of a command that trains one agent, and the trainer's settings that were given."""
-    return parse_settings(command, arguments, lambda _: extra, AGENTS, lambda _: TRAIN)
+    return parse_settings(command, arguments, lambda _: extra, AGENTS, lambda _: TRAIN, absent=absent)
 
 
 def _train(arguments: list[str], run: Callable[..., Any]) -> None:

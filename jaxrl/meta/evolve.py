@@ -19,7 +19,7 @@ from jaxrl.meta.study import MetaHyperparameters, MetaStudy, Subject, make_subje
 from jaxrl.meta.tasks import Tasks
 from jaxrl.numerics.finite import mean_of_finite
 from jaxrl.numerics.weights import equally_spaced
-from jaxrl.ranges import COUNT, PROBABILITY
+from jaxrl.ranges import COUNT, Range
 from jaxrl.training.schedule import fit_evaluations
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
@@ -40,8 +40,8 @@ class EvolutionConfig(CurriculumConfig):
     candidates that dominate it in those with a weight; Fonseca and Fleming, 1993)."""
     shaping: str = "pairwise_rank"
     """pairwise_rank (the better of each pair), centred_rank, z_score or raw."""
-    momentum: Annotated[float, PROBABILITY] = 0.9
-    """β₁ of Adam on the mean, in [0, 1); SNES takes plain steps."""
+    momentum: Annotated[float, Range(0, 1, high_open=True)] = 0.9
+    """β₁ of Adam on the mean; SNES takes plain steps."""
     num_generations: Annotated[int, COUNT] = 100
     """Generations."""
     tasks_per_candidate: Annotated[int, COUNT] = 1

@@ -22,6 +22,7 @@ __all__ = [
     "Configuration",
     "check_claim",
     "check_free",
+    "check_unused",
     "check_writable",
     "claim",
     "configure",
@@ -124,15 +125,30 @@ def check_free(directory: Path) -> None:
         CheckpointError: if it cannot be written to, or holds something that is no run.
     """
     check_writable(directory)
-    if (directory / "configuration.json").exists():
-        return
+    held = "" if (directory / "configuration.json").exists() else _held(directory)
+    if held:
+        raise CheckpointError(
+            f"{directory} is no run directory: it holds {held} but no configuration.json; choose another --out"
+        )
+
+
+def check_unused(directory: Path) -> None:
+    """Says whether a directory, which need not exist yet, is free for tables of which no configuration is kept.
+
+    Raises:
+        CheckpointError: if it cannot be written to, or holds anything, which might be lost.
+    """
+    check_writable(directory)
+    held = _held(directory)
+    if held:
+        raise CheckpointError(f"{directory} holds {held}; choose another --out or delete it")
+
+
+def _held(directory: Path) -> str:
+    """The first files in a directory, leftovers apart; empty where there are none."""
     present = directory.iterdir() if directory.exists() else ()
     held = sorted(path.name for path in present if path.name[0] != "." and path.suffix != ".tmp")
-    if held:
-        shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
-        raise CheckpointError(
-            f"{directory} is no run directory: it holds {shown} but no configuration.json; choose another --out"
-        )
+    return ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
 
 
 def _differences(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
