@@ -70,7 +70,7 @@ def test_a_directory_of_another_run_says_what_differs(tmp_path):
     with pytest.raises(CheckpointError) as error:
         claim(tmp_path / "run", configuration(settings={"discount": 0.99, "num_steps": 8}, seeds=(0, 1, 2)))
     for part in (
-        "another settings, seeds",
+        "run holds another run: ",
         "discount is 0.9 there and 0.99 here",
         "num_envs is 4 there and left at its default here",
         "num_steps is left at its default there and 8 here",

@@ -43,11 +43,12 @@ def describe(outcome: Outcome) -> str:
 
 
 def final_summary(swept: Sweep) -> Any:
-    """Interquartile means of the last evaluations per setting and weight, over seeds."""
+    """Interquartile means of the last evaluations per setting, in the order of the sweep, and weight, over seeds."""
     import pandas
 
     table = swept.table
     last = table[table["steps"] == table.groupby("member")["steps"].transform("max")]
+    last = last.assign(setting=pandas.Categorical(last["setting"], [*dict.fromkeys(last["setting"])]))
     by = ["setting", *(name for name in table.columns if name.startswith("weight_"))]
     if last.duplicated([*by, "seed"]).any():
         by.append("member")  # Weights may repeat.
