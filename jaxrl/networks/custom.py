@@ -44,6 +44,7 @@ def register_network(name: str, build: Any = None) -> Any:
     Raises:
         ValueError: if the name is taken, or for anything else than a module or a builder.
     """
+    NETWORKS.check_name(name)
     if build is None:
         return lambda build: register_network(name, build)
     if name in _BUILT_IN or not callable(build):
