@@ -27,9 +27,9 @@ __all__ = [
     "claim",
     "configure",
     "read_configuration",
-    "record_end",
     "record_of",
     "write_atomically",
+    "write_outcome",
 ]
 
 OUTCOME = "outcome.json"
@@ -246,15 +246,15 @@ def read_configuration(directory: str | Path) -> Configuration:
         raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
 
 
-def record_end(directory: Path) -> None:
-    """Writes that a run has ended, and when, unless that is known."""
-    if not (directory / OUTCOME).exists():
-        ended = datetime.now(UTC).isoformat(timespec="seconds")
-        write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))
-
-
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file in one step, on the first host only."""
     if jax.process_index() == 0:
         with replaced(path) as file:
             file.write(text.encode())
+
+
+def write_outcome(directory: Path) -> None:
+    """Says that the run of a directory has ended, once."""
+    if not (directory / OUTCOME).exists():
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        write_atomically(directory / OUTCOME, json.dumps({"ended": ended}))

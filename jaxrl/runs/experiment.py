@@ -22,8 +22,8 @@ from jaxrl.runs.configuration import (
     check_free,
     claim,
     read_configuration,
-    record_end,
     record_of,
+    write_outcome,
 )
 from jaxrl.runs.kinds import KINDS, Outcome
 from jaxrl.runs.metrics import GrowingTable, read_metrics
@@ -69,7 +69,7 @@ def run(
         if elsewhere is not None and KINDS[configuration.kind].drive:
             raise ValueError(f"--on cuts members into jobs, and a run of the kind {configuration.kind} has none")
         outcome = drive(built, configuration, directory, options)
-        record_end(directory)
+        write_outcome(directory)
         return outcome
 
 

@@ -12,7 +12,7 @@ from jaxrl.agents import AGENTS
 from jaxrl.environments.registry import make
 from jaxrl.figures import plotting
 from jaxrl.hyperparameters import leaves
-from jaxrl.runs.configuration import Configuration, claim, record_end, record_of
+from jaxrl.runs.configuration import Configuration, claim, record_of, write_outcome
 from jaxrl.runs.kinds import Kind, Outcome, Policies
 from jaxrl.runs.metrics import GrowingTable
 from jaxrl.runs.report import draw_curves, draw_table, figures, write_table
@@ -190,7 +190,7 @@ def write_run(
     with lock(directory):
         claim(directory, Configuration(kind, name, spec.name, dict(spec.options), settings, (seed,)))
         Checkpoints(directory / "checkpoints").save(iteration, tree, {"iteration": iteration})
-        record_end(directory)
+        write_outcome(directory)
 
 
 def _named(built: Program) -> Trainer:
