@@ -49,7 +49,7 @@ def _train(arguments: list[str], run: Callable[..., Any]) -> None:
 
 def _sweep(arguments: list[str], run: Callable[..., Any]) -> None:
     parsed, settings = parse_agent("sweep", arguments, [*member_options(), weights_option(None)])
-    run("sweep", parsed, settings, **sweep_members(parsed))
+    run("sweep", parsed, settings, **sweep_members(parsed, settings))
 
 
 TRAIN = Shell(_train, agent_options, lambda name, chosen: (name, chosen))

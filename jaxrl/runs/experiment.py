@@ -19,6 +19,7 @@ from jaxrl.errors import CheckpointError
 from jaxrl.runs.configuration import (
     Configuration,
     check_claim,
+    check_free,
     claim,
     read_configuration,
     record_of,
@@ -57,8 +58,10 @@ def run(
         ValueError: for what cannot be run. Nothing has been trained or written by then.
     """
     with lock(directory) as directory:
-        check_claim(directory, configuration)
+        check_free(directory)
+        # What cannot be run is said before what the folder's run has otherwise: another folder would not help.
         built = build(configuration)
+        check_claim(directory, configuration)
         options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
         # For tables and figures, which come after the program is compiled.
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")

@@ -121,10 +121,13 @@ def resolve_loggers(choices: Any) -> tuple[Logger | Callback, ...]:
     Raises:
         UnknownNameError: for an unknown name.
         ImportError: for one whose library is not installed, with what to install.
-        ValueError: for what is neither.
+        ValueError: for what is neither, or a name that is given twice, which would write every row twice.
     """
     words = choices.split(",") if isinstance(choices, str) else choices
     words = [words] if isinstance(words, Logger) or callable(words) else list(words)
+    names = [word for word in words if isinstance(word, str)]
+    if len({*names}) < len(names):
+        raise ValueError(f"every logger is named once, got {', '.join(names)}")
     return tuple(_resolved(word) for word in words)
 
 
