@@ -125,7 +125,7 @@ def test_options_belong_to_a_kind():
     ],
 )
 def test_a_sweep_that_cannot_be_run_whole_is_not_begun(values, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["jaxrl.sweeps.sweep"], "execute", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(sys.modules["jaxrl.sweeps.sweep"], "execute_until", lambda *_: pytest.fail("trained"))
     with pytest.raises(ValueError, match=message):
         experiment.run(configuration(settings=SMALL, hyperparameters=values), tmp_path / "run", QUIET)
     assert not (tmp_path / "run").exists()
