@@ -1,8 +1,8 @@
 """Memory of a sweep: peak and per member, for growing numbers of members, and what jaxrl had estimated.
 
-Every row is a process of its own that is told of `--gibibytes` of memory by its shell (`ulimit -m`, which Linux does not
-enforce: what it really takes is measured), and is told nothing of how to cut its members into batches. Bytes per member
-are those between this row's peak and that of one member, which is what Python, JAX and the compiled program take.
+Every row is a process of its own that is told of `--gibibytes` of memory by its shell (`ulimit -m`, which Linux does
+not enforce: what it takes is measured), and of nothing about how to cut its members into batches. Bytes per member are
+those between this row's peak and that of one member, which is what Python, JAX and the compiled program take.
 
     python experiments/benchmarks/memory.py [--members 1 100 1000 10000] [--gibibytes 8]
 """
