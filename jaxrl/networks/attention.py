@@ -76,7 +76,7 @@ class AttentionMemory(nn.Module):
         """One step of an episode that goes on."""
         context = self.attention.context
         episodes = jnp.zeros((*cache.count.shape, 1), jnp.int32)
-        past = self._past(cache, episodes[..., :0], np.zeros(1, int), episodes)
+        past = self._past(cache, episodes[..., :0], (0,), episodes)
         outputs, inputs = self._attend(features[..., None, :], cache, past)
         held = jnp.concatenate([cache.inputs[..., 1:, :], inputs], axis=-2)
         return Cache(held, jnp.minimum(cache.count + 1, context)), outputs[..., 0, :]
@@ -85,8 +85,8 @@ class AttentionMemory(nn.Module):
         self, features: Float[Array, "time *batch input"], cache: Cache, starts: Bool[Array, "time ..."]
     ) -> tuple[Float[Array, "time *batch feature"], Cache]:
         """Outputs of all steps, and the cache after each."""
-        episodes, times = _episodes(starts), np.arange(len(starts))
-        past = self._past(cache, episodes, times, episodes)
+        episodes = _episodes(starts)
+        past = self._past(cache, episodes, (0,), episodes)
         outputs, inputs = self._attend(jnp.moveaxis(features, 0, -2), cache, past)
         return jnp.moveaxis(outputs, -2, 0), self._windows(cache, inputs, episodes)
 
@@ -98,9 +98,8 @@ class AttentionMemory(nn.Module):
         starts: Bool[Array, "time ..."],
     ) -> tuple[Float[Array, "time *batch feature"], Float[Array, "time *batch feature"]]:
         """Outputs of all steps, and of what follows each of them in its episode, which no other step sees."""
-        episodes, times = _episodes(starts), np.arange(len(starts))
-        twice = jnp.concatenate([episodes, episodes], axis=-1)
-        past = self._past(cache, episodes, np.concatenate([times, times + 1]), twice)
+        episodes = _episodes(starts)
+        past = self._past(cache, episodes, (0, 1), jnp.concatenate([episodes, episodes], axis=-1))
         tokens = jnp.moveaxis(jnp.concatenate([features, following]), 0, -2)
         outputs = jnp.moveaxis(self._attend(tokens, cache, past)[0], -2, 0)
         return outputs[: len(starts)], outputs[len(starts) :]
@@ -119,19 +118,20 @@ class AttentionMemory(nn.Module):
         self,
         cache: Cache,
         episodes: Int[Array, "*batch time"],
-        times: Int[np.ndarray, " token"],
+        begins: tuple[int, ...],
         own: Int[Array, "*batch token"],
     ) -> Past:
-        """What tokens at some times and in some episodes see of a cache, the steps before time 0, and of a sequence.
+        """What runs of tokens in episodes of their `own` see of a cache, the steps before step 0, and of a sequence.
 
         Steps of the cache are in episode 0.
         """
-        context = self.attention.context
+        context, length = self.attention.context, own.shape[-1] // len(begins)
+        times = np.concatenate([begin + np.arange(length) for begin in begins])
         distance = times[:, None] - np.arange(-context, episodes.shape[-1])
         near = jnp.asarray((distance >= 1) & (distance <= context))
         entries = _entry_episodes(cache, episodes)
         visible = near & (own[..., :, None] == entries[..., None, :])
-        return Past(visible, np.clip(distance, 1, context), episodes.shape[-1])
+        return Past(visible, begins, episodes.shape[-1])
 
     def _windows(
         self, cache: Cache, inputs: Float[Array, "*batch layer time feature"], episodes: Int[Array, "*batch time"]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.networks.layers import Dense
-from jaxrl.types import Array, Bool, Float, Int
+from jaxrl.types import Array, Bool, Float
 
 __all__ = ["Block", "Past", "sinusoids"]
 
@@ -23,12 +23,13 @@ class Past(NamedTuple):
 
     Attributes:
         visible: which entries each token sees: those of the cache, then those of tokens that are remembered.
-        distance: in steps from a token back to each entry, 1 to `context` where it is visible.
+        begins: tokens are runs of consecutive steps, as many each; the step at which each run begins, where 0 is the
+            first after the cache.
         remembered: how many of the tokens are entries themselves, the first ones.
     """
 
     visible: Bool[Array, "*batch token entry"]
-    distance: Int[np.ndarray, "token entry"]
+    begins: tuple[int, ...]
     remembered: int
 
 
@@ -91,7 +92,7 @@ class Block(nn.Module):
         content = query + self.content_bias
         at_place = self._at_place(query + self.place_bias)
         scores = [
-            _product("...shd,xhd,...kx->...hsk", content, key, entries) + _gathered(at_place, past.distance),
+            _product("...shd,xhd,...kx->...hsk", content, key, entries) + by_entry(at_place, past),
             _product("...shd,xhd,...sx->...hs", content, key, own)[..., None] + at_place[..., :1],
         ]
         scores[0] = jnp.where(past.visible[..., None, :, :], scores[0], jnp.finfo(own.dtype).min)
@@ -148,8 +149,20 @@ def sinusoids(count: int, width: int) -> Float[np.ndarray, "count width"]:
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=-1)[:, :width].astype(np.float32)
 
 
-def _gathered(
-    scores: Float[Array, "*batch head token distance"], distance: Int[np.ndarray, "token entry"]
-) -> Float[Array, "*batch head token entry"]:
-    index = jnp.asarray(distance).reshape(*(1,) * (scores.ndim - 2), *distance.shape)
-    return jnp.take_along_axis(scores, index, axis=-1)
+def by_entry(scores: Float[Array, "*batch head token distance"], past: Past) -> Float[Array, "*batch head token entry"]:
+    """Scores of distances as scores of entries: token i of a run sees entry k at the distance begin + i + context - k.
+
+    Every row is shifted by one more than the row before it, by reading rows of another width (Dai et al., 2019,
+    appendix B). What lies beyond the context is anything.
+    """
+    context, count = scores.shape[-1] - 1, past.visible.shape[-1]
+
+    def shifted(run: Float[Array, "*batch head token distance"], begin: int) -> Array:
+        leading, rows = run.shape[:-2], run.shape[-2]
+        wide = jnp.pad(run[..., ::-1], [(0, 0)] * (run.ndim - 1) + [(0, rows)])
+        flat = wide.reshape(*leading, rows * (context + rows + 1))[..., : rows * (context + rows)]
+        own = flat.reshape(*leading, rows, context + rows)
+        return jnp.pad(own, [(0, 0)] * (run.ndim - 1) + [(begin, 0)])[..., :count]
+
+    runs = jnp.split(scores, len(past.begins), axis=-2)
+    return jnp.concatenate([shifted(run, begin) for run, begin in zip(runs, past.begins, strict=True)], axis=-2)
