@@ -136,7 +136,7 @@ def _adapt(task: Any, name: str, timestep_type: type, drawn: bool) -> Environmen
         return NavixState(after.t, kept(after.state)), timestep
 
     seen = jax.eval_shape(task.reset, jax.random.key(0)).observation
-    low, high = (0, 255) if seen.dtype == jnp.uint8 else (-np.inf, np.inf)
+    low, high = (0.0, 255.0) if seen.dtype == jnp.uint8 else (-np.inf, np.inf)
     spec = EnvironmentSpec(
         name=name,
         observation=Box.from_arrays(low, high, seen.shape, seen.dtype.name),

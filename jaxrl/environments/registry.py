@@ -30,6 +30,7 @@ _SUITES: dict[str, str] = {
     "multitask": "jaxrl.multitask.families",
     "navix": "jaxrl.environments.navix",
     "playground": "jaxrl.environments.playground",
+    "xminigrid": "jaxrl.environments.xminigrid",
 }
 _REGISTERED: dict[str, Callable[..., Environment]] = {}
 
