@@ -81,8 +81,7 @@ def settings_of(network: str) -> dict[str, Any]:
 
 def run() -> dict[str, Any]:
     """Share of right answers of every network and seed, by evaluation."""
-    found: dict[str, Any] = {"delay": DELAY, "chance": 1.0 / CUES, "settings": {**SETTINGS, "hidden_sizes": [32]}}
-    found["studies"] = {}
+    found: dict[str, Any] = {"delay": DELAY, "seeds": SEEDS, "chance": 1.0 / CUES, "settings": SETTINGS, "studies": {}}
     for study, changes in STUDIES.items():
         found["studies"][study] = {}
         for network in NETWORKS:
