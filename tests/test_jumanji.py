@@ -159,5 +159,5 @@ def test_ppo_never_acts_illegally(jumanji, name):
         return (state, legal_actions(environment.spec, timestep.observation)), timestep
 
     trainer = jaxrl.trainer("ppo", environment._replace(reset=reset, step=step), total_steps=4096)
-    result = jaxrl.sweep(trainer, seeds=1)
+    result = jax.jit(trainer.run)(jax.random.key(0), trainer.hyperparameters)
     assert result.metrics["faulty_steps"].sum() == 0

@@ -139,7 +139,7 @@ def _adapt(task: Any, name: str, timestep_type: type, drawn: bool) -> Environmen
     low, high = (0.0, 255.0) if seen.dtype == jnp.uint8 else (-np.inf, np.inf)
     spec = EnvironmentSpec(
         name=name,
-        observation=Box.from_arrays(low, high, seen.shape, seen.dtype.name),
+        observation=Box(low, high, seen.shape, seen.dtype.name),
         action=Discrete(int(task.action_space.maximum) + 1),
         time_limit=int(task.max_steps),
     )
