@@ -37,17 +37,27 @@ def run(step: dict[str, Any], folder: Path, environment: dict[str, str]) -> tupl
     return seconds, done.stdout
 
 
+def measured(path: Path) -> list[dict[str, Any]]:
+    """The steps of a former run."""
+    return json.loads(path.read_text())["steps"]
+
+
 def main() -> None:
     """Runs all steps in an empty folder and writes what they took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--again", nargs="+", help="titles of the only steps to run, beside what is measured already")
     arguments = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(folder / ".cache")}
+        kept = {} if arguments.again is None else {row["title"]: row for row in measured(arguments.out)}
         for step in STEPS:
+            if arguments.again is not None and step["title"] not in arguments.again:
+                found.append(kept[step["title"]])
+                continue
             seconds, printed = run(step, folder, environment)
             print(f"{step['title']}: {seconds:.1f} s", flush=True)
             found.append({**step, "seconds": round(seconds, 1), "printed": printed.strip().splitlines()[-3:]})

@@ -41,7 +41,7 @@ def parse_agent(
 
 
 def _train(arguments: list[str], run: Callable[..., Any]) -> None:
-    text = "Devices that divide the copies of the environment. Default: all, if each has 256 copies."
+    text = "Devices that divide the copies of the environment. Default: GPUs that have 256 each, or one CPU."
     devices = option_of("devices", int, text, None, COUNT, group=HOST)
     parsed, settings = parse_agent("train", arguments, [seed_option("Seed of the run.", 0), devices])
     run("train", parsed, settings, seeds=(parsed.seed,))

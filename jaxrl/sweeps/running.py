@@ -61,8 +61,8 @@ class RunOptions:
     """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, loggers, or
     functions `(name, step, rows)`, of which one that returns True ends the run."""
     devices: int | None = None
-    """Devices that divide the copies of the environment of a run that is alone; default all, if each has 256 copies.
-    Members of a sweep have devices of their own."""
+    """Devices that divide the copies of the environment of a run that is alone; default all GPUs or TPUs, if each has
+    256 copies, and one CPU. Members of a sweep have devices of their own."""
     on_rows: Callable[[Result, tuple[int, int], bool], Any] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
     the last, and whether a checkpoint held them already. True ends the run after the chunk."""
