@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.errors import require_name
+from jaxrl.errors import CheckpointError, require_name
 from jaxrl.figures import plotting
 from jaxrl.numerics import statistics
 from jaxrl.numerics.statistics import interquartile_mean, interval
@@ -104,6 +104,8 @@ def _plan(
     num_episodes: int,
 ) -> dict[tuple[str, str], tuple[Configuration, Path]]:
     """A configuration and a place for every pair, all of which can be run."""
+    if (directory / "configuration.json").exists():
+        raise CheckpointError(f"{directory} holds a run, whose figures would be written over; choose another --out")
     common, own = _split(settings, kind, algorithms)
     # How a run ends with policies that it evaluates itself.
     options = {"evaluation_episodes": num_episodes} if "evaluation_episodes" in kind.options else {}
