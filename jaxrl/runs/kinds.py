@@ -196,10 +196,10 @@ def kind_that_runs(*names: str) -> Kind:
 
 
 def _kind_of(name: str) -> Kind:
-    known: list[str] = []
+    known: dict[str, None] = {}
     for kind in map(KINDS.__getitem__, KINDS):
         if kind.drive is None:
-            known += names_of(kind)
+            known |= dict.fromkeys(names_of(kind))
             if name in known:
                 return kind
     return KINDS[require_name("agent or algorithm", name, known)]
