@@ -209,7 +209,10 @@ def _placer(mesh: Mesh | None) -> Callable[[PyTree, PyTree], PyTree]:
         if mesh is None:
             return jax.tree.map(jnp.asarray, tree)
 
-        def put(axis: int | None, leaf: Any) -> jax.Array:
+        def put(axis: int | None, leaf: Any) -> jax.Array | None:
+            # A part that an environment's parameters leave out.
+            if leaf is None:
+                return None
             sharding = NamedSharding(mesh, P() if axis is None else P("member"))
             if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 data = put(axis, jax.random.key_data(leaf))
