@@ -12,22 +12,53 @@ from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = ["RulesetParams", "make", "names"]
 
-_XLAND = {
-    "R1": ("9x9", "11x11", "13x13", "15x15", "17x17"),
-    "R2": ("9x9", "11x11", "13x13", "15x15", "17x17"),
-    "R4": ("9x9", "11x11", "13x13", "15x15", "17x17"),
-    "R6": ("13x13", "17x17", "19x19"),
-    "R9": ("16x16", "19x19", "25x25"),
-}
-_MINIGRID = {
-    "DoorKey-{}": ("5x5", "6x6", "8x8", "16x16"),
-    "Empty-{}": ("5x5", "6x6", "8x8", "16x16"),
-    "EmptyRandom-{}": ("5x5", "6x6", "8x8", "16x16"),
-    "MemoryS{}": ("8", "16", "32", "64", "128"),
-    "{}": ("BlockedUnlockPickUp", "FourRooms", "LockedRoom", "Playground", "Unlock", "UnlockPickUp"),
-}
-_RULED = tuple(f"XLand-MiniGrid-{rooms}-{size}" for rooms, sizes in _XLAND.items() for size in sizes)
-_NAMES = (*_RULED, *(f"MiniGrid-{form.format(size)}" for form, sizes in _MINIGRID.items() for size in sizes))
+_NAMES = (
+    "XLand-MiniGrid-R1-9x9",
+    "XLand-MiniGrid-R1-11x11",
+    "XLand-MiniGrid-R1-13x13",
+    "XLand-MiniGrid-R1-15x15",
+    "XLand-MiniGrid-R1-17x17",
+    "XLand-MiniGrid-R2-9x9",
+    "XLand-MiniGrid-R2-11x11",
+    "XLand-MiniGrid-R2-13x13",
+    "XLand-MiniGrid-R2-15x15",
+    "XLand-MiniGrid-R2-17x17",
+    "XLand-MiniGrid-R4-9x9",
+    "XLand-MiniGrid-R4-11x11",
+    "XLand-MiniGrid-R4-13x13",
+    "XLand-MiniGrid-R4-15x15",
+    "XLand-MiniGrid-R4-17x17",
+    "XLand-MiniGrid-R6-13x13",
+    "XLand-MiniGrid-R6-17x17",
+    "XLand-MiniGrid-R6-19x19",
+    "XLand-MiniGrid-R9-16x16",
+    "XLand-MiniGrid-R9-19x19",
+    "XLand-MiniGrid-R9-25x25",
+    "MiniGrid-DoorKey-5x5",
+    "MiniGrid-DoorKey-6x6",
+    "MiniGrid-DoorKey-8x8",
+    "MiniGrid-DoorKey-16x16",
+    "MiniGrid-Empty-5x5",
+    "MiniGrid-Empty-6x6",
+    "MiniGrid-Empty-8x8",
+    "MiniGrid-Empty-16x16",
+    "MiniGrid-EmptyRandom-5x5",
+    "MiniGrid-EmptyRandom-6x6",
+    "MiniGrid-EmptyRandom-8x8",
+    "MiniGrid-EmptyRandom-16x16",
+    "MiniGrid-MemoryS8",
+    "MiniGrid-MemoryS16",
+    "MiniGrid-MemoryS32",
+    "MiniGrid-MemoryS64",
+    "MiniGrid-MemoryS128",
+    "MiniGrid-BlockedUnlockPickUp",
+    "MiniGrid-FourRooms",
+    "MiniGrid-LockedRoom",
+    "MiniGrid-Playground",
+    "MiniGrid-Unlock",
+    "MiniGrid-UnlockPickUp",
+)
+_RULED = tuple(name for name in _NAMES if name.startswith("XLand"))
 # Kinds of cells and colours that an observation may hold, 0 .. 12.
 _HIGHEST = 12.0
 
