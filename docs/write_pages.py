@@ -1,8 +1,9 @@
 """Writes the pages that hold what is measured or registered: `python docs/write_pages.py`.
 
-`docs/results/NAME.md` comes from `docs/results/NAME.md.jinja`, where every number is an expression over the files of
-`results/`; the blocks of README.md between `<!-- NAME -->` and `<!-- /NAME -->` from `docs/readme/NAME.md.jinja`; and
-`docs/catalogue.md` is what `jaxrl list --markdown` prints. tests/test_docs.py holds that all of them are up to date.
+`docs/results/NAME.md` comes from `docs/results/NAME.md.jinja`, and so does `docs/tutorial.md`, where every number is an
+expression over the files of `results/`; the blocks of README.md between `<!-- NAME -->` and `<!-- /NAME -->` from
+`docs/readme/NAME.md.jinja`; and `docs/catalogue.md` is what `jaxrl list --markdown` prints. tests/test_docs.py holds
+that all of them are up to date.
 """
 
 import json
@@ -140,11 +141,11 @@ def _wrapped(block: str) -> str:
 
 
 def results() -> dict[Path, str]:
-    """Pages of `docs/results`, by path."""
-    pages, templates = {}, environment()
-    for path in sorted((ROOT / "docs" / "results").glob("*.md.jinja")):
-        text = filled(templates.get_template(f"results/{path.name}").render())
-        pages[path.with_suffix("")] = NOTE.format(f"docs/results/{path.name}") + text
+    """Pages of `docs` and `docs/results`, by path."""
+    pages, templates, docs = {}, environment(), ROOT / "docs"
+    for path in sorted([*docs.glob("*.md.jinja"), *(docs / "results").glob("*.md.jinja")]):
+        name = path.relative_to(docs).as_posix()
+        pages[path.with_suffix("")] = NOTE.format(f"docs/{name}") + filled(templates.get_template(name).render())
     return pages
 
 

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from jaxrl import agents, environments
     from jaxrl.agents.entries import register_agent
     from jaxrl.environments import Environment, EnvironmentSpec, Timestep, list_environments, make, register
+    from jaxrl.errors import StopRun
     from jaxrl.figures import plotting
     from jaxrl.morl.algorithms import study
     from jaxrl.morl.front import Front, choose, front
     from jaxrl.morl.kind import save_policy
     from jaxrl.networks.custom import register_network
     from jaxrl.numerics import statistics
+    from jaxrl.numerics.schedules import register_schedule
     from jaxrl.objectives.registration import register_objective
     from jaxrl.rendering.base import register_renderer
     from jaxrl.runs.exporting import export
@@ -47,6 +49,7 @@ _HOMES = {
         "make",
         "register",
     ),
+    "jaxrl.errors": ("StopRun",),
     "jaxrl.morl.algorithms": ("study",),
     "jaxrl.morl.front": ("Front", "choose", "front"),
     "jaxrl.morl.kind": ("save_policy",),
@@ -58,6 +61,7 @@ _HOMES = {
     "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
     "jaxrl.runs.watching": ("watch",),
     "jaxrl.networks.custom": ("register_network",),
+    "jaxrl.numerics.schedules": ("register_schedule",),
     "jaxrl.objectives.registration": ("register_objective",),
     "jaxrl.sweeps.designs": ("Integer", "LogUniform", "Uniform"),
     "jaxrl.sweeps.devices": ("use_cpu_cores",),
@@ -89,6 +93,7 @@ __all__ = [
     "Program",
     "Result",
     "RunOptions",
+    "StopRun",
     "Sweep",
     "Timestep",
     "Trainer",
@@ -113,6 +118,7 @@ __all__ = [
     "register_network",
     "register_objective",
     "register_renderer",
+    "register_schedule",
     "report",
     "save_member",
     "save_policy",

@@ -3,7 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "DamagedError", "NonFiniteError", "UnknownNameError", "missing_extra", "require_name"]
+__all__ = [
+    "CheckpointError",
+    "DamagedError",
+    "NonFiniteError",
+    "StopRun",
+    "UnknownNameError",
+    "missing_extra",
+    "require_name",
+]
 
 
 class UnknownNameError(ValueError):
@@ -24,6 +32,13 @@ class ClusterError(RuntimeError):
 
 class NonFiniteError(FloatingPointError):
     """A loss or a parameter stopped being finite; the last good checkpoint is kept."""
+
+
+class StopRun(Exception):  # noqa: N818
+    """Raised by a callback among `loggers` to end a run after the chunk that it was told of, as returning True does.
+
+    All that was done is saved, and a run directory can be resumed.
+    """
 
 
 def nearest(name: str, allowed: Iterable[str], count: int = 3) -> list[str]:

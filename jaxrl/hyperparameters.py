@@ -22,6 +22,7 @@ __all__ = [
     "prefixed",
     "ranges_of",
     "replace",
+    "require_present",
     "resolve",
     "split_settings",
 ]
@@ -85,6 +86,7 @@ def resolve(hyperparameters: PyTree, name: str, also: Iterable[str] = ()) -> str
     paths = list(leaves(hyperparameters))
     if name in paths:
         return name
+    require_present(type(hyperparameters), paths, name)
     matches = [path for path in paths if path.endswith("." + name)]
     if len(matches) > 1:
         raise ValueError(f"hyperparameter {name!r} is ambiguous: {', '.join(matches)}")
@@ -92,6 +94,23 @@ def resolve(hyperparameters: PyTree, name: str, also: Iterable[str] = ()) -> str
         return matches[0]
     shorts = [path.rsplit(".", 1)[-1] for path in paths]
     return require_name("hyperparameter", name, {*paths, *shorts, *also})
+
+
+def require_present(hyperparameters: type, paths: Iterable[str], name: str) -> None:
+    """Refuses the name of a leaf that exists under other settings alone.
+
+    Args:
+        hyperparameters: a class; `brought_by` says by name which settings bring a leaf.
+        paths: of the leaves that there are.
+        name: path or suffix.
+
+    Raises:
+        ValueError: with what the leaf needs.
+    """
+    short = name.rpartition(".")[2]
+    needed = getattr(hyperparameters, "brought_by", {}).get(short)
+    if needed and not any(f".{path}".endswith(f".{short}") for path in paths):
+        raise ValueError(f"{short} would have no effect here: it needs {needed}")
 
 
 def replace(

@@ -32,7 +32,7 @@ def load(modules: Iterable[str], remember: bool = True) -> None:
         ImportError: for a module that is not found or fails, in one sentence.
     """
     for name in modules:
-        if not isinstance(name, str) or not _MODULE.fullmatch(name):
+        if not isinstance(name, str) or not _MODULE.fullmatch(name) or name.endswith(".py"):
             hint = f", such as {_stem(name)!r}" if isinstance(name, str) and name.endswith(".py") else ""
             raise ValueError(f"what is imported is the name of a module{hint}, got {name!r}")
         folder = os.getcwd()

@@ -40,8 +40,7 @@ class Registry(Mapping[str, Any]):
         Raises:
             ValueError: if the name is no name, or is taken by something else.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"a {self.what} needs a name of letters, digits and _ . - /, got {name!r}")
+        self.check_name(name)
         taken = name in self._entries and self._entries[name] is not entry and self._entries[name] != entry
         if taken and (module is None or self._modules.get(name) != module):
             raise ValueError(f"{self.what} {name!r} is already registered; choose another name")
@@ -50,6 +49,12 @@ class Registry(Mapping[str, Any]):
             self._modules.setdefault(name, module)
         own = entry.partition(":")[0] if isinstance(entry, str) else plugins.module_of(entry)
         plugins.note(name, module or own)
+
+    def check_name(self, name: Any) -> None:
+        """Raises ValueError for what is no name, such as the function under a decorator that was given none."""
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            article = "an" if self.what[0] in "aeiou" else "a"
+            raise ValueError(f"{article} {self.what} needs a name of letters, digits and _ . - /, got {name!r}")
 
     def make(self, choice: Any, *arguments: Any) -> Any:
         """The entry called `choice`, built from the arguments; what is of the registry's kind passes through.

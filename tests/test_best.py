@@ -106,6 +106,7 @@ def test_a_killed_run_goes_on_keeping_and_ends_with_the_same(directory, tmp_path
     )
 
 
+@pytest.mark.slow  # Five programs; a single run's best is the quick test.
 def test_every_member_of_a_sweep_has_its_own_best(tmp_path):
     experiment.run(SWEEP, tmp_path / "run", KEEP)
     table = pandas.read_csv(tmp_path / "run" / "metrics.csv")

@@ -41,6 +41,7 @@ POSITIONALS = {
     "runs": ["."],
     "report": ["train"],
     "watch": ["train"],
+    "export": ["train"],
     "list": [],
     "multitask train": ["ppo", "multitask/point-mass"],
     "multitask maml": ["multitask/point-mass"],

@@ -135,6 +135,13 @@ def test_leaves_of_what_is_chosen_are_options(built):
         ("sweep ppo gymnax/CartPole-v1 --sweep learning_rate=1e-3,1e-3", "equal values are equal runs"),
         ("sweep ppo gymnax/CartPole-v1 --sweep learning_rate=log:1:x --design random --samples 2", "got 'log:1:x'"),
         ("sweep ppo gymnax/CartPole-v1 --sweep discount=0.9 --sweep discount=0.8", "discount is given twice"),
+        ("sweep ppo gymnax/CartPole-v1 --sweep discount=0.9,,0.8", "got an empty value in discount=0.9,,0.8"),
+        ("sweep ppo gymnax/CartPole-v1 --sweep discount=0.9,0.8 --discount 0.7", "discount has one value by an option"),
+        ("sweep ppo gymnax/CartPole-v1 --sweep clip_epsilon=1,2 --clip-epsilon 3", "clip_epsilon has one value"),
+        ("pareto ppo mo/minecart --weights 1 0 0", "weights has one value by an option of its own and is swept, too"),
+        ("sweep ppo gymnax/CartPole-v1 --num-weights 3", "3 preference weights of one objective are equal"),
+        ("train ppo gymnax/CartPole-v1 --log csv,csv", "every logger is named once, got csv, csv"),
+        ("train ppo gymnax/CartPole-v1 --import own.py", "such as 'own', got 'own.py'"),
         ("sweep ppo gymnax/CartPole-v1 --seeds 0", "--seeds must be at least 1, got 0"),
         ("sweep ppo gymnax/CartPole-v1 --num-weights 100001", "--num-weights must be at most 10000, got 100001"),
         ("pareto c_morl mo/minecart --reference-point nan nan", "--reference-point takes a number, got nan"),
@@ -175,6 +182,12 @@ def test_what_was_meta_learned_is_asked_of_meta_training_alone(tmp_path, capsys,
     for command in ("meta-test run gymnax/CartPole-v1", "examine run"):
         assert main(command.split()) == 2
         assert "holds a run of the kind 'train'" in capsys.readouterr().err
+
+
+def test_what_cannot_be_run_is_said_before_what_a_folder_holds(tmp_path, capsys):
+    experiment.claim(tmp_path / "run", experiment.Configuration("train", "ppo", "gymnax/CartPole-v1"))
+    assert main(["train", "ppo", "CartPole-v1", "--out", str(tmp_path / "run")]) == 2
+    assert "unknown environment 'CartPole-v1'. Did you mean 'gymnax/CartPole-v1'" in capsys.readouterr().err
 
 
 def test_a_policy_is_not_saved_over_something_else_and_no_episode_is_wasted(tmp_path, capsys, monkeypatch):

@@ -10,7 +10,7 @@ import jaxrl
 from jaxrl.numerics.copies import copies_mesh, divided, whole
 from jaxrl.runs import experiment
 from jaxrl.runs.configuration import Configuration
-from jaxrl.sweeps import running
+from jaxrl.sweeps import devices, running
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.devices import run_mesh
 from jaxrl.sweeps.program import program
@@ -57,6 +57,7 @@ def test_what_stopped_on_one_device_goes_on_on_several(tmp_path, monkeypatch):
     quiet = {"progress": False, "checkpoint_seconds": 0.0, "num_chunks": 4}
     experiment.run(run, tmp_path / "whole", jaxrl.RunOptions(**quiet, devices=1))
     stopped = jaxrl.RunOptions(**quiet, devices=1, on_rows=None)
+
     class StoppedError(Exception):
         pass
 
@@ -77,12 +78,15 @@ def test_what_stopped_on_one_device_goes_on_on_several(tmp_path, monkeypatch):
     pandas.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-def test_a_run_takes_devices_where_each_has_many_copies():
+def test_a_run_takes_devices_where_each_has_many_copies(monkeypatch):
     trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **SETTINGS)
     assert run_mesh(trainer) is None
     assert run_mesh(trainer, 2).size == 2
     assert run_mesh(trainer, 1) is None
     wide = trainer.rebuild(num_envs=2048, num_steps=1, total_steps=4096)
+    # Cores of a CPU share one device's work already.
+    assert run_mesh(wide) is None
+    monkeypatch.setattr(devices, "_platform", lambda: "gpu")
     assert run_mesh(wide).size == 8
     assert run_mesh(wide.rebuild(num_envs=1280, total_steps=4096)).size == 5
     assert run_mesh(wide.rebuild(num_envs=511, num_minibatches=1, total_steps=4096)) is None

@@ -294,7 +294,7 @@ def test_initial_standard_deviation_reaches_the_family():
     [
         (Discrete(4), "gaussian", "allowed: auto, categorical"),
         (MultiDiscrete((3, 2)), "tanh_gaussian", "allowed: auto, categorical"),
-        (BOUNDED, "categorical", "allowed: auto, gaussian, tanh_gaussian"),
+        (BOUNDED, "categorical", "allowed: auto, gaussian, tanh_gaussian, beta, gaussian_mixture"),
         (UNBOUNDED, "tanh_gaussian", "needs a bounded Box"),
         (Box(-1.0, 1.0, (2, 3)), "gaussian", "must be vectors"),
     ],

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -669,6 +670,25 @@ def test_registered_environments_are_built_by_name_with_their_options(monkeypatc
         environments.make("mine/countr")
     with pytest.raises(ValueError, match="already registered"):
         environments.register("mine/counter", counter)
+
+
+def test_a_cell_that_registers_an_environment_may_be_run_again(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    cell = "def counted(limit=2):\n    return transforms.time_limit(counter(), limit)\n"
+    for default in (2, 5):
+        names = {"transforms": transforms, "counter": counter, "__name__": "__main__"}
+        exec(cell.replace("2", str(default)), names)
+        environments.register("mine/counted", names["counted"])
+    assert environments.make("mine/counted").spec.time_limit == 5
+
+
+def test_what_is_no_builder_is_not_registered(monkeypatch):
+    # As users have it, without the checker of types.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    with pytest.raises(ValueError, match="registered with a builder, a function that returns an Environment"):
+        environments.register("mine/counter", counter())
+    assert not registry._REGISTERED
 
 
 @pytest.mark.parametrize("name", ["counter", "/counter", "mine/", "gymnax/Mine-v0"])

@@ -71,7 +71,9 @@ def test_a_description_says_what_spaces_and_preferences_are(tmp_path):
     found = jaxrl.export(untrained("continuous"), tmp_path / "policy.zip")
     assert load(tmp_path / "policy.zip")[1] == json.loads(json.dumps(found))
     assert found["action"] == {"type": "Box", "low": -2.0, "high": 2.0, "shape": [1], "dtype": "float32"}
-    assert plain(MultiDiscrete((3, 2))) == {"type": "MultiDiscrete", "sizes": [3, 2], "dtype": "int32"}
+    assert plain(MultiDiscrete((3, 2))) == {
+        "type": "MultiDiscrete", "sizes": [3, 2], "dtype": "int32", "shape": [2],
+    }  # fmt: skip
     assert plain(Box((-np.inf, 0.0), np.inf, (2,)))["low"] == [None, 0.0]
     found = jaxrl.export(untrained("table"), tmp_path / "policy.zip")
     assert found["objectives"] == ["treasure", "time"] and found["weights"] == [0.5, 0.5]
@@ -194,6 +196,12 @@ def test_what_cannot_be_exported_is_one_sentence(run, words, sentence, capsys, t
     assert sentence in error and error.count("\n") == 1
 
 
+def test_what_chooses_from_a_run_chooses_nothing_from_a_policy(tmp_path):
+    for choice in ({"member": 1}, {"which": "best"}, {"at_least": {"x": 1.0}}):
+        with pytest.raises(ValueError, match="choose from a run, and a policy is one already"):
+            jaxrl.export(untrained("discrete"), tmp_path / "policy.zip", **choice)
+
+
 def test_onnx_without_its_extra_says_which(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxrl\[onnx\]'"):
@@ -224,9 +232,7 @@ def test_a_policy_that_calls_python_is_refused_in_a_sentence(tmp_path):
 
     policy = untrained("discrete")
     policy = jaxrl.Policy(policy.agent._replace(act=calling), policy.state, policy.hyperparameters)
-    with pytest.raises(
-        ValueError, match=r"cannot be written by jax.export \(NotImplementedError: "
-    ):
+    with pytest.raises(ValueError, match=r"cannot be written by jax.export \(NotImplementedError: "):
         jaxrl.export(policy, tmp_path / "policy.zip")
 
 

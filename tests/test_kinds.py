@@ -61,6 +61,13 @@ def test_a_name_finds_the_kind_that_runs_it():
         kind_that_runs("ppo", "c_morl")
 
 
+def test_a_name_that_no_kind_runs_is_told_each_that_one_does_once():
+    with pytest.raises(UnknownNameError, match="unknown agent or algorithm 'foo'") as error:
+        kind_that_runs("foo")
+    known = str(error.value).partition("Known: ")[2].rstrip(".").split(", ")
+    assert {"ppo", "c_morl", "maml"} <= set(known) and len(set(known)) == len(known)
+
+
 def configuration(**changes):
     return Configuration(**{"kind": "sweep", "agent": "ppo", "environment": "gymnax/CartPole-v1", **changes})
 
@@ -125,7 +132,7 @@ def test_options_belong_to_a_kind():
     ],
 )
 def test_a_sweep_that_cannot_be_run_whole_is_not_begun(values, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["jaxrl.sweeps.sweep"], "execute", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(sys.modules["jaxrl.sweeps.sweep"], "execute_until", lambda *_: pytest.fail("trained"))
     with pytest.raises(ValueError, match=message):
         experiment.run(configuration(settings=SMALL, hyperparameters=values), tmp_path / "run", QUIET)
     assert not (tmp_path / "run").exists()
@@ -143,6 +150,13 @@ def test_settings_that_look_alike_keep_labels_of_their_own(tmp_path):
     outcome = experiment.run(configuration(settings=SMALL, hyperparameters=values), tmp_path / "run", QUIET)
     assert outcome.sweep.table["setting"].nunique() == 2
     assert "learning_rate=0.00100001" in describe(outcome)
+
+
+def test_a_comparison_is_not_written_into_a_run(tmp_path, capsys):
+    claim(tmp_path / "run", configuration())
+    assert main(["compare", "ppo,a2c", "gymnax/CartPole-v1", "--out", str(tmp_path / "run")]) == 2
+    assert "run holds a run, whose figures would be written over" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["configuration.json"]
 
 
 def test_agents_are_compared_by_their_returns(tmp_path, capsys):
@@ -165,6 +179,11 @@ def test_agents_are_compared_by_their_returns(tmp_path, capsys):
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
     record = json.loads((tmp_path / "gymnax-CartPole-v1" / "a2c" / "configuration.json").read_text())["configuration"]
     assert record["kind"] == "sweep" and "num_epochs" not in record["settings"]
+    # The same runs, compared afterwards under as many episodes, come to the same.
+    again = jaxrl.compare_runs([tmp_path], num_episodes=3)
+    columns = ["return", "return_low", "return_high", "seeds", "steps"]
+    np.testing.assert_allclose(again[columns], summary.iloc[::-1][columns], rtol=1e-6)
+    assert [name.split(",")[0] for name in again["run"]] == ["a2c", "ppo"]
 
 
 @pytest.mark.parametrize(

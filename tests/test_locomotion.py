@@ -158,6 +158,7 @@ def test_pgmorl_robots_differ_where_pgmorl_does():
 # --- the dynamics ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # Compiles a physics engine; recorded dynamics change with its version alone.
 def test_hopper_steps_as_the_peer_does():
     pytest.importorskip("brax")
     difference = compare_with_peer("hopper-3", 25)

@@ -57,8 +57,9 @@ def test_a_group_without_a_limit_grants_all(granted, text):
 
 
 def test_a_limit_of_the_shell_counts(granted, monkeypatch):
-    limits = {resource.RLIMIT_AS: resource.RLIM_INFINITY, resource.RLIMIT_DATA: 6 * GIB}
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (limits[kind], resource.RLIM_INFINITY))
+    limits = {resource.RLIMIT_DATA: 6 * GIB, resource.RLIMIT_RSS: 7 * GIB}
+    unlimited = resource.RLIM_INFINITY
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (limits.get(kind, unlimited), unlimited))
     assert memory.host_memory() == 6 * GIB
 
 

@@ -173,6 +173,7 @@ def test_meta_seeds_and_outer_settings_are_axes_of_a_sweep(drift_evolution):
     np.testing.assert_allclose(alone.state.search.mean, group.result.state.search.mean[3], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # tests/test_devices.py has kinds of meta-training on eight devices.
 def test_devices_do_not_change_numbers(drift_evolution):
     one = jaxrl.sweep(drift_evolution, seeds=2, max_devices=1, **QUIET).groups[0].result
     two = jaxrl.sweep(drift_evolution, seeds=2, max_devices=2, **QUIET).groups[0].result

@@ -104,6 +104,17 @@ def test_one_seed_is_thin_with_the_spread_of_its_episodes():
     assert (band.min(), band.max()) == pytest.approx((own.min() - 2.0, own.max() + 2.0))
 
 
+@pytest.mark.parametrize("num_seeds", [1, 4])
+def test_a_single_evaluation_is_a_point_with_its_interval(num_seeds):
+    table = _curves(num_seeds=num_seeds).query("steps == steps.max() and setting == 'ppo'").assign(deviation_speed=2.0)
+    (axes,) = plotting.learning_curves(table, value="return_speed").axes
+    ((_, low), (_, high)) = axes.collections[0].get_segments()[0]
+    (point,) = axes.lines[0].get_ydata()
+    expected = statistics.summary(table, ["steps"], "return_speed").iloc[0]
+    interval = (point - 2.0, point + 2.0) if num_seeds == 1 else (expected["low"], expected["high"])
+    assert (low, high) == pytest.approx(interval) and low < high
+
+
 def test_panels_show_each_group_with_the_others_in_grey():
     figure = plotting.learning_curves(_curves(), value="return_speed", panels=True)
     panels = [axes for axes in figure.axes if axes.get_visible()]

@@ -5,6 +5,7 @@ import sys
 from importlib import metadata
 
 import flax.linen as nn
+import jaxtyping
 import pytest
 
 import jaxrl
@@ -133,6 +134,21 @@ def test_names_may_be_registered_again_from_where_they_came():
     for name, module in (("blue", "elsewhere"), ("red", "notebook"), ("blue", None)):
         with pytest.raises(ValueError, match="already registered"):
             registry.register(name, 3, module)
+
+
+@pytest.mark.parametrize("register", [jaxrl.register_agent, jaxrl.register_objective, jaxrl.register_network])
+def test_a_decorator_without_a_name_says_so(register, monkeypatch):
+    # As users have it, without the checker of types.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=r"an? (agent|surrogate|network) needs a name"):
+
+        @register
+        def mine(*_): ...
+
+
+def test_hyperparameters_of_an_agent_are_a_class_of_settings():
+    with pytest.raises(ValueError, match="are a NamedTuple class, got <class 'dict'>"):
+        jaxrl.register_agent("mine", hyperparameters=dict)
 
 
 def test_only_losses_are_registered_as_losses():

@@ -314,6 +314,15 @@ def test_a_kind_adds_sections_and_takes_away_what_it_shows_itself(sweep, monkeyp
     assert seen[0].directory == sweep and len(seen[0].table) == 27 * 4
 
 
+def test_the_section_of_the_how_to_page_is_one(sweep, monkeypatch):
+    *_, snippet = re.findall(r"```python\n(.*?)```", (KIND_PAGE.parent / "report.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(snippet, names)
+    monkeypatch.setitem(KINDS._entries, "regret", KINDS["regret"]._replace(page=names["page"]))
+    pulls = Page.read(jaxrl.report(sweep)).table("Pulls")
+    assert (pulls.filter(like="pulls_").sum(axis=1) == 40.0).all() and len(pulls) == 27
+
+
 def test_a_single_run_shows_its_last_evaluation_and_its_policy(tmp_path):
     place = tmp_path / "run"
     experiment.run(Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS), place, QUIET)
@@ -325,6 +334,8 @@ def test_a_single_run_shows_its_last_evaluation_and_its_policy(tmp_path):
     assert "5 steps, left there" in page.soup.select_one(".episode figcaption").text
     assert {"policy loss", "entropy"} <= {tag.text for tag in page.soup.find_all("h3")}
     assert page.facts["num_envs"] == "4" and "clip_epsilon" in page.soup.select_one(".settings").text
+    written = {row.find("th").text: row.find("td").text for row in page.soup.select(".settings tbody tr")}
+    assert written["learning_rate"] == "0.00025" and written["hidden_sizes"] == "(8,)"
 
 
 def test_a_policy_that_was_saved_alone_has_a_page(study, tmp_path):

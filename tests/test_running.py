@@ -163,7 +163,7 @@ def test_a_run_directory_refuses_another_configuration(tmp_path):
     configuration = experiment.Configuration("train", "ppo", "gymnax/CartPole-v1", settings=small)
     experiment.run(configuration, tmp_path, RunOptions(progress=False))
     other = experiment.Configuration("train", "ppo", "gymnax/CartPole-v1", settings={**small, "discount": 0.5})
-    with pytest.raises(CheckpointError, match="another settings"):
+    with pytest.raises(CheckpointError, match="another run"):
         experiment.run(other, tmp_path)
     with pytest.raises(CheckpointError, match="not a run directory"):
         jaxrl.load(tmp_path / "nowhere")

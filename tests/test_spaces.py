@@ -205,8 +205,10 @@ def network(space, **settings):
     return actor_critic(space, 4, 2, **{"hidden_sizes": (11, 7), "channels": 3, "recurrent_size": 5, **settings})
 
 
-@pytest.mark.parametrize("kind", ["auto", "mlp", "parts", "gru"])
-@pytest.mark.parametrize("space", [SPACE, FLAT, PAIR], ids=["with an image", "without", "tuple"])
+@pytest.mark.parametrize(
+    ("space", "kind"),
+    [(SPACE, "auto"), (SPACE, "mlp"), (SPACE, "gru"), (FLAT, "auto"), (FLAT, "gru"), (PAIR, "parts")],
+)
 def test_shapes_hold_for_steps_and_sequences(space, kind):
     built = network(space, network=kind)
     params = jax.jit(built.init)(jax.random.key(0))

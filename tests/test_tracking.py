@@ -127,7 +127,7 @@ def test_names_and_loggers_are_checked_when_options_are_made(monkeypatch):
     assert isinstance(jaxrl.RunOptions(loggers="csv").loggers[0], CsvLogger)
     with pytest.raises(UnknownNameError, match=r"unknown logger 'tensorbord'\. Did you mean 'tensorboard'"):
         jaxrl.RunOptions(loggers="csv,tensorbord")
-    with pytest.raises(ValueError, match=r"a logger has the methods open, write and close, or is one of .*; got 3"):
+    with pytest.raises(ValueError, match=r"a logger has the methods open, write and close, is a fun.*; got 3"):
         jaxrl.RunOptions(loggers=[3])
     for name, library, said in (
         ("tensorboard", "tensorboardX", r"needs tensorboardX: pip install 'jaxrl\[tensorboard\]'"),

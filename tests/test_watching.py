@@ -56,6 +56,7 @@ def test_an_environment_has_a_picture_of_its_own_that_changes_as_it_goes_on(name
     assert any((picture != pictures[0]).any() for picture in pictures[1:])
 
 
+@pytest.mark.slow  # Forty environments are traced, whose drawings change seldom; others draw a few.
 def test_every_environment_of_mo_and_grid_is_drawn():
     undrawn = []
     for name in list_environments():
@@ -205,7 +206,7 @@ def test_a_front_is_watched_by_preference(tmp_path):
     [
         (["--out", "x.avi"], "an episode is written as .gif, .mp4, .png, got 'x.avi'"),
         (["--member", "3"], "is a single run: it has no member 3"),
-        (["--weights", "0.5", "0.5"], "holds no front to choose from by preference"),
+        (["--weights", "0.5", "0.5"], "weights need 1 entries"),
         (["--frames-per-second", "0"], "--frames-per-second must be at least 1, got 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a GPU does, in one table, in less than ten minutes: sweeps, physics beside brax's own PPO, fronts, meta-learning.
+"""What a GPU does, in one table, in under ten minutes: sweeps, physics beside brax's PPO, fronts, meta-learning.
 
 Every row is a process of its own, so that none finds memory taken, and has a share of the time that is left: one that
 is not done by then is written as such, and the others go on. The JSON is written after each. Nothing is installed and

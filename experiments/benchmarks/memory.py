@@ -1,8 +1,8 @@
 """Memory of a sweep: peak and per member, for growing numbers of members, and what jaxrl had estimated.
 
-Every row is a process of its own that is granted `--gibibytes` of memory and no more (RLIMIT_DATA), and is told nothing
-of how to cut its members into batches: a row that did not fit would end with an error. Bytes per member are those
-between this row's peak and that of one member, which is what Python, JAX and the compiled program take.
+Every row is a process of its own that is told of `--gibibytes` of memory by its shell (`ulimit -m`, which Linux does
+not enforce: what it takes is measured), and of nothing about how to cut its members into batches. Bytes per member are
+those between this row's peak and that of one member, which is what Python, JAX and the compiled program take.
 
     python experiments/benchmarks/memory.py [--members 1 100 1000 10000] [--gibibytes 8]
 """
@@ -44,7 +44,7 @@ def sweep(members: int) -> dict[str, Any]:
 
 def measured(members: int, granted: int) -> dict[str, Any]:
     """A row, from a process of its own."""
-    limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (granted, granted))  # noqa: E731
+    limit = lambda: resource.setrlimit(resource.RLIMIT_RSS, (granted, granted))  # noqa: E731
     words = [sys.executable, __file__, "--one", str(members)]
     done = subprocess.run(words, capture_output=True, text=True, preexec_fn=limit, env=dict(os.environ))
     if done.returncode:

@@ -5,12 +5,21 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Progress, Rollout
+from jaxrl.agents.limits import observation_limit
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.masks import seen_space
 from jaxrl.environments.parts import batch_shape
-from jaxrl.networks import ActorCritic, actor_critic, custom_network, is_custom, legal_policy, total_parameters
+from jaxrl.networks import (
+    ActorCritic,
+    Scales,
+    actor_critic,
+    custom_network,
+    is_custom,
+    legal_policy,
+    total_parameters,
+)
 from jaxrl.numerics.distributions import Distribution
-from jaxrl.numerics.normalisation import normalise_parts
+from jaxrl.numerics.normalisation import clip_parts, normalise_parts
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["Acting", "Score", "act", "explore", "make_acting", "score", "see", "value"]
@@ -42,6 +51,7 @@ def make_acting(
     distribution: Distribution,
     num_values: int,
     copies: int = 1,
+    scales: Scales = Scales(),  # noqa: B008
     **network_settings: Any,
 ) -> Acting:
     """Policy and second head of `num_values` outputs, with the network settings that all agents' configs have.
@@ -54,6 +64,7 @@ def make_acting(
         distribution: of actions.
         num_values: outputs of the second head.
         copies: of both heads, on the same layers; see `networks.heads`.
+        scales: of the network's kernels at first.
         network_settings: further ones of `actor_critic`.
     """
     num_parameters = total_parameters(copies, distribution.num_parameters, distribution.shared_parameters)
@@ -62,10 +73,11 @@ def make_acting(
         "num_preferences": spec.num_objectives,
         "shared_parameters": distribution.shared_parameters,
         "initial_shared": distribution.initial_shared,
+        "scales": scales,
     }
     if is_custom(config.network):
         if network_settings.get("num_heads") or network_settings.get("unseen"):
-            raise ValueError("multi_head=True and observe_task=False need network='mlp', 'cnn' or 'gru', not one's own")
+            raise ValueError("multi_head=True and observe_task=False need one of jaxrl's networks, not one's own")
         conditioning = network_settings.get("conditioning", "none")
         sizes = (seen_space(spec), num_parameters, copies * num_values)
         network = custom_network(config.network, *sizes, conditioning=conditioning, **common)
@@ -84,9 +96,12 @@ def make_acting(
     return Acting(spec, distribution, legal_policy(spec, network, copies))
 
 
-def see(state: PyTree, observation: PyTree) -> PyTree:
-    """An observation under the running statistics, if there are any."""
-    return normalise_parts(state.observations, observation)
+def see(state: PyTree, observation: PyTree, hp: PyTree) -> PyTree:
+    """An observation as the network takes it: under the running statistics, if there are any, and then clipped."""
+    limit = observation_limit(hp)
+    if state.observations is not None:
+        return normalise_parts(state.observations, observation, *(() if limit is None else (limit,)))
+    return observation if limit is None else clip_parts(observation, limit)
 
 
 def explore(
@@ -101,7 +116,7 @@ def explore(
     progress: Progress,
 ) -> tuple[Array, PyTree]:
     """A raw sample from the policy, with noise that was drawn before."""
-    parameters, memory = parts.network.act(state.params, see(state, observation), weights, memory, start)
+    parameters, memory = parts.network.act(state.params, see(state, observation, hp), weights, memory, start)
     return parts.distribution.sample(parameters, noise), memory
 
 
@@ -117,7 +132,7 @@ def act(
     """The most likely action, or a sample; under the weights of the hyperparameters."""
     batch = batch_shape(parts.spec.observation, observation)
     start = jnp.zeros(batch, bool)
-    parameters, memory = parts.network.act(state.params, see(state, observation), hp.weights, memory, start)
+    parameters, memory = parts.network.act(state.params, see(state, observation, hp), hp.weights, memory, start)
     if explore:
         raw = parts.distribution.sample(parameters, parts.distribution.noise(key, batch))
     else:
@@ -129,12 +144,12 @@ def value(
     parts: Acting, state: PyTree, observation: PyTree, memory: PyTree, hp: PyTree
 ) -> Float[Array, "*batch objective"]:
     """The critic's value of an observation that follows `memory`."""
-    return parts.network.value(state.params, see(state, observation), hp.weights, memory)
+    return parts.network.value(state.params, see(state, observation, hp), hp.weights, memory)
 
 
-def score(parts: Acting, state: PyTree, rollout: Rollout) -> Score:
+def score(parts: Acting, state: PyTree, rollout: Rollout, hp: PyTree) -> Score:
     """Log probabilities and entropies of a rollout under the agent's parameters, differentiable."""
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    observation = see(state, rollout.observation)
+    observation = see(state, rollout.observation, hp)
     parameters, _, _ = parts.network.sequence(state.params, observation, weights, rollout.memory, rollout.start)
     return Score(parts.distribution.log_prob(parameters, rollout.raw_action), parts.distribution.entropy(parameters))

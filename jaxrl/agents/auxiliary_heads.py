@@ -53,9 +53,9 @@ def auxiliary_loss(
     Nothing is cut from differentiation with respect to the settings.
     """
     distribution, weights = parts.distribution, jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    inputs = (see(state, rollout.observation), weights, rollout.memory, rollout.start)
-    parameters, values, memories = parts.heads.sequence(state.params, *inputs)
-    following = parts.heads.value(state.params, see(state, rollout.final_observation), weights, memories)
+    inputs = (see(state, rollout.observation, hp), weights, rollout.memory, rollout.start)
+    final = see(state, rollout.final_observation, hp)
+    parameters, values, following = parts.heads.along(state.params, inputs[0], final, *inputs[1:])
     log_prob = jax.vmap(distribution.log_prob, in_axes=(-2, None), out_axes=-1)
     acted = log_prob(parameters, rollout.raw_action)
     reward, _, paid = paid_rewards(parts, state, rollout, hp)

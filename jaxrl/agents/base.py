@@ -213,8 +213,8 @@ class Agent(NamedTuple):
             observation that follows `memory`; None without one.
         inherit: `(fresh state, parent state) -> state` where a population goes on from a parent under another
             objective: what was learnt goes on, what belongs to the old objective is as fresh. Default: the parent.
-        score: `(state, Rollout) -> Score`: log probabilities and entropies of its actions, differentiable, for
-            meta-gradients; None without.
+        score: `(state, Rollout, hyperparameters) -> Score`: log probabilities and entropies of its actions,
+            differentiable, for meta-gradients; None without.
         initialisers: by name of a leaf, `key -> value` with which learning that leaf begins.
         ranges: of leaves within the hyperparameters, by path, such as `objective.clip_epsilon`; those of fields stand
             in the annotations of the hyperparameters' class, `Annotated[float, Range(0)]`.

@@ -151,7 +151,10 @@ def register_agent(
     Raises:
         ValueError: if the name is taken.
     """
+    if hyperparameters is not None and not hasattr(hyperparameters, "_field_defaults"):
+        raise ValueError(f"the hyperparameters of an agent are a NamedTuple class, got {hyperparameters!r}")
     rest = {"config": config, "hyperparameters": hyperparameters, "defaults": defaults, "fit": fit}
+    AGENTS.check_name(name)
     if build is None:
         return lambda build: register_agent(name, build, **rest)
     AGENTS.register(name, entry_of(build, **rest), module_of(build))

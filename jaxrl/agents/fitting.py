@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.networks import RECURRENT
 from jaxrl.ranges import LARGEST_INTEGER
 
 __all__ = ["fit", "nearest_divisor", "nearest_multiple", "validate_minibatches"]
@@ -54,7 +55,7 @@ def fit(config: Any, given: frozenset[str], spec: EnvironmentSpec) -> Any:
         changed["num_envs"] = nearest_multiple(copies, config.num_preferences)
     config = replace(config, **{name: value for name, value in changed.items() if name not in given})
     if "num_minibatches" not in given:
-        samples = _num_samples(config, config.network == "gru")
+        samples = _num_samples(config, config.network in RECURRENT)
         config = replace(config, num_minibatches=nearest_divisor(samples, config.num_minibatches))
     return config
 

@@ -51,7 +51,8 @@ def make_minibatches(
     if recurrent:
 
         def take_sequences(rows: Array) -> tuple[Batch, PyTree]:
-            return divided(jax.tree.map(lambda leaf: leaf[:, rows], batch), axis=1), divided(memory[rows])
+            memories = jax.tree.map(lambda leaf: leaf[rows], memory)
+            return divided(jax.tree.map(lambda leaf: leaf[:, rows], batch), axis=1), divided(memories)
 
         return Minibatches(indices, take_sequences)
     rows, unpack = pack(jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), batch))

@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from jaxrl.agents.acting import Acting, act, explore, score, value
 from jaxrl.agents.base import Agent, Collection
 from jaxrl.agents.fitting import validate_minibatches
+from jaxrl.agents.limits import LIMIT_RANGES, default_limits
 from jaxrl.agents.natural_gradient import NATURAL, NATURAL_RANGES
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts, make_parts
 from jaxrl.agents.on_policy_update import update
 from jaxrl.agents.optimisation import optimiser_of
+from jaxrl.agents.scheduling import default_schedules, schedule_ranges
 from jaxrl.agents.settings import (
     OnPolicyConfig,
     OnPolicyHyperparameters,
@@ -26,6 +28,7 @@ from jaxrl.agents.settings import (
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
 from jaxrl.numerics.normalisation import RewardScale, init_parts, init_statistics
+from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import Range
 from jaxrl.types import PRNGKeyArray, PyTree
 
@@ -89,15 +92,17 @@ def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:
 
 def ranges(parts: Parts) -> dict[str, Range]:
     """Of the leaves that the agent's parts bring, by path."""
-    optimiser = NATURAL_RANGES if parts.config.optimiser == "natural" else getattr(parts.optimiser, "ranges", {})
+    optimiser = getattr(parts.optimiser or PLAIN.get(parts.config.optimiser), "ranges", NATURAL_RANGES)
     found = {"objective": parts.surrogate.ranges, "aggregator": parts.aggregator.ranges, "optimiser": optimiser}
-    found["combination"] = parts.combination.ranges
+    found |= {"combination": parts.combination.ranges, "limits": LIMIT_RANGES}
+    found["schedules"] = schedule_ranges(parts.config)
     return {f"{leaf}.{name}": within for leaf, own in found.items() for name, within in own.items()}
 
 
 def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHyperparameters:
     """Traced defaults as float32 arrays; a learned optimiser brings its own learning rate."""
-    optimiser: PyTree = dict(NATURAL) if parts.config.optimiser == "natural" else ()
+    plain = PLAIN.get(parts.config.optimiser)
+    optimiser: PyTree = dict(plain.settings) or () if plain else dict(NATURAL)
     if parts.optimiser is not None:
         defaults = {**defaults, "learning_rate": parts.optimiser.learning_rate}
         optimiser = parts.optimiser.init(None)
@@ -107,6 +112,8 @@ def make_hyperparameters(parts: Parts, defaults: dict[str, float]) -> OnPolicyHy
         aggregator=parts.aggregator.parameters(parts.spec.num_objectives),
         combination=parts.combination.parameters(),
         optimiser=optimiser,
+        schedules=default_schedules(parts.config),
+        limits=default_limits(parts.config),
     )._replace(**defaults)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), hyperparameters)
 

@@ -7,7 +7,7 @@ from jaxrl.agents.settings import OnPolicyConfig
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.networks import ActorCritic, Heads, first_head, split_heads
+from jaxrl.networks import ActorCritic, Attention, Heads, Scales, first_head, split_heads
 from jaxrl.numerics import distributions
 from jaxrl.numerics.distributions import Distribution
 from jaxrl.numerics.normalisation import RewardScale
@@ -63,15 +63,28 @@ def make_parts(spec: EnvironmentSpec, config: OnPolicyConfig, auxiliary_heads: i
     Raises:
         ValueError: for a learned optimiser of a network whose actor and critic share layers.
     """
-    masked = spec.action_mask is not None
-    distribution = distributions.for_space(spec.action, config.distribution, config.initial_log_std, masked)
+    distribution = distributions.for_space(
+        spec.action,
+        config.distribution,
+        config.initial_log_std,
+        config.mixture_components,
+        masked=spec.action_mask is not None,
+    )
     acting = make_acting(
         spec,
         config,
         distribution,
         1 if config.scalarise == "before_estimation" else spec.num_objectives,
         copies=1 + auxiliary_heads,
+        scales=Scales(config.hidden_scale, config.policy_scale, config.value_scale),
         recurrent_size=config.recurrent_size,
+        attention=Attention(
+            layers=config.attention_layers,
+            heads=config.attention_heads,
+            context=config.context_length,
+            sinks=config.attention_sinks,
+            gated=config.gated_residuals,
+        ),
         conditioning=config.conditioning if config.condition_on_weights else "none",
         hyper_features=config.hyper_features,
         hyper_hidden=config.hyper_hidden,

@@ -8,15 +8,19 @@ import optax
 
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress, Rollout
+from jaxrl.agents.kl_stopping import mean_of_seen, until_too_far
+from jaxrl.agents.limits import clipped_rewards
 from jaxrl.agents.minibatches import Batch, make_minibatches
 from jaxrl.agents.objective_gradients import follow_gradients
 from jaxrl.agents.on_policy_loss import standardised
 from jaxrl.agents.on_policy_parts import OnPolicyState, Parts
 from jaxrl.agents.optimisation import learned_steps, optimiser_of, signals
-from jaxrl.agents.settings import OnPolicyHyperparameters
+from jaxrl.agents.scheduling import scheduled
+from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.agents.task_gradients import combination_keys, combined_gradient
 from jaxrl.aggregation import ReturnSummary, aggregate
 from jaxrl.environments.tasks import paying
+from jaxrl.networks import values_along
 from jaxrl.numerics import returns
 from jaxrl.numerics.normalisation import RewardScale, scale_rewards, update_parts
 from jaxrl.types import Array, PRNGKeyArray, PyTree
@@ -40,11 +44,12 @@ def update(
     `extra` is a loss of the parameters that joins the one of every minibatch.
     """
     config = parts.config
+    hp = scheduled(config, hp, progress.fraction)
     batch, scale = prepare(parts, state, rollout, hp)
     state = follow_gradients(parts, state, batch, rollout.memory, hp)
     batch = batch._replace(advantage=scalarise(parts, state, batch, hp, progress))
     params, optimiser, metrics = descend(parts, key, state, batch, rollout.memory, hp, progress, extra)
-    last_kl = metrics["kl"][-config.num_minibatches :].mean()
+    means, last_kl = _means(config, metrics)
     observations = state.observations
     if observations is not None:
         observations = update_parts(observations, rollout.observation, rollout.valid)
@@ -57,8 +62,14 @@ def update(
         aggregator=parts.aggregator.update(state.aggregator, summary, weights, hp.aggregator),
         surrogate=parts.surrogate.update(state.surrogate, last_kl, hp.objective),
     )
-    skipped = metrics["non_finite"].sum()
-    return state, {**jax.tree.map(jnp.mean, metrics), "skipped_updates": skipped}
+    return state, {**means, "skipped_updates": metrics["non_finite"].sum()}
+
+
+def _means(config: OnPolicyConfig, metrics: dict[str, Array]) -> tuple[dict[str, Array], Array]:
+    """Means over the minibatches of an iteration, and the mean divergence in its last epoch."""
+    if config.stop_at_kl:
+        return mean_of_seen(metrics, config.num_minibatches)
+    return jax.tree.map(jnp.mean, metrics), metrics["kl"][-config.num_minibatches :].mean()
 
 
 def prepare(
@@ -69,12 +80,12 @@ def prepare(
     Nothing here is cut from differentiation: `descend` takes gradients with respect to the parameters of a minibatch's
     loss alone, and a meta-gradient goes through all the rest.
     """
-    observation = see(state, rollout.observation)
+    observation = see(state, rollout.observation, hp)
     weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
-    parameters, values, memories = parts.network.sequence(
-        state.params, observation, weights, rollout.memory, rollout.start
+    final = see(state, rollout.final_observation, hp)
+    parameters, values, following = values_along(
+        parts.network, state.params, observation, final, weights, rollout.memory, rollout.start
     )
-    following = parts.network.value(state.params, see(state, rollout.final_observation), weights, memories)
     reward, scale, paid = paid_rewards(parts, state, rollout, hp)
     if paid is not None and parts.config.scalarise != "before_estimation":
         values, following = paid * values, paid * following
@@ -104,9 +115,10 @@ def prepare(
 def paid_rewards(
     parts: Parts, state: OnPolicyState, rollout: Rollout, hp: OnPolicyHyperparameters
 ) -> tuple[Array, RewardScale | None, Array | None]:
-    """Rewards `[time, env, value]` under the running scale, that scale afterwards, and which tasks pay."""
+    """Rewards `[time, env, value]`, scaled and then clipped, the running scale afterwards, and which tasks pay."""
     done, paid = rollout.terminated | rollout.truncated, paying(parts.spec, rollout.observation)
     reward, scale = scale_rewards(state.rewards, rollout.reward, done, hp.discount, paid, rollout.valid)
+    reward = clipped_rewards(reward, hp)
     if parts.config.scalarise == "before_estimation":
         if jnp.ndim(hp.discount):
             raise ValueError(
@@ -163,5 +175,9 @@ def descend(
         return following, {**metrics, "non_finite": 1.0 - taken}
 
     inputs = (minibatches.indices, learned_steps(parts, key), combination_keys(parts, key))
-    (params, optimiser_state), metrics = jax.lax.scan(body, (state.params, state.optimiser), inputs)
+    start = (state.params, state.optimiser)
+    if parts.config.stop_at_kl:
+        (params, optimiser_state), metrics = until_too_far(body, start, inputs, hp.limits["target_kl"])
+    else:
+        (params, optimiser_state), metrics = jax.lax.scan(body, start, inputs)
     return params, optimiser_state, metrics

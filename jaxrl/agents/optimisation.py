@@ -1,6 +1,5 @@
 """Optimisers of on-policy agents: hand-written ones, and learned ones with what they read besides the gradient."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,9 +11,11 @@ from jaxrl.agents.base import Progress
 from jaxrl.agents.minibatches import Batch
 from jaxrl.agents.natural_gradient import fisher_product, split_optimiser
 from jaxrl.agents.on_policy_parts import Parts
+from jaxrl.agents.scheduling import annealed_share, rate
 from jaxrl.agents.settings import OnPolicyConfig, OnPolicyHyperparameters
 from jaxrl.networks.activity import Place, layer_places
 from jaxrl.optimisers import Signals
+from jaxrl.optimisers.plain import PLAIN, decayed
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["clip_by_global_norm", "learned_steps", "make_optimiser", "optimiser_of", "signals"]
@@ -41,7 +42,7 @@ def optimiser_of(
     if parts.optimiser is None:
         return optax.with_extra_args_support(make_optimiser(parts.config, hp, fraction))
     places = layer_places(params)
-    learned = parts.optimiser.transformation(hp.optimiser, places, _rate(parts.config, hp, fraction))
+    learned = parts.optimiser.transformation(hp.optimiser, places, rate(parts.config, hp, fraction))
     return optax.chain(_clip_apart(hp.max_gradient_norm, places), learned)
 
 
@@ -49,7 +50,7 @@ def _natural(
     config: OnPolicyConfig, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
 ) -> optax.GradientTransformationExtraArgs:
     """The trust region of an iteration is shared out among its steps, and annealed as learning rates are."""
-    share = (1.0 - fraction if config.anneal_learning_rate else 1.0) / (config.num_epochs * config.num_minibatches)
+    share = annealed_share(config, hp, fraction) / (config.num_epochs * config.num_minibatches)
     critic = make_optimiser(replace(config, optimiser="adam"), hp, fraction)
     return split_optimiser(critic, config.conjugate_gradient_steps, hp.optimiser, share, params)
 
@@ -94,24 +95,15 @@ def _clip_apart(max_norm: Float[Array, ""] | float, places: list[Place]) -> opta
     return optax.stateless(update)
 
 
-def _rate(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> Float[Array, ""] | float:
-    return hp.learning_rate * (1.0 - fraction) if config.anneal_learning_rate else hp.learning_rate
-
-
 def make_optimiser(config: Any, hp: Any, fraction: Float[Array, ""] | float) -> optax.GradientTransformation:
-    """Global-norm clipping, then Adam or RMSProp, as one flat vector (fewer, larger operations)."""
-    scalers: dict[str, Callable[[], optax.GradientTransformation]] = {
-        # The tiny root keeps the slope finite where a gradient has been zero so far.
-        "adam": lambda: optax.scale_by_adam(eps=1e-5, eps_root=1e-20),
-        "rmsprop": lambda: optax.scale_by_rms(decay=0.99, eps=1e-5),
-        "sgd": optax.identity,
-    }
-    chain = optax.chain(
-        clip_by_global_norm(hp.max_gradient_norm),
-        scalers[config.optimiser](),
-        optax.scale_by_learning_rate(_rate(config, hp, fraction)),
-    )
-    return optax.flatten(chain)
+    """Global-norm clipping, then one of `PLAIN`, as one flat vector (fewer, larger operations)."""
+    settings = getattr(hp, "optimiser", {})
+    clip, scale = clip_by_global_norm(hp.max_gradient_norm), PLAIN[config.optimiser].scale(settings)
+    descend = optax.scale_by_learning_rate(rate(config, hp, fraction))
+    if "weight_decay" not in PLAIN[config.optimiser].settings:
+        return optax.flatten(optax.chain(clip, scale, descend))
+    # Which parameters decay is seen in their shapes.
+    return optax.chain(optax.flatten(optax.chain(clip, scale)), decayed(settings["weight_decay"]), descend)
 
 
 def clip_by_global_norm(max_norm: Float[Array, ""] | float) -> optax.GradientTransformation:

@@ -1,5 +1,6 @@
 """Static settings and traced hyperparameters of on-policy agents."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrl.agents.effects import BROUGHT_BY, require_effect
 from jaxrl.agents.fitting import validate_minibatches
 from jaxrl.aggregation import Aggregator, make_aggregator
 from jaxrl.combination import Combination, make_combination
@@ -14,9 +16,12 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
 from jaxrl.errors import require_name
+from jaxrl.networks import RECURRENT
+from jaxrl.numerics.schedules import Schedule
 from jaxrl.objectives.surrogate import Surrogate
 from jaxrl.optimisers import OPTIMISERS
-from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME
+from jaxrl.optimisers.plain import PLAIN
+from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, NUMBER, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PyTree
 
 __all__ = ["OnPolicyConfig", "OnPolicyHyperparameters", "default_weights", "validate"]
@@ -47,8 +52,9 @@ class OnPolicyConfig:
     """Standardise the aggregated advantage over each minibatch, the whole batch, or not: minibatch, batch or none."""
     network: str | Callable[..., Any] = "auto"
     """auto (CNN for an image, parts where one of several parts is an image, else MLP of all of them), mlp, cnn, parts
-    (an encoder for each part of an observation), gru, table (one row per Discrete or MultiDiscrete observation), the
-    name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a builder."""
+    (an encoder for each part of an observation), with a memory gru, lstm or attention, table (one row per Discrete or
+    MultiDiscrete observation), the name of one's own (`jaxrl.register_network`) or, from Python, a flax module or a
+    builder."""
     hidden_sizes: Annotated[tuple[int, ...], COUNT] = (64, 64)
     """Widths of the dense layers."""
     activation: str = "tanh"
@@ -56,7 +62,17 @@ class OnPolicyConfig:
     shared_torso: bool = False
     """Whether actor and critic share all but their heads."""
     recurrent_size: Annotated[int, COUNT] = 64
-    """Width of the GRU."""
+    """Width of the memory: of the GRU, the LSTM, or the layers of network="attention"."""
+    attention_layers: Annotated[int, COUNT] = 1
+    """Layers of network="attention"."""
+    attention_heads: Annotated[int, COUNT] = 4
+    """Heads of each of these layers; must divide recurrent_size."""
+    context_length: Annotated[int, COUNT] = 64
+    """Steps of the episode that each of these layers looks back on."""
+    attention_sinks: Annotated[int, SOME] = 1
+    """Learned entries of each of these layers that are always there to be attended to."""
+    gated_residuals: bool = True
+    """Whether what these layers add passes the gates of GTrXL, or is summed up as it is."""
     channels: Annotated[int, COUNT] = 16
     """Filters of the convolution."""
     condition_on_weights: bool = False
@@ -84,23 +100,54 @@ class OnPolicyConfig:
     """Whether the network's layers see which task an episode is about, where objectives are tasks. Heads and values
     are chosen by it all the same."""
     distribution: str = "auto"
-    """auto (categorical or gaussian), categorical, gaussian or tanh_gaussian."""
+    """auto (categorical or gaussian), categorical, gaussian, gaussian_mixture and, within bounds, tanh_gaussian or
+    beta."""
+    mixture_components: Annotated[int, COUNT] = 3
+    """Components of distribution="gaussian_mixture", of every action."""
     initial_log_std: float = 0.0
     """Initial log standard deviation of Gaussian policies, in units where bounds are [-1, 1]."""
     normalise_observations: bool = False
     """Standardise observations by their running mean and deviation; of several parts, those that are numbers."""
     normalise_rewards: bool = False
     """Divide each objective's rewards by the running deviation of their discounted sums."""
+    clip_observations: bool = False
+    """Clip what the network sees to plus and minus observation_clip, a hyperparameter that comes with this setting:
+    after normalisation, which by itself clips to 10, or the observation as it is."""
+    clip_rewards: bool = False
+    """Clip the rewards that are learned from to plus and minus reward_clip, likewise: after their division by a running
+    deviation, or as they are. Reported returns are never clipped."""
+    hidden_scale: Annotated[float, NOT_NEGATIVE] = math.sqrt(2.0)
+    """Gain of the orthogonal kernels that hidden layers start with."""
+    policy_scale: Annotated[float, NOT_NEGATIVE] = 0.01
+    """Gain of the kernel that the head of the policy starts with."""
+    value_scale: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Gain of the kernel that the head of the values starts with."""
     clip_values: bool = False
     """Clip the change of values as PPO's first code did; see value_clip."""
     anneal_learning_rate: bool = True
-    """Anneal the learning rate linearly to zero over the run."""
+    """Anneal the learning rate linearly to zero over the run, unless it has a schedule by name."""
+    learning_rate_schedule: str | Schedule = "auto"
+    """How learning_rate moves over the run: auto (see anneal_learning_rate), constant, linear, cosine, polynomial,
+    exponential, warmup_constant, warmup_linear, warmup_cosine, warmup_exponential, piecewise_constant,
+    piecewise_linear, piecewise_cosine, sgdr, cosine_onecycle, linear_onecycle, or one's own
+    (`jaxrl.register_schedule`). Its ends and times are hyperparameters that come with it, as learning_rate_end."""
+    entropy_schedule: str | Schedule = "constant"
+    """How entropy_coefficient moves over the run, likewise: entropy_coefficient_end, ..."""
+    clip_schedule: str | Schedule = "constant"
+    """How clip_epsilon moves over the run, likewise: clip_epsilon_end, ..."""
+    schedule_pieces: Annotated[int, Range(2, integer=True)] = 3
+    """Pieces of piecewise schedules, which have a boundary and a factor less."""
     optimiser: str = "adam"
-    """adam, rmsprop or sgd, after clipping by global norm; natural, which moves the actor along the natural gradient
-    and the critic by Adam; or a learned one, open or open_large, which clips actor and critic apart. Natural and
-    learned ones need actor and critic to share no layers."""
+    """After clipping by global norm adam, rmsprop or sgd, or one whose settings are hyperparameters that come with it
+    (weight_decay, beta_1, beta_2, momentum): adamw, nadam, nadamw, radam, amsgrad, adabelief, adamax, yogi, adagrad,
+    lion, momentum or nesterov; natural, which moves the actor along the natural gradient and the critic by Adam; or a
+    learned one, open or open_large, which clips actor and critic apart. Natural and learned ones need actor and critic
+    to share no layers."""
     conjugate_gradient_steps: Annotated[int, COUNT] = 10
     """Iterations of the solver of optimiser="natural"."""
+    stop_at_kl: bool = False
+    """Take no more minibatches in an iteration once one of them finds the policy further than 1.5 target_kl, a
+    hyperparameter that comes with this setting, from the one that acted."""
 
     __post_init__ = check_config
 
@@ -118,9 +165,12 @@ class OnPolicyHyperparameters(NamedTuple):
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives, non-negative.
         objective: parameters of the surrogate.
-        optimiser: parameters of a learned or the natural optimiser; others have none.
+        optimiser: parameters of the optimiser, if it has any.
         aggregator: parameters of the aggregator.
         combination: parameters of the combination of gradients.
+        schedules: ends and times of what moves over the run, where a schedule has them.
+        limits: of the divergence, observations and rewards, where `stop_at_kl`, `clip_observations` and `clip_rewards`
+            are set.
         environment: parameters of the environment.
     """
 
@@ -136,7 +186,11 @@ class OnPolicyHyperparameters(NamedTuple):
     optimiser: PyTree = ()
     aggregator: dict[str, Array] = {}  # noqa: RUF012
     combination: dict[str, Array] = {}  # noqa: RUF012
+    schedules: dict[str, Array] = {}  # noqa: RUF012
+    limits: dict[str, Array] = {}  # noqa: RUF012
     environment: PyTree = ()
+
+    brought_by = BROUGHT_BY
 
 
 def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
@@ -146,8 +200,9 @@ def validate(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
         ValueError: naming the setting, its value and what is allowed.
     """
     require_name("standardise_advantages", config.standardise_advantages, ("minibatch", "batch", "none"))
-    require_name("optimiser", config.optimiser, ("adam", "rmsprop", "sgd", "natural", *OPTIMISERS))
-    validate_minibatches(config, config.network == "gru")
+    require_name("optimiser", config.optimiser, (*PLAIN, "natural", *OPTIMISERS))
+    validate_minibatches(config, config.network in RECURRENT)
+    require_effect(config, spec)
     if config.normalise_observations and not jax.tree.leaves(measured_parts(spec)):
         raise ValueError(
             f"normalise_observations needs a Box observation, or a part that is one, {spec.name} has {spec.observation}"
@@ -183,9 +238,9 @@ def _validate_tasks(config: OnPolicyConfig, spec: EnvironmentSpec) -> None:
     if not config.observe_task and not spec.num_tasks:
         raise ValueError(f"observe_task=False needs an environment whose objectives are tasks, {spec.name} has none")
     if config.network == "table" and not config.observe_task:
-        raise ValueError("a table has a row per task and state: observe_task=False needs network='mlp', 'cnn' or 'gru'")
+        raise ValueError("a table has a row per task and state: observe_task=False needs another network than 'table'")
     if config.multi_head and config.network == "table":
-        raise ValueError("a table has rows for every task: multi_head=True needs network='mlp', 'cnn' or 'gru'")
+        raise ValueError("a table has rows for every task: multi_head=True needs another network than 'table'")
     if make_combination(config.combination).combine is None or spec.num_tasks:
         return
     if config.scalarise != "after_clipping":

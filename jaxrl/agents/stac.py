@@ -141,12 +141,17 @@ def stacx(spec: EnvironmentSpec, config: StacConfig = X_CONFIG) -> Agent:
 def _validate(config: StacConfig) -> None:
     for name in config.tuned:
         require_name("tuned hyperparameter", name, TUNABLE)
+    if config.entropy_schedule != "constant" or config.clip_schedule != "constant":
+        raise ValueError(
+            "stac and stacx find the settings of their loss by themselves: entropy_schedule and clip_schedule must be "
+            f"constant, got {config.entropy_schedule!r} and {config.clip_schedule!r}"
+        )
     if not config.auxiliary_heads:
         return
     if config.network == "table" or not config.hidden_sizes:
         raise ValueError(
-            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, network='mlp', 'cnn' or 'gru' "
-            f"with hidden_sizes, got network={config.network!r}, hidden_sizes={config.hidden_sizes}"
+            f"auxiliary_heads={config.auxiliary_heads} needs layers that heads share, another network than 'table' "
+            f"and hidden_sizes, got network={config.network!r}, hidden_sizes={config.hidden_sizes}"
         )
     if config.multi_head or config.optimiser == "natural":
         raise ValueError(

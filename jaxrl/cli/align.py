@@ -30,7 +30,7 @@ def _align(arguments: list[str], run: Callable[..., Any]) -> None:
     known = {*_SETTINGS[parsed.agent][1]._fields, *_options(parsed.agent)} - {"environment"}
     for setting in pairs(parsed.set):
         require_name("setting", setting, known)
-    run("align", parsed, settings, **sweep_members(parsed))
+    run("align", parsed, settings, **sweep_members(parsed, settings))
 
 
 ALIGN = Shell(_align, _options)

@@ -20,6 +20,7 @@ _KINDS = {
     "preference-losses": "jaxrl.objectives.preference:PREFERENCE_LOSSES",
     "aggregators": "jaxrl.aggregation:AGGREGATORS",
     "optimisers": "jaxrl.optimisers:OPTIMISERS",
+    "schedules": "jaxrl.numerics.schedules:SCHEDULES",
     "algorithms": "jaxrl.morl.algorithms:ALGORITHMS",
     "methods": "jaxrl.meta.methods:METHODS",
     "outer-loops": "jaxrl.meta.methods:OUTER",

@@ -76,6 +76,8 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
     with resumable(directory):
         outcome = experiment.run(configuration, directory, options, elsewhere_of(parsed))
     print(report.describe(outcome))
+    if outcome.stopped:
+        print(f"\nEnded early by a logger; jaxrl resume {directory} goes on")
     print(f"\nWritten to {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return outcome
 

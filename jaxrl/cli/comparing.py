@@ -12,7 +12,6 @@ from jaxrl.cli.parsing import parse
 from jaxrl.cli.values import settings_of
 from jaxrl.ranges import COUNT, EPISODES, SEEDS
 from jaxrl.runs.configuration import check_writable
-from jaxrl.runs.contenders import split_choice
 from jaxrl.runs.kinds import kind_that_runs
 from jaxrl.runs.tables import as_text
 
@@ -71,6 +70,8 @@ def _are_folders(words: tuple[str, ...]) -> bool:
     """Whether words mean runs that have been: all are folders, or the first can be nothing else."""
     if not words:
         raise ValueError(f"what is compared is missing: {_FORMS}")
+    from jaxrl.runs.contenders import split_choice
+
     folders = [split_choice(word)[0] for word in words]
     # No algorithm is called like that.
     return all(map(os.path.isdir, folders)) or os.sep in folders[0] or folders[0] in (".", "..")

@@ -46,7 +46,8 @@ RUN, HOST, SWEEP = "what is run", "output and host", "seeds and sweep"
 SCHEDULE, ACTING, LEARNING = "schedule", "acting and network", "learning"
 METHOD, PROTOCOL, OUTER_LOOP = "method", "protocol", "outer loop"
 TRACED = "hyperparameters (traced: each can be swept)"
-LEAVES = {name: f"{name} (traced)" for name in ("objective", "optimiser", "aggregator", "combination", "environment")}
+_TREES = ("objective", "optimiser", "schedules", "limits", "aggregator", "combination", "environment")
+LEAVES = {name: f"{name} (traced)" for name in _TREES}
 # In the order in which help shows them.
 GROUPS = (RUN, HOST, SWEEP, METHOD, PROTOCOL, OUTER_LOOP, SCHEDULE, ACTING, LEARNING, TRACED, *LEAVES.values())
 _SIMPLE = (int, float, str, bool, Path)
@@ -61,10 +62,20 @@ _ACTING = frozenset(
         "activation",
         "shared_torso",
         "recurrent_size",
+        "attention_layers",
+        "attention_heads",
+        "context_length",
+        "attention_sinks",
+        "gated_residuals",
         "channels",
         "distribution",
         "initial_log_std",
+        "mixture_components",
         "normalise_observations",
+        "clip_observations",
+        "hidden_scale",
+        "policy_scale",
+        "value_scale",
         "condition_on_weights",
         "conditioning",
         "hyper_features",

@@ -49,4 +49,4 @@ def _command(kind: Kind, arguments: list[str], run: Callable[..., Any]) -> None:
         kind.name, arguments, lambda _: member_options(), names, lambda _: shell_of(kind), f"name of {kind.name}",
         absent, kind.description,
     )  # fmt: skip
-    run(kind.name, parsed, settings, **sweep_members(parsed))
+    run(kind.name, parsed, settings, **sweep_members(parsed, settings))

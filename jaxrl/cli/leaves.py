@@ -13,7 +13,7 @@ from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Box, Discrete
 from jaxrl.ranges import Range
 
-__all__ = ["leaf_options"]
+__all__ = ["leaf_options", "require_leaves"]
 
 # Larger leaves are learned, or tables; no word of a command line sets them.
 _LARGEST = 16
@@ -55,6 +55,23 @@ def leaf_options(
         )
         for (path, value), short in zip(paths.items(), shorts, strict=True)
     ]
+
+
+def require_leaves(agent: str, flags: list[str], options: list[Option]) -> None:
+    """Refuses flags of leaves that exist under other settings of an agent alone.
+
+    Args:
+        agent: its name.
+        flags: as they were written.
+        options: all that there are.
+
+    Raises:
+        ValueError: with what the leaf needs.
+    """
+    paths = [option.path or option.name for option in options]
+    for flag in flags:
+        name = flag.lstrip("-").partition("=")[0].replace("-", "_")
+        named.require_present(agent_entry(agent).hyperparameters, paths, name)
 
 
 def _any_spec() -> EnvironmentSpec:

@@ -19,6 +19,7 @@ _USES = {
     "preference-losses": "`jaxrl.objectives.preference`: losses on pairs of sequences.",
     "aggregators": "`aggregator=NAME`: the coefficients c of the objectives' advantages A, J their expected returns.",
     "optimisers": "`optimiser=NAME`: learned ones, beside the names of optax.",
+    "schedules": "`learning_rate_schedule=NAME`, `entropy_schedule`, `clip_schedule`: x while u, a share, is over.",
     "algorithms": "`jaxrl.study(NAME, environment)`; `jaxrl pareto NAME ENVIRONMENT`.",
     "methods": "`jaxrl meta-train NAME --tasks ENVIRONMENT`: what is learned, and how.",
     "outer-loops": "`jaxrl.meta`: how a leaf of an agent's hyperparameters is learned.",

@@ -74,7 +74,7 @@ def _maml(arguments: list[str], run: Callable[..., Any]) -> None:
         "multitask maml", arguments, lambda _: member_options(), ["maml"], lambda _: MAML, absent=("agent", "set"),
         description=STAGES["maml"],
     )  # fmt: skip
-    run("maml", parsed, settings, **sweep_members(parsed))
+    run("maml", parsed, settings, **sweep_members(parsed, settings))
 
 
 def _maml_options(_: str) -> dict[str, Option]:

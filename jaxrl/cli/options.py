@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxrl.cli.declaration import HOST, SWEEP, Option, given, option_of, positional, repeated
-from jaxrl.cli.leaves import leaf_options
+from jaxrl.cli.leaves import leaf_options, require_leaves
 from jaxrl.cli.names import COMMANDS
 from jaxrl.cli.parsing import first_word, lenient, parse, unknown_flags
 from jaxrl.cli.values import pairs, settings_of, swept
@@ -120,11 +120,19 @@ def weights_option(default: int | None) -> Option:
     return option_of("num_weights", int, text, default, NUM_WEIGHTS, group=SWEEP)
 
 
-def sweep_members(parsed: Any) -> dict[str, Any]:
-    """What the options of a sweep ask for: seeds, settings and weights."""
+def sweep_members(parsed: Any, settings: Collection[str]) -> dict[str, Any]:
+    """What the options of a sweep ask for: seeds, settings and weights.
+
+    Raises:
+        ValueError: for a setting that is swept and has one value in `settings`, too, which no member would have.
+    """
+    varied = swept(parsed.sweep)
+    for name in (*varied, *(["weights"] if getattr(parsed, "num_weights", None) else [])):
+        if any(_is_named(name, one) for one in settings):
+            raise ValueError(f"{name} has one value by an option of its own and is swept, too: leave one of them out")
     return {
         "seeds": tuple(range(parsed.seeds)),
-        "hyperparameters": swept(parsed.sweep),
+        "hyperparameters": varied,
         "design": parsed.design,
         "samples": parsed.samples,
         "weights": getattr(parsed, "num_weights", None),
@@ -206,7 +214,9 @@ def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Opti
         if found is None:
             return []
         taken = {option.name for option in options}
-        return leaf_options(*found, environment, pairs(values.get("environment_option", ())), taken)
+        leaves = leaf_options(*found, environment, pairs(values.get("environment_option", ())), taken)
+        require_leaves(found[0], unknown, [*options, *leaves])
+        return leaves
     except (ValueError, ImportError):
         # Help is of use all the same.
         if set(unknown) & {"-h", "--help"}:
@@ -218,9 +228,14 @@ def _settings(parsed: Any, options: list[Option], no_settings: list[Option]) -> 
     """Settings that were given, by options of their own or by `--set`."""
     own, others = given(parsed, options), settings_of(parsed.set, [option.name for option in no_settings])
     for name in others:
-        if any(f".{written}".endswith(f".{name}") for written in own):
+        if any(_is_named(name, written) for written in own):
             raise ValueError(f"{name} is given twice: by an option of its own and by --set")
     return {**own, **others}
+
+
+def _is_named(name: str, path: str) -> bool:
+    """Whether both are one setting, `clip_epsilon` and `objective.clip_epsilon`."""
+    return f".{path}".endswith(f".{name}") or f".{name}".endswith(f".{path}")
 
 
 @contextmanager

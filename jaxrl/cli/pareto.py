@@ -63,7 +63,7 @@ def _pareto(arguments: list[str], run: Callable[..., Any]) -> None:
     names = [*AGENTS, *ALGORITHMS]
     parsed, settings = parse_settings("pareto", arguments, _extra, names, lambda _: PARETO, "agent or algorithm")
     options = {"evaluation_episodes": parsed.front_episodes, "discounted": getattr(parsed, "discounted", False)}
-    run("pareto", parsed, settings, **sweep_members(parsed), **options)
+    run("pareto", parsed, settings, **sweep_members(parsed, settings), **options)
 
 
 PARETO = Shell(_pareto, _settings, _agent)

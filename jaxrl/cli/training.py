@@ -41,7 +41,7 @@ def parse_agent(
 
 
 def _train(arguments: list[str], run: Callable[..., Any]) -> None:
-    text = "Devices that divide the copies of the environment. Default: all, if each has 256 copies."
+    text = "Devices that divide the copies of the environment. Default: GPUs that have 256 each, or one CPU."
     devices = option_of("devices", int, text, None, COUNT, group=HOST)
     parsed, settings = parse_agent("train", arguments, [seed_option("Seed of the run.", 0), devices])
     run("train", parsed, settings, seeds=(parsed.seed,))
@@ -49,7 +49,7 @@ def _train(arguments: list[str], run: Callable[..., Any]) -> None:
 
 def _sweep(arguments: list[str], run: Callable[..., Any]) -> None:
     parsed, settings = parse_agent("sweep", arguments, [*member_options(), weights_option(None)])
-    run("sweep", parsed, settings, **sweep_members(parsed))
+    run("sweep", parsed, settings, **sweep_members(parsed, settings))
 
 
 TRAIN = Shell(_train, agent_options, lambda name, chosen: (name, chosen))

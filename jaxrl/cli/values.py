@@ -30,10 +30,12 @@ def settings_of(words: Sequence[str], others: Iterable[str] = ()) -> dict[str, A
 
 def swept(words: Sequence[Any]) -> dict[str, Any]:
     """NAME=v1,v2 words as lists; NAME=log:low:high as it is."""
-    return {
-        name: text if ":" in text else [_literal(part) for part in _split_values(text)]
-        for name, text in _named(words, "NAME=VALUE,VALUE,...")
-    }
+    form = "NAME=VALUE,VALUE,..."
+    found = {name: text if ":" in text else _split_values(text) for name, text in _named(words, form)}
+    for name, parts in found.items():
+        if isinstance(parts, list) and "" in parts:
+            raise ValueError(f"expected {form}, got an empty value in {name}={','.join(parts)}")
+    return {name: parts if isinstance(parts, str) else [*map(_literal, parts)] for name, parts in found.items()}
 
 
 def _named(words: Sequence[Any], form: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,21 @@ class _Submitit:
         return max(1, (os.cpu_count() or 1) // jobs) if self._kind == "local" else None
 
 
-def _build(kind: str, folder: Path, **options: Any) -> _Submitit:
-    return _Submitit(kind, folder, options)
+def local(folder: Path, **options: Any) -> _Submitit:
+    """Processes of this machine, through submitit.
+
+    Args:
+        folder: of the logs.
+        options: of `submitit.AutoExecutor.update_parameters`.
+    """
+    return _Submitit("local", folder, options)
 
 
-local = partial(_build, "local")
-"""Processes of this machine; `(folder, **options)`, options are submitit's."""
+def slurm(folder: Path, **options: Any) -> _Submitit:
+    """Jobs of a SLURM cluster, through submitit.
 
-slurm = partial(_build, "slurm")
-"""Jobs of a SLURM cluster; `(folder, **options)`, such as timeout_min, gpus_per_node, slurm_partition: submitit's."""
+    Args:
+        folder: of the logs, which all nodes must see.
+        options: of `submitit.AutoExecutor.update_parameters`, such as timeout_min, gpus_per_node and slurm_partition.
+    """
+    return _Submitit("slurm", folder, options)

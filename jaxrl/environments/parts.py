@@ -49,7 +49,7 @@ def zeros(space: Space, batch: tuple[int, ...] = ()) -> PyTree:
     return map_parts(lambda part: jnp.zeros((*batch, *part.shape), part.dtype), space)
 
 
-def batch_shape(space: Space, observation: PyTree) -> tuple[int, ...]:
+def batch_shape(space: Space, observation: PyTree) -> tuple[Any, ...]:
     """The leading axes of an observation."""
     part, leaf = next(iter(parts_of(space).values())), jax.tree.leaves(observation)[0]
     return leaf.shape[: leaf.ndim - len(part.shape)]

@@ -38,16 +38,27 @@ _REGISTERED: dict[str, Callable[..., Environment]] = {}
 def register(name: str, builder: Callable[..., Environment]) -> None:
     """Makes `builder(**options)` available as `jaxrl.make(name, **options)`.
 
+    A builder takes the place of a former one of that name in its module, as when a cell of a notebook is run again.
+
     Raises:
-        ValueError: if the name is taken or has no suite (`my-suite/my-task`).
+        ValueError: if the name is taken or has no suite (`my-suite/my-task`), or for anything else than a builder.
     """
-    suite, _, task = name.partition("/")
+    suite, _, task = name.partition("/") if isinstance(name, str) else ("", "", "")
     if not suite or not task:
         raise ValueError(f"an environment's name is 'suite/task', got {name!r}")
-    if name in _REGISTERED or suite in _SUITES:
+    if not callable(builder):
+        what = type(builder).__name__
+        raise ValueError(f"{name!r} is registered with a builder, a function that returns an Environment, got {what}")
+    taken = name in _REGISTERED and _place(_REGISTERED[name]) != _place(builder)
+    if taken or suite in _SUITES:
         raise ValueError(f"{name!r} is already registered or uses the built-in suite {suite!r}")
     _REGISTERED[name] = builder
     plugins.note(name, plugins.module_of(builder))
+
+
+def _place(builder: Any) -> tuple[str, Any]:
+    """Where a builder is written; nowhere twice, if that is not known."""
+    return plugins.module_of(builder), getattr(builder, "__qualname__", id(builder))
 
 
 def list_environments(suite: str | None = None) -> list[str]:

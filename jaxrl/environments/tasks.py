@@ -35,7 +35,7 @@ def task_of(space: Space, num_tasks: int, observation: PyTree) -> Float[Array, "
 def measured_parts(spec: EnvironmentSpec) -> PyTree:
     """What running statistics are kept of, as shapes in the form of an observation; None for what they leave out.
 
-    They are kept of `Box`es, less the name of the task and the mask of actions.
+    They are kept of every `Box`, less the name of the task and the mask of actions.
     """
 
     def measured(space: Space) -> jax.ShapeDtypeStruct | None:

@@ -16,13 +16,17 @@ from jaxrl.environments.observation_transforms import (
     map_observation,
 )
 from jaxrl.environments.spaces import Box
+from jaxrl.environments.step_transforms import action_repeat, clip_observation, clip_reward
 from jaxrl.environments.utility_transforms import accrued_reward, utility_reward
 from jaxrl.types import Array, Int, PRNGKeyArray, PyTree
 
 __all__ = [
     "accrued_reward",
     "action_mask",
+    "action_repeat",
     "clip_action",
+    "clip_observation",
+    "clip_reward",
     "episode_statistics",
     "flatten_observation",
     "frame_stack",

@@ -58,7 +58,7 @@ _NAMES = (
     "MiniGrid-Unlock",
     "MiniGrid-UnlockPickUp",
 )
-_RULED = tuple(name for name in _NAMES if name.startswith("XLand"))
+_RULED = tuple(name for name in _NAMES if name.startswith("XLand-"))
 # Kinds of cells and colours that an observation may hold, 0 .. 12.
 _HIGHEST = 12.0
 

@@ -26,8 +26,7 @@ def describe(made: Interface, spec: EnvironmentSpec, more: Mapping[str, Any]) ->
     """
     from jaxrl import __version__
 
-    drawn = {"key": "key", "noise": "noise"}
-    random = next((what for name, what in drawn.items() if name in made.inputs), None)
+    random = next((name for name in ("key", "noise") if name in made.inputs), None)
     return {
         "policy": VERSION,
         "jaxrl": __version__,
@@ -53,9 +52,10 @@ def _shape(name: str, leaf: jax.ShapeDtypeStruct) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Spaces by the name of their class and their fields; a bound that is none, and no number, as null."""
+    """Spaces by the name of their class, their fields and shape; a bound that is none, and no number, as null."""
     if is_dataclass(value):
-        return {"type": type(value).__name__, **{item.name: plain(getattr(value, item.name)) for item in fields(value)}}
+        names = dict.fromkeys((*(item.name for item in fields(value)), *(["shape"] if hasattr(value, "shape") else [])))
+        return {"type": type(value).__name__, **{name: plain(getattr(value, name)) for name in names}}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

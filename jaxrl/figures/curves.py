@@ -153,7 +153,10 @@ def _draw(
     # A single evaluation would be invisible as a line.
     marker = style["marker"] if len(curve) == 1 else None
     axes.plot(curve[steps], curve["iqm"], label=label, marker=marker, zorder=3, **line)
-    if not single or is_spread(curve):
+    if len(curve) == 1:
+        # So would its interval as a band.
+        axes.vlines(curve[steps], curve["low"], curve["high"], color=style["color"], linewidth=0.9, zorder=3)
+    elif not single or is_spread(curve):
         band = {"color": style["color"], "alpha": 0.18, "linewidth": 0, "zorder": 2}
         axes.fill_between(curve[steps], curve["low"], curve["high"], **band)
 

@@ -245,7 +245,7 @@ def outer_loss(
     life, metrics = grow(trainer, life, inner, parts.config.unroll, parts.config.recompute)
     run, rollout, _ = trainer.collect(key, life.run, with_task(inner, life.task))
     rollout = jax.lax.stop_gradient(rollout)
-    acting = constant_unless(rollout.valid, trainer.agent.score(run.agent, rollout))
+    acting = constant_unless(rollout.valid, trainer.agent.score(run.agent, rollout, inner))
     advantage = jax.lax.stop_gradient(parts.critic.advantage(critic, rollout, _target(hyperparameters)))
     policy_loss = -jnp.mean(standardise(advantage, (0, 1), valid=rollout.valid) * acting.log_prob)
     metrics = pooled(metrics)

@@ -46,7 +46,8 @@ def parts_of(trainer: Trainer) -> Parts:
     if not trainer.environment.spec.num_tasks:
         raise ValueError(f"{trainer.environment.spec.name} has no tasks; merge a family (jaxrl.multitask.merge)")
     if found.network.recurrent:
-        raise ValueError("gradients of single transitions need a feed-forward network, got network='gru'")
+        network = found.config.network
+        raise ValueError(f"gradients of single transitions need a feed-forward network, got network={network!r}")
     return found
 
 

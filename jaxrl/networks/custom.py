@@ -13,16 +13,17 @@ from jaxrl.environments.spaces import Space
 from jaxrl.errors import require_name
 from jaxrl.networks.actor_critic import ActorCritic
 from jaxrl.networks.encoders import encoder_of, features_of
-from jaxrl.networks.initialisation import orthogonal_params
+from jaxrl.networks.initialisation import Scales, orthogonal_params
 from jaxrl.networks.layers import Dense
+from jaxrl.networks.memory import RECURRENT
 from jaxrl.registry import Registry
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["NETWORKS", "custom_network", "is_custom", "register_network"]
 
-# Names besides those of jaxrl's own.
+# Names besides those that come with jaxrl.
 NETWORKS = Registry("network")
-_BUILT_IN = ("auto", "mlp", "cnn", "parts", "gru", "table")
+_BUILT_IN = ("auto", "mlp", "cnn", "parts", *RECURRENT, "table")
 
 
 def is_custom(network: Any) -> bool:
@@ -45,6 +46,7 @@ def register_network(name: str, build: Any = None) -> Any:
     Raises:
         ValueError: if the name is taken, or for anything else than a module or a builder.
     """
+    NETWORKS.check_name(name)
     if build is None:
         return lambda build: register_network(name, build)
     if name in _BUILT_IN or not callable(build):
@@ -62,6 +64,7 @@ def custom_network(
     *,
     shared_parameters: int = 0,
     initial_shared: float = 0.0,
+    scales: Scales = Scales(),  # noqa: B008
     shared_torso: bool = False,
     conditioning: str = "none",
     num_preferences: int = 0,
@@ -81,6 +84,7 @@ def custom_network(
         num_values: outputs of the critic.
         shared_parameters: log standard deviations.
         initial_shared: what they are at first.
+        scales: of the heads' kernels at first.
         shared_torso: whether actor and critic share all but their heads.
         conditioning: none or input.
         num_preferences: length of the preference weights.
@@ -101,7 +105,7 @@ def custom_network(
             network, network.clone(), observation, num_parameters, shared_parameters, initial_shared, num_values,
             shared_torso, weights,
         )  # fmt: skip
-        return _of_module(module, observation, num_preferences, initial_shared)
+        return _of_module(module, observation, num_preferences, scales)
     try:
         built = network(observation, num_parameters, num_values)
     except TypeError as error:
@@ -171,7 +175,7 @@ class _WithHeads(nn.Module):
         return self.critic_head(self._features(True, observation, weights))
 
 
-def _of_module(module: _WithHeads, observation: Space, num_preferences: int, initial_shared: float) -> ActorCritic:
+def _of_module(module: _WithHeads, observation: Space, num_preferences: int, scales: Scales) -> ActorCritic:
     inputs = (zeros(observation, (1,)), jnp.zeros((1, num_preferences)))
 
     def shapes(key: PRNGKeyArray) -> PyTree:
@@ -183,7 +187,7 @@ def _of_module(module: _WithHeads, observation: Space, num_preferences: int, ini
         own, heads = jax.random.split(key)
         params = shapes(own)["params"]
         found = {name: params[name] for name in ("actor_head", "critic_head")}
-        return {**params, **orthogonal_params(heads, found, {"log_std": initial_shared})}
+        return {**params, **orthogonal_params(heads, found, {}, scales)}
 
     def apply(method: str) -> Callable[..., Any]:
         return lambda params, *seen: module.apply({"params": params}, *seen, method=method)

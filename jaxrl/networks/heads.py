@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.networks.actor_critic import ActorCritic
+from jaxrl.networks.actor_critic import ActorCritic, values_along
 from jaxrl.types import Array, PyTree
 
 __all__ = ["Heads", "first_head", "split_heads", "total_parameters"]
@@ -20,11 +20,13 @@ class Heads(NamedTuple):
         sequence: as `ActorCritic.sequence`, with distribution parameters `[time, batch, head, parameter]` and values
             `[time, batch, head, objective]`.
         value: as `ActorCritic.value`, `[*batch, head, objective]`.
+        along: as `values_along`, of all heads.
     """
 
     policies: Callable[[Array], Array]
     sequence: Callable[..., tuple[Array, Array, PyTree]]
     value: Callable[..., Array]
+    along: Callable[..., tuple[Array, Array, Array]]
 
 
 def total_parameters(num_heads: int, num_parameters: int, shared_parameters: int) -> int:
@@ -52,7 +54,11 @@ def split_heads(network: ActorCritic, num_heads: int, shared_parameters: int) ->
         parameters, outputs, memories = network.sequence(*inputs)
         return policies(parameters), values(outputs), memories
 
-    return Heads(policies, sequence, lambda *inputs: values(network.value(*inputs)))
+    def along(*inputs: PyTree) -> tuple[Array, Array, Array]:
+        parameters, outputs, following = values_along(network, *inputs)
+        return policies(parameters), values(outputs), values(following)
+
+    return Heads(policies, sequence, lambda *inputs: values(network.value(*inputs)), along)
 
 
 def first_head(network: ActorCritic, num_heads: int, shared_parameters: int) -> ActorCritic:
@@ -67,4 +73,9 @@ def first_head(network: ActorCritic, num_heads: int, shared_parameters: int) -> 
         parameters, values, memories = heads.sequence(*inputs)
         return parameters[..., 0, :], values[..., 0, :], memories
 
-    return network._replace(act=act, sequence=sequence, value=lambda *inputs: heads.value(*inputs)[..., 0, :])
+    def following(*inputs: PyTree) -> tuple[Array, Array, Array]:
+        parameters, values, later = heads.along(*inputs)
+        return parameters[..., 0, :], values[..., 0, :], later[..., 0, :]
+
+    value = lambda *inputs: heads.value(*inputs)[..., 0, :]  # noqa: E731
+    return network._replace(act=act, sequence=sequence, value=value, following=network.following and following)

@@ -1,20 +1,39 @@
 """Orthogonal initialisation of all kernels from one draw."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["orthogonal_params"]
-
-# Gains of the field's usual orthogonal initialisation (Engstrom et al., 2020; Andrychowicz et al., 2021).
-_GAINS = {"actor_head": 0.01, "critic_head": 1.0, "cell": 1.0}
-_HIDDEN_GAIN = float(np.sqrt(2.0))
+__all__ = ["Scales", "orthogonal_params"]
 
 
-def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, float]) -> PyTree:
-    """Orthogonal kernels (Saxe et al., 2014), zero biases and generators, and named constants.
+class Scales(NamedTuple):
+    """Gains of the orthogonal kernels that layers start with; the field's usual ones (Engstrom et al., 2020;
+    Andrychowicz et al., 2021).
+
+    Attributes:
+        hidden: of all layers but the heads and what remembers, whose gain is 1.
+        policy: of the policy's head.
+        value: of the values' head.
+    """
+
+    hidden: float = float(np.sqrt(2.0))
+    policy: float = 0.01
+    value: float = 1.0
+
+
+def orthogonal_params(
+    key: PRNGKeyArray,
+    shapes: PyTree,
+    constants: dict[str, float],
+    scales: Scales = Scales(),  # noqa: B008
+) -> PyTree:
+    """Orthogonal kernels (Saxe et al., 2014), zero biases and generators, and named constants, such as `log_std`, or
+    `hf/bias` in layers of that name.
 
     All kernels are made of one draw of normal numbers, because every further draw lengthens compilation.
     """
@@ -23,12 +42,13 @@ def orthogonal_params(key: PRNGKeyArray, shapes: PyTree, constants: dict[str, fl
     drawn = [name[-1] == "kernel" and "generator" not in name for name in names]
     sizes = [leaf.size if is_drawn else 0 for is_drawn, (_, leaf) in zip(drawn, flat)]
     draws = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
-    leaves = []
+    gains, leaves = {"actor_head": scales.policy, "critic_head": scales.value, "cell": 1.0}, []
     for name, is_drawn, (_, leaf), draw in zip(names, drawn, flat, draws):
         if is_drawn:
-            leaves.append(_GAINS.get(name[0], _HIDDEN_GAIN) * _orthogonal(draw, leaf.shape))
+            leaves.append(gains.get(name[0], scales.hidden) * _orthogonal(draw, leaf.shape))
         else:
-            leaves.append(jnp.full(leaf.shape, constants.get(name[-1], 0.0), leaf.dtype))
+            constant = constants.get("/".join(name[-2:]), constants.get(name[-1], 0.0))
+            leaves.append(jnp.full(leaf.shape, constant, leaf.dtype))
     return jax.tree.unflatten(structure, leaves)
 
 

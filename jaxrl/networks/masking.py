@@ -20,11 +20,15 @@ def without_mask(spec: EnvironmentSpec, network: ActorCritic) -> ActorCritic:
     def on_seen(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda params, observation, *rest: function(params, seen(spec, observation), *rest)
 
+    def following(params: PyTree, observations: PyTree, later: PyTree, *rest: PyTree) -> tuple[Array, Array, Array]:
+        return network.following(params, seen(spec, observations), seen(spec, later), *rest)
+
     return network._replace(
         act=on_seen(network.act),
         sequence=on_seen(network.sequence),
         value=on_seen(network.value),
         activity=None if network.activity is None else on_seen(network.activity),
+        following=None if network.following is None else following,
     )
 
 
@@ -55,7 +59,11 @@ def legal_policy(spec: EnvironmentSpec, network: ActorCritic, copies: int = 1) -
         parameters, values, memories = network.sequence(params, observations, *rest)
         return keep_legal(parameters, observations), values, memories
 
-    return network._replace(act=act, sequence=sequence)
+    def following(params: PyTree, observations: PyTree, *rest: PyTree) -> tuple[Array, Array, Array]:
+        parameters, values, later = network.following(params, observations, *rest)
+        return keep_legal(parameters, observations), values, later
+
+    return network._replace(act=act, sequence=sequence, following=None if network.following is None else following)
 
 
 def legal_action_conditional(spec: EnvironmentSpec, network: ActionConditional) -> ActionConditional:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,21 @@ import numpy as np
 from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete, Space
 from jaxrl.errors import require_name
 from jaxrl.numerics.categorical import Distribution, categorical, multi_categorical
+from jaxrl.registry import Registry
 from jaxrl.types import Array
 
-__all__ = ["Distribution", "categorical", "diagonal_gaussian", "for_space", "multi_categorical", "tanh_gaussian"]
+__all__ = [
+    "FAMILIES",
+    "Distribution",
+    "FamilyOptions",
+    "categorical",
+    "clipped_action",
+    "diagonal_gaussian",
+    "flat_size",
+    "for_space",
+    "multi_categorical",
+    "tanh_gaussian",
+]
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -58,8 +71,13 @@ def diagonal_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
     A bounded space's raw samples are clipped to [-1, 1] and mapped linearly onto its bounds; the
     log-probability is that of the raw sample before clipping, as is usual for PPO.
     """
-    action = _onto_bounds(space, lambda raw: jnp.clip(raw, -1.0, 1.0))
-    return Distribution(**_gaussian_parts(_flat_size(space)), action=action, initial_shared=initial_log_std)
+    parts = _gaussian_parts(flat_size(space))
+    return Distribution(**parts, action=clipped_action(space), initial_shared=initial_log_std)
+
+
+def clipped_action(space: Box) -> Callable[[Array], Array]:
+    """Raw samples clipped to [-1, 1] and mapped onto the bounds of a space, if it has any."""
+    return _onto_bounds(space, lambda raw: jnp.clip(raw, -1.0, 1.0))
 
 
 # 32 points integrate the log-Jacobian to 1e-5 for σ ≤ 1.5, to 2e-4 at σ = 2 and 3e-3 at σ = 3.
@@ -78,7 +96,7 @@ def tanh_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
     """
     if not space.bounded:
         raise ValueError(f"tanh_gaussian needs a bounded Box, got {space}; use 'gaussian'")
-    size = _flat_size(space)
+    size = flat_size(space)
     gaussian = _gaussian_parts(size)
 
     def log_jacobian(raw: Array) -> Array:
@@ -97,7 +115,12 @@ def tanh_gaussian(space: Box, initial_log_std: float = 0.0) -> Distribution:
     return Distribution(**parts, action=_onto_bounds(space, jnp.tanh), initial_shared=initial_log_std)
 
 
-def _flat_size(space: Box) -> int:
+def flat_size(space: Box) -> int:
+    """How many numbers an action has.
+
+    Raises:
+        ValueError: for actions that are no vectors.
+    """
     if len(space.shape) != 1:
         raise ValueError(f"continuous actions must be vectors, got a Box of shape {space.shape}")
     return space.shape[0]
@@ -110,27 +133,57 @@ def _onto_bounds(space: Box, squash: Callable[[Array], Array]) -> Callable[[Arra
     return lambda raw: (low + (squash(raw) + 1.0) * 0.5 * (high - low)).astype(space.dtype)
 
 
-def for_space(space: Space, kind: str = "auto", initial_log_std: float = 0.0, masked: bool = False) -> Distribution:
+class FamilyOptions(NamedTuple):
+    """What families for boxes are built with, each of which reads what it needs.
+
+    Attributes:
+        initial_log_std: initial log standard deviation of Gaussians.
+        components: of mixtures.
+    """
+
+    initial_log_std: float = 0.0
+    components: int = 3
+
+
+# Families for boxes: `(space, FamilyOptions) -> Distribution`.
+FAMILIES = Registry(
+    "distribution",
+    {
+        "gaussian": lambda space, options: diagonal_gaussian(space, options.initial_log_std),
+        "tanh_gaussian": lambda space, options: tanh_gaussian(space, options.initial_log_std),
+        "beta": "jaxrl.numerics.beta:beta",
+        "gaussian_mixture": "jaxrl.numerics.mixture:gaussian_mixture",
+    },
+)
+
+
+def for_space(
+    space: Space,
+    kind: str = "auto",
+    initial_log_std: float = 0.0,
+    components: int = FamilyOptions().components,
+    masked: bool = False,
+) -> Distribution:
     """The distribution for an action space.
 
     Args:
         space: the action space.
-        kind: `auto` picks `categorical`, `multi_categorical` or `gaussian`; `gaussian` and
-            `tanh_gaussian` need a Box, `categorical` a Discrete or MultiDiscrete space.
+        kind: `auto` picks `categorical`, `multi_categorical` or `gaussian`; the `FAMILIES` need a Box, `categorical` a
+            Discrete or MultiDiscrete space.
         initial_log_std: initial log standard deviation of Gaussians.
+        components: of `gaussian_mixture`.
         masked: whether logits may be -∞, of actions that are not legal.
 
     Raises:
         ValueError: if the kind does not fit the space, naming those that do.
     """
-    require_name("distribution", kind, ("auto", "categorical", "gaussian", "tanh_gaussian"))
+    require_name("distribution", kind, ("auto", "categorical", *FAMILIES))
     continuous = isinstance(space, Box)
-    fitting = ("auto", "gaussian", "tanh_gaussian") if continuous else ("auto", "categorical")
+    fitting = ("auto", *FAMILIES) if continuous else ("auto", "categorical")
     if kind not in fitting:
         raise ValueError(f"distribution {kind!r} cannot act in {space}; allowed: {', '.join(fitting)}")
     if isinstance(space, Discrete):
         return categorical(space.n, masked)
     if isinstance(space, MultiDiscrete):
         return multi_categorical(space.sizes, masked)
-    build = tanh_gaussian if kind == "tanh_gaussian" else diagonal_gaussian
-    return build(space, initial_log_std)
+    return FAMILIES["gaussian" if kind == "auto" else kind](space, FamilyOptions(initial_log_std, components))

@@ -12,6 +12,7 @@ from jaxrl.validity import inverse_share, kept
 __all__ = [
     "RewardScale",
     "RunningStatistics",
+    "clip_parts",
     "init_parts",
     "init_statistics",
     "normalise",
@@ -86,7 +87,7 @@ def standard_deviation(statistics: RunningStatistics) -> Array:
     return jnp.where(variance > 1e-8, jnp.sqrt(jnp.maximum(variance, 1e-8)), 1.0)
 
 
-def normalise(statistics: RunningStatistics, value: Array, limit: float = 10.0) -> Array:
+def normalise(statistics: RunningStatistics, value: Array, limit: Float[Array, ""] | float = 10.0) -> Array:
     """(value - mean)/std, clipped to ±`limit`; last entries that the statistics leave out, as they are."""
     known, rest = _split(statistics, value)
     scaled = jnp.clip((known - statistics.mean) / standard_deviation(statistics), -limit, limit)
@@ -103,9 +104,15 @@ def update_parts(statistics: PyTree, batch: PyTree, valid: Bool[Array, "..."] | 
     return _each_part(lambda own, part: update_statistics(own, part, valid=valid), statistics, batch, lambda _: None)
 
 
-def normalise_parts(statistics: PyTree, value: PyTree) -> PyTree:
+def normalise_parts(statistics: PyTree, value: PyTree, limit: Float[Array, ""] | float = 10.0) -> PyTree:
     """As `normalise`, for every part that there are statistics of; the others as they are."""
-    return _each_part(normalise, statistics, value, lambda part: part)
+    return _each_part(lambda own, part: normalise(own, part, limit), statistics, value, lambda part: part)
+
+
+def clip_parts(value: PyTree, limit: Float[Array, ""] | float) -> PyTree:
+    """Every part that is numbers, within ±`limit`."""
+    is_number = lambda part: jnp.issubdtype(part.dtype, jnp.floating)  # noqa: E731
+    return jax.tree.map(lambda part: jnp.clip(part, -limit, limit) if is_number(part) else part, value)
 
 
 def _each_part(

@@ -1,5 +1,6 @@
 """What a user asks of a policy: preference weights, and least returns."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from jaxrl.errors import require_name
@@ -33,7 +34,7 @@ def check_preferences(
         index = name if isinstance(name, int) else [*names].index(require_name("objective", name, names))
         if not 0 <= index < len(names):
             raise ValueError(f"objective {index} does not exist: {task} has 0 to {len(names) - 1}")
-        bounds[index] = max(bound, bounds.get(index, bound))
+        bounds[index] = max(float(bound), bounds.get(index, -math.inf))
     if weights is not None:
         validate(weights, len(names))
     return bounds

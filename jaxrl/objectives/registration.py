@@ -23,6 +23,7 @@ def register_objective(name: str, build: Callable[[], Surrogate | TrajectoryObje
     Raises:
         ValueError: if the name is taken or `build` returns something else.
     """
+    SURROGATES.check_name(name)
     if build is None:
         return lambda build: register_objective(name, build)
     made = build() if callable(build) else build

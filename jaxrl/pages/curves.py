@@ -90,7 +90,7 @@ def _layout(xlabel: str, ylabel: str) -> dict[str, Any]:
     return {
         "margin": {"l": 56, "r": 12, "t": 12, "b": 44},
         "xaxis": {"title": {"text": escape(xlabel)}, "zeroline": False, "exponentformat": "SI"},
-        "yaxis": {"title": {"text": escape(ylabel)}, "zeroline": False, "automargin": True},
+        "yaxis": {"title": {"text": escape(ylabel)}, "zeroline": False, "automargin": True, "exponentformat": "e"},
         "showlegend": False,
         "hovermode": "closest",
         "dragmode": False,
@@ -124,7 +124,7 @@ def _grey(figure: Any, curve: "pandas.DataFrame", steps: str, name: str) -> None
     """A line among many."""
     figure.add_scatter(
         x=curve[steps].tolist(), y=curve["iqm"].tolist(), name=escape(name), mode="lines",
-        line={"color": GREY, "width": 0.8}, hovertemplate=_hover(name),
+        line={"color": GREY, "width": 0.8}, opacity=0.7, hovertemplate=_hover(name),
     )  # fmt: skip
 
 
@@ -137,7 +137,8 @@ def _note(found: "dict[Any, pandas.DataFrame]", intervals: bool, every: int) -> 
     """Which statistic is drawn of how many seeds."""
     counts = [int(count) for curve in found.values() for count in curve["count"]]
     spread = intervals and any(is_spread(curve) for curve in found.values())
-    note = seeds_note(counts, spread=spread) if intervals or max(counts) == 1 else "interquartile mean over seeds"
+    note = "interquartile mean over seeds" if max(counts) > 1 else "one seed"
+    note = seeds_note(counts, spread=spread) if intervals else note
     return note if every == 1 else f"{note}; one point of every {every}"
 
 

@@ -74,9 +74,8 @@ def _example(frame: "pandas.DataFrame") -> str:
 
 
 def _short(value: Any) -> str:
-    values = np.asarray(value) if isinstance(value, np.ndarray) or hasattr(value, "__array__") else None
-    if values is None:
+    """Arrays with the digits that they hold, long ones by their shape."""
+    if not hasattr(value, "__array__"):
         return str(value)
-    if values.size > 12:
-        return f"array of shape {values.shape}"
-    return str(values.tolist()) if values.dtype.kind in "biuf" else str(value)
+    values = np.asarray(value)
+    return f"array of shape {values.shape}" if values.size > 12 else " ".join(str(values).split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.errors import require_name
+from jaxrl.errors import CheckpointError, require_name
 from jaxrl.ranges import EPISODES, SEEDS
 from jaxrl.runs import experiment
 from jaxrl.runs.compared import Compared, write_comparison
@@ -81,6 +81,8 @@ def _plan(
     num_episodes: int,
 ) -> dict[tuple[str, str], tuple[Configuration, Path]]:
     """A configuration and a place for every pair, all of which can be run."""
+    if (directory / "configuration.json").exists():
+        raise CheckpointError(f"{directory} holds a run, whose figures would be written over; choose another --out")
     common, own = _split(settings, kind, algorithms)
     # How a run ends with policies that it evaluates itself.
     options = {"evaluation_episodes": num_episodes} if "evaluation_episodes" in kind.options else {}

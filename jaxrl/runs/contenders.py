@@ -86,9 +86,11 @@ def find_contenders(runs: Sequence[str | Path], say: Callable[[str], None]) -> l
         CheckpointError: for a run that is damaged or has not been evaluated yet.
     """
     found: dict[tuple[Path, int], Contender] = {}
-    for word in map(str, runs):
-        folder, choice = split_choice(word)
-        places = run_directories(folder)
+    split = {word: split_choice(word) for word in map(str, runs)}
+    # A word that is no folder is said before any run is read.
+    there = {folder: run_directories(folder) for folder, _ in split.values()}
+    for word, (folder, choice) in split.items():
+        places = there[folder]
         alone = [place.resolve() for place in places] == [Path(folder).resolve()]
         own = [one for place in places for one in _contenders(place, alone, say)]
         _fill(own)

@@ -19,6 +19,7 @@ from jaxrl.errors import CheckpointError
 from jaxrl.runs.configuration import (
     Configuration,
     check_claim,
+    check_free,
     claim,
     read_configuration,
     record_of,
@@ -57,8 +58,10 @@ def run(
         ValueError: for what cannot be run. Nothing has been trained or written by then.
     """
     with lock(directory) as directory:
-        check_claim(directory, configuration)
+        check_free(directory)
+        # What cannot be run is said before what the folder's run has otherwise: another folder would not help.
         built = build(configuration)
+        check_claim(directory, configuration)
         options = replace(options or RunOptions(), label=f"{configuration.agent} {configuration.environment}".strip())
         # For tables and figures, which come after the program is compiled.
         import_ahead("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg")
@@ -66,7 +69,8 @@ def run(
         if elsewhere is not None and KINDS[configuration.kind].drive:
             raise ValueError(f"--on cuts members into jobs, and a run of the kind {configuration.kind} has none")
         outcome = drive(built, configuration, directory, options)
-        write_outcome(directory)
+        if not outcome.stopped:
+            write_outcome(directory)
         return outcome
 
 
@@ -94,6 +98,8 @@ def drive_members(
         return outcome
     kind, table = KINDS[configuration.kind], swept.table
     write_table(table, growing.path)
+    if outcome.stopped:
+        return outcome
     found = kind.finish(outcome, directory) if kind.finish else None
     if kind.draw or not kind.finish:
         (kind.draw or draw_table)(table, built, configuration, directory)

@@ -67,6 +67,8 @@ def export(
         name_of_run = Path(policy).resolve().name
         number, policy, _ = choose_one(policy, configuration, member, weights, at_least, which)
         source = {"run": name_of_run, "agent": configuration.agent, "policy": number, "which": which}
+    elif member is not None or at_least or which != "last":
+        raise ValueError("member, at_least and which choose from a run, and a policy is one already")
     elif weights is not None:
         policy = policy.with_weights(weights)
     chosen = Policy(policy.agent, policy.state, policy.hyperparameters, policy.explore if explore is None else explore)

@@ -33,13 +33,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides."""
+    """What a run left: its program, a `Result` or a `Sweep`, and what the kind's `finish` found besides.
+
+    `stopped_after` says how many iterations were done of a single run that a callback ended, and `stopped` tells any
+    such run: the kind has not finished it.
+    """
 
     configuration: "Configuration"
     trainer: "Program"
     result: "Result | None" = None
     sweep: "Sweep | None" = None
     found: Any = None
+    stopped_after: int | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback ended it."""
+        return self.stopped_after is not None or bool(self.sweep and self.sweep.stopped)
 
 
 class Policies(NamedTuple):
@@ -186,10 +196,10 @@ def kind_that_runs(*names: str) -> Kind:
 
 
 def _kind_of(name: str) -> Kind:
-    known: list[str] = []
+    known: dict[str, None] = {}
     for kind in map(KINDS.__getitem__, KINDS):
         if kind.drive is None:
-            known += names_of(kind)
+            known |= dict.fromkeys(names_of(kind))
             if name in known:
                 return kind
     return KINDS[require_name("agent or algorithm", name, known)]

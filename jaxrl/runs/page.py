@@ -24,7 +24,7 @@ from jaxrl.runs.shown import curve_parts, last_rows
 __all__ = ["report"]
 
 # Folders of a run directory whose tables are no results; rows of a table that are shown.
-_NO_TABLES, _MOST_ROWS = ("checkpoints", "csv"), 5000
+_NO_TABLES, _MOST_ROWS = ("checkpoints", "csv", "jobs"), 5000
 _PARTS = ("environment_options", "settings", "hyperparameters")
 
 

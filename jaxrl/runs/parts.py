@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.clusters import CLUSTERS, make_cluster, run_jobs
-from jaxrl.errors import CheckpointError, require_name
+from jaxrl.errors import CheckpointError, ClusterError, require_name
 from jaxrl.ranges import COUNT, SOME
 from jaxrl.runs.configuration import read_configuration, record_of, write_atomically
 from jaxrl.runs.metrics import GrowingTable, read_metrics
@@ -87,6 +87,8 @@ def run_elsewhere(planned: Plan, directory: Path, options: RunOptions, elsewhere
 
     options.say(f"{sum(end - first for first, end in parts)} members in {len(parts)} jobs on {elsewhere.on}")
     run_jobs(cluster, run_part, calls, elsewhere.retries, look=look, say=options.say)
+    if not all(_is_done(part, jobs, planned) for part in parts):
+        raise ClusterError("a function among the loggers has ended jobs before their time: jaxrl resume goes on")
     join_parts(planned, parts, jobs, directory / "checkpoints")
 
 

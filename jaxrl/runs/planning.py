@@ -21,6 +21,9 @@ def build(configuration: Configuration) -> Program:
 
 def plan(built: Program, configuration: Configuration) -> Plan:
     """The members that a configuration asks for, all checked."""
+    count = configuration.weights
+    if isinstance(count, int) and count > 1 and len(built.objective_names) == 1:
+        raise ValueError(f"{count} preference weights of one objective are equal: use seeds for more runs")
     return plan_sweep(
         built,
         seeds=configuration.seeds,

@@ -32,7 +32,7 @@ def describe(outcome: Outcome) -> str:
     import pandas
 
     own = KINDS[outcome.configuration.kind].describe
-    if own is not None:
+    if own is not None and not outcome.stopped:
         return own(outcome)
     if outcome.result is not None:
         table = pandas.DataFrame(by_rows(outcome.trainer, outcome.result.evaluation))

@@ -34,7 +34,6 @@ __all__ = [
     "load",
     "load_sweep",
     "policies_of",
-    "policy_and_environment",
     "save_member",
     "save_run",
 ]
@@ -207,12 +206,6 @@ def _number(
     if member is None and found.choose is not None:
         return found.choose(weights, at_least or {})
     return member or 0
-
-
-def policy_and_environment(*arguments: Any, **choice: Any) -> tuple[Policy, Environment]:
-    """One of a run's policies, and where it acts; arguments and errors as `choose_one`."""
-    _, policy, environment = choose_one(*arguments, **choice)
-    return policy, environment
 
 
 def load_sweep(directory: str | Path, which: str = "last") -> Sweep:

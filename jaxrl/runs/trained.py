@@ -21,7 +21,7 @@ from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.devices import run_mesh
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.program import program
-from jaxrl.sweeps.running import RunOptions, execute
+from jaxrl.sweeps.running import RunOptions, execute_until
 from jaxrl.sweeps.sweep import Sweep
 from jaxrl.sweeps.tables import run_table
 from jaxrl.tracking import Tracked, Tracking
@@ -54,18 +54,20 @@ def _drive(built: Trainer, configuration: Configuration, directory: Path, option
 
     with Tracking(options.loggers, tracked, options.say) as told:
 
-        def add(result: Result, span: tuple[int, int], restored: bool) -> None:
+        def add(result: Result, span: tuple[int, int], restored: bool) -> bool:
             rows = run_table(built, result.metrics, result.evaluation, seed, span)[0]
             growing.add(rows, restored)
-            told.add(rows, restored)
+            return told.add(rows, restored)
 
         options = replace(options, checkpoint_directory=directory / "checkpoints", on_rows=add)
         compiled = program(built, options.num_chunks, mesh=mesh)
-        result = execute(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
-    table, _ = run_table(built, result.metrics, result.evaluation, seed)
+        result, done = execute_until(built, compiled, jax.random.key(seed), built.hyperparameters, axes, options)
+    stopped_after = done if done < built.num_iterations else None
+    span = None if stopped_after is None else (0, done)
+    table, _ = run_table(built, result.metrics, result.evaluation, seed, span)
     write_table(table, growing.path)
     _draw_run(table, built, configuration, directory)
-    return Outcome(configuration, built, result=result)
+    return Outcome(configuration, built, result=result, stopped_after=stopped_after)
 
 
 def _draw_run(table: Any, built: Trainer, configuration: Configuration, directory: Path) -> None:

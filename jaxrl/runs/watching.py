@@ -12,7 +12,7 @@ from jaxrl.ranges import COUNT, SEED, Range
 from jaxrl.rendering.base import Scene, renderer_of
 from jaxrl.rendering.frames import Caption, frame
 from jaxrl.runs.configuration import read_configuration
-from jaxrl.runs.saved import policy_and_environment
+from jaxrl.runs.saved import choose_one
 from jaxrl.training.policy import Policy
 from jaxrl.types import PyTree
 
@@ -111,7 +111,8 @@ def watch(
         directory: of a run with policies.
         out: `.gif`, `.mp4`, or `.png` for a file per frame, numbered; default `episode.gif` in the run directory.
         member: which of many policies; default the first of a sweep.
-        weights, at_least: choose from a front instead, as `jaxrl.choose`.
+        weights, at_least: choose from a front instead, as `jaxrl.choose`; of a policy that is conditioned on
+            preference weights, the weights to act by.
         seed: of the episode.
         max_steps: after which an episode is left.
         frames_per_second: from 1 to 100.
@@ -135,7 +136,7 @@ def watch(
     if out.suffix == ".mp4":
         _video_writer()
     configuration = read_configuration(directory)
-    policy, environment = policy_and_environment(directory, configuration, member, weights, at_least, which)
+    _, policy, environment = choose_one(directory, configuration, member, weights, at_least, which)
     policy = Policy(policy.agent, policy.state, policy.hyperparameters, explore)
     moments = play(policy, environment, seed, max_steps)
     return write_frames(list(frames(policy, environment, moments)), out, frames_per_second)

@@ -12,7 +12,7 @@ from jaxrl.training.program import Program
 
 __all__ = ["member_mesh", "run_mesh", "use_cpu_cores"]
 
-# Copies of the environment that a device needs for exchanging gradients to pay: experiments/benchmarks/wide.py.
+# Copies of the environment that a device needs for exchanging gradients to pay.
 _COPIES_THAT_PAY = 256
 
 
@@ -54,9 +54,13 @@ def member_mesh(max_devices: int | None = None) -> Mesh:
 def run_mesh(program: Program, max_devices: int | None = None) -> Mesh | None:
     """The devices of this host that divide the copies of one run; None where one device does as well.
 
+    On a CPU it does: the cores share the products of one device already (experiments/benchmarks/wide.py), and devices
+    divide a run there only if asked.
+
     Args:
         program: of the run.
-        max_devices: most of them; default as many as have 256 copies each and divide all evenly.
+        max_devices: most of them; default, of other devices than CPUs, as many as have 256 copies each and divide all
+            evenly.
 
     Raises:
         ValueError: if that many devices are asked for and do not divide the copies, or are not there.
@@ -64,7 +68,8 @@ def run_mesh(program: Program, max_devices: int | None = None) -> Mesh | None:
     there, copies = jax.local_device_count(), program.num_copies
     if max_devices is None:
         # A run on several hosts is one run on each.
-        most = 1 if jax.process_count() > 1 else min(there, copies // _COPIES_THAT_PAY)
+        alone = jax.process_count() > 1 or _platform() == "cpu"
+        most = 1 if alone else min(there, copies // _COPIES_THAT_PAY)
         count = next((count for count in range(most, 1, -1) if copies % count == 0), 1)
     else:
         count = max_devices
@@ -74,3 +79,7 @@ def run_mesh(program: Program, max_devices: int | None = None) -> Mesh | None:
                 "the devices that there are"
             )
     return copies_mesh(count) if count > 1 else None
+
+
+def _platform() -> str:
+    return jax.local_devices()[0].platform

@@ -13,9 +13,9 @@ __all__ = ["tell", "tracked_sweep"]
 
 
 def tell(
-    listeners: Iterable[Callable[[Any, bool], None]], names: list[str], first: int, group: Group, restored: bool
-) -> None:
-    """Gives the table of what a group has done to all listeners.
+    listeners: Iterable[Callable[[Any, bool], Any]], names: list[str], first: int, group: Group, restored: bool
+) -> bool:
+    """Gives the table of what a group has done to all listeners; true where one of them answers True, to end the run.
 
     Args:
         listeners: `(rows, whether a checkpoint held them already)`.
@@ -25,8 +25,8 @@ def tell(
         restored: whether a checkpoint held it already.
     """
     table = evaluation_table(group, names, first)
-    for listener in listeners:
-        listener(table, restored)
+    answers = [listener(table, restored) for listener in listeners]
+    return any(answer is True for answer in answers)
 
 
 def tracked_sweep(

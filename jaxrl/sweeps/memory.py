@@ -20,6 +20,8 @@ __all__ = ["bytes_per_member", "host_memory", "members_that_fit"]
 # A member's state: the one in turn, the one that waits on the host, and the one that is written or joined.
 _STATES = 3
 _SHARE = 0.4
+# Of a shell, as `ulimit -v`, `-d` and `-m` set them; Linux does not enforce the last.
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_RSS)
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
@@ -42,7 +44,7 @@ def members_that_fit(program: Program, num_devices: int) -> int:
 
 def host_memory() -> int:
     """Bytes that this process may use: of the machine, or less where a container, a job or a shell grants less."""
-    granted = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    granted = [resource.getrlimit(kind)[0] for kind in _LIMITS]
     limits = [limit for limit in granted if limit != resource.RLIM_INFINITY]
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits, *_control_group_limits()])
 

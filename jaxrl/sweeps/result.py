@@ -87,15 +87,18 @@ class Group:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A finished sweep.
+    """A finished sweep, or one that a callback ended.
 
     Attributes:
         groups: one per combination of static settings.
         names: the swept settings' names, static ones first.
+        stopped: whether a callback ended it early: its last group has but the iterations of its `span`, and groups
+            after that are not there.
     """
 
     groups: list[Group]
     names: list[str]
+    stopped: bool = False
 
     @property
     def trainer(self) -> Program:

@@ -27,7 +27,7 @@ from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Key, PyTree
 
-__all__ = ["RunOptions", "execute"]
+__all__ = ["RunOptions", "execute", "execute_until"]
 
 
 def _say(text: str) -> None:
@@ -58,13 +58,14 @@ class RunOptions:
     keep: str = "last"
     """Which states checkpoints hold: `last`, or `best`, that of every member's best evaluation beside the last."""
     loggers: Any = ()
-    """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, or loggers."""
+    """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, loggers, or
+    functions `(name, step, rows)`, of which one that returns True ends the run."""
     devices: int | None = None
-    """Devices that divide the copies of the environment of a run that is alone; default all, if each has 256 copies.
-    Members of a sweep have devices of their own."""
-    on_rows: Callable[[Result, tuple[int, int], bool], None] | None = None
+    """Devices that divide the copies of the environment of a run that is alone; default all GPUs or TPUs, if each has
+    256 copies, and one CPU. Members of a sweep have devices of their own."""
+    on_rows: Callable[[Result, tuple[int, int], bool], Any] | None = None
     """Given what every chunk gave, without the state: metrics and evaluations, the first iteration and the one after
-    the last, and whether a checkpoint held them already."""
+    the last, and whether a checkpoint held them already. True ends the run after the chunk."""
     say: Callable[[str], None] = _say
     """Told what a user must know, such as that a damaged checkpoint was left out."""
 
@@ -97,13 +98,26 @@ def execute(
         options: of the host loop.
 
     Returns:
-        The `Result` on the host; with members, their axis leads everywhere.
+        The `Result` on the host; with members, their axis leads everywhere. Of a run that `options.on_rows` ended early
+        it holds what was done, and the next call goes on from there.
 
     Raises:
         NonFiniteError: when a single run, or every member, loses more steps or updates than `options.max_lost`.
         CheckpointError: when the checkpoint was written by other settings, is damaged or cannot be written.
         ValueError: when the best state is to be kept and there is no place for it.
     """
+    return execute_until(trainer, compiled, keys, hyperparameters, axes, options)[0]
+
+
+def execute_until(
+    trainer: Program,
+    compiled: CompiledProgram,
+    keys: Key[Array, "*member"],
+    hyperparameters: PyTree,
+    axes: PyTree,
+    options: RunOptions,
+) -> tuple[Result, int]:
+    """As `execute`, and how many iterations are done: fewer than all where `options.on_rows` ended the run."""
     batches = Batches(compiled, keys, hyperparameters, axes)
     best = _best(trainer, batches, options)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
@@ -111,14 +125,14 @@ def execute(
     if start and options.on_rows:
         rows = jax.tree.map(np.asarray, history[0])
         options.on_rows(_result(trainer, batches, None, rows, (0, start)), (0, start), True)
-    total = trainer.num_iterations
+    total, stopping = trainer.num_iterations, False
     if start < total:
         batches.start(state)
         state = None
     bar = _progress_bar(trainer, max(1, batches.num_members), options, start)
     last_save = time.monotonic()
     with bar:
-        while start < total:
+        while start < total and not stopping:
             count = min(compiled.chunk, total - start, best.until(start) - start if best else total)
             began, compiling = time.perf_counter(), compiled.timing.compile_seconds
             rows = batches.advance(start, count)
@@ -128,13 +142,13 @@ def execute(
             _stop_if_lost(trainer, history, start + count, count, options.max_lost, checkpoints)
             if options.on_rows:
                 span = start, start + count
-                options.on_rows(_result(trainer, batches, None, rows, span), span, False)
+                stopping = _agreed(options.on_rows(_result(trainer, batches, None, rows, span), span, False) is True)
             start += count
             if best:
                 best.look(rows[1], start, batches.state)
             _advance_bar(bar, trainer, count, max(1, batches.num_members), rows)
             due = time.monotonic() - last_save >= options.checkpoint_seconds
-            if checkpoints and (due or start == total):
+            if checkpoints and (due or stopping or start == total):
                 history = [_joined(history, batches)]
                 record = {"iteration": start, **asdict(compiled.timing)}
                 if best:
@@ -142,7 +156,17 @@ def execute(
                 checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
                 last_save = time.monotonic()
     history = jax.tree.map(np.asarray, _joined(history, batches))
-    return _result(trainer, batches, batches.state() if state is None else state, history, (0, total))
+    result = _result(trainer, batches, batches.state() if state is None else state, history, (0, start))
+    return result, start
+
+
+def _agreed(stop: bool) -> bool:
+    """Whether any process wants to stop: all of them must."""
+    if jax.process_count() == 1:
+        return stop
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(stop))))
 
 
 def _best(trainer: Program, batches: Batches, options: RunOptions) -> Best | None:

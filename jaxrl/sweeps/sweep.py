@@ -24,8 +24,8 @@ from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.memory import members_that_fit
 from jaxrl.sweeps.program import program
 from jaxrl.sweeps.result import Group, Sweep
-from jaxrl.sweeps.running import RunOptions, execute
-from jaxrl.tracking import Logger, Tracking
+from jaxrl.sweeps.running import RunOptions, execute_until
+from jaxrl.tracking import Callback, Logger, Tracking
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
 from jaxrl.types import Array, Float
@@ -47,8 +47,8 @@ def sweep(
     options: RunOptions | None = None,
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
-    on_rows: Callable[[Any, bool], None] | None = None,
-    loggers: str | Sequence[str | Logger] | None = None,
+    on_rows: Callable[[Any, bool], Any] | None = None,
+    loggers: str | Callback | Sequence[str | Logger | Callback] | None = None,
 ) -> Sweep:
     """Runs every combination of settings, weights and seeds.
 
@@ -71,7 +71,9 @@ def sweep(
         directory: where to save, and from where to resume.
         say: told of what will be compiled.
         on_rows: given what every chunk adds to the table, and whether a checkpoint held it already.
-        loggers: where these rows go, too: names such as `tensorboard,csv`, or loggers; default those of `options`.
+        loggers: where these rows go, too: names such as `tensorboard,csv`, loggers, or functions `(name, step, rows)`;
+            default those of `options`. A function that returns True ends the sweep after the chunk: it has what was
+            done by then, `stopped` is true, and from its directory the same call goes on.
 
     Raises:
         UnknownNameError, ValueError: for names, values, weights or designs that do not fit.
@@ -141,7 +143,7 @@ def run_plan(
     options: RunOptions | None = None,
     directory: str | Path | None = None,
     say: Callable[[str], None] = print,
-    on_rows: Callable[[Any, bool], None] | None = None,
+    on_rows: Callable[[Any, bool], Any] | None = None,
     configuration: Mapping[str, Any] | None = None,
     part: tuple[int, int] | None = None,
 ) -> Sweep:
@@ -170,7 +172,9 @@ def run_plan(
             groups.append(
                 _run_group(chosen, combination, own, members_per_block, max_devices, options, place, say, rows)
             )
-    return Sweep(groups, names)
+            if groups[-1].span:
+                break
+    return Sweep(groups, names, stopped=groups[-1].span is not None)
 
 
 def _written(directory: str | Path | None, plan: Plan, places: list[Path | None]) -> AbstractContextManager:
@@ -260,7 +264,7 @@ def _run_group(
     options: RunOptions,
     directory: Path | None,
     say: Callable[[str], None],
-    on_rows: Callable[[Group, bool], None] | None,
+    on_rows: Callable[[Group, bool], bool] | None,
 ) -> Group:
     swept = {name: np.stack([np.asarray(row[0][name]) for row in rows]) for name in rows[0][0]}
     stacked = None if rows[0][1] is None else np.stack([row[1] for row in rows])
@@ -277,11 +281,12 @@ def _run_group(
     chosen, own = [row[0] for row in rows], [row[2] for row in rows]
     group = partial(Group, trainer, static, chosen, stacked, own, batched, axes, timing=compiled.timing)
 
-    def rows_of(result: Result, span: tuple[int, int], restored: bool) -> None:
-        on_rows(group(result, span=span), restored)
+    def rows_of(result: Result, span: tuple[int, int], restored: bool) -> bool:
+        return on_rows(group(result, span=span), restored)
 
     here = replace(options, checkpoint_directory=directory, on_rows=rows_of if on_rows else None)
-    return group(execute(trainer, compiled, keys, batched, axes, here))
+    result, done = execute_until(trainer, compiled, keys, batched, axes, here)
+    return group(result, span=(0, done) if done < trainer.num_iterations else None)
 
 
 def batch_hyperparameters(trainer: Program, swept: dict[str, np.ndarray]) -> tuple[Any, Any]:

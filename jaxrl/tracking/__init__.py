@@ -1,19 +1,21 @@
-"""Loggers: TensorBoard, Weights & Biases, MLflow, CSV files, or one of your own."""
+"""Loggers: TensorBoard, Weights & Biases, MLflow, CSV files, one of your own, or a function."""
 
 from jaxrl.tracking.base import (
     LOGGERS,
+    Callback,
     Logger,
     Tracked,
-    Tracking,
     by_member,
     numbers_of,
     register_logger,
     resolve_loggers,
     settings_of,
 )
+from jaxrl.tracking.lines import Tracking
 
 __all__ = [
     "LOGGERS",
+    "Callback",
     "Logger",
     "Tracked",
     "Tracking",

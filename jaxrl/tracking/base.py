@@ -1,14 +1,9 @@
 """Loggers: where the rows of a run go besides its own metrics.csv, chunk by chunk and never from inside the program."""
 
 import hashlib
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
-
-import jax
 
 from jaxrl.registry import Registry
 
@@ -17,9 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOGGERS",
+    "Callback",
     "Logger",
     "Tracked",
-    "Tracking",
     "by_member",
     "folder_of",
     "identity_of",
@@ -29,8 +24,6 @@ __all__ = [
     "settings_of",
 ]
 
-# Chunks that may wait for a slow logger, and seconds that a run waits for it at its end.
-_WAITING, _PATIENCE = 1000, 30.0
 # Columns that say which run a row is of, not what came of it.
 _LABELS = ("member", "seed", "setting", "finite", "steps")
 
@@ -49,6 +42,30 @@ class Tracked(NamedTuple):
     directory: Path | None
     configuration: dict[str, Any]
     columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Callback(Protocol):
+    """Any function that is told of the rows of every chunk, in the run's own thread: the run waits for it.
+
+    A chunk ends with an evaluation wherever one is due and `num_chunks` is large enough. What the function raises costs
+    a warning, and it is not called again.
+    """
+
+    def __call__(self, name: str, step: int, rows: "pandas.DataFrame") -> Any:
+        """Told of one chunk.
+
+        Args:
+            name: of the run, its directory's or `jaxrl`.
+            step: environment steps of each member so far.
+            rows: as `Logger.write`.
+
+        Returns:
+            True to end the run here, with all saved; anything else goes on.
+
+        Raises:
+            StopRun: does the same as returning True.
+        """
 
 
 @runtime_checkable
@@ -84,12 +101,12 @@ LOGGERS = Registry(
 )
 
 
-def register_logger(name: str, builder: Callable[[], Logger]) -> Callable[[], Logger]:
+def register_logger(name: str, builder: Callable[[], Logger | Callback]) -> Callable[[], Logger | Callback]:
     """Makes a logger known by name, to `--log` and `loggers=`.
 
     Args:
         name: letters, digits and _ . -.
-        builder: a class or function without arguments.
+        builder: a class or function without arguments that makes a logger or a callback.
 
     Raises:
         ValueError: if the name is no name, or is taken.
@@ -98,25 +115,29 @@ def register_logger(name: str, builder: Callable[[], Logger]) -> Callable[[], Lo
     return builder
 
 
-def resolve_loggers(choices: Any) -> tuple[Logger, ...]:
-    """Loggers of names, `tensorboard,csv`, and of loggers themselves, in any mixture.
+def resolve_loggers(choices: Any) -> tuple[Logger | Callback, ...]:
+    """Loggers of names, `tensorboard,csv`, loggers themselves and callbacks, in any mixture.
 
     Raises:
         UnknownNameError: for an unknown name.
         ImportError: for one whose library is not installed, with what to install.
-        ValueError: for what is neither.
+        ValueError: for what is neither, or a name that is given twice, which would write every row twice.
     """
     words = choices.split(",") if isinstance(choices, str) else choices
-    words = [words] if isinstance(words, Logger) else list(words)
+    words = [words] if isinstance(words, Logger) or callable(words) else list(words)
+    names = [word for word in words if isinstance(word, str)]
+    if len({*names}) < len(names):
+        raise ValueError(f"every logger is named once, got {', '.join(names)}")
     return tuple(_resolved(word) for word in words)
 
 
-def _resolved(choice: Any) -> Logger:
+def _resolved(choice: Any) -> Logger | Callback:
     if isinstance(choice, str):
         return LOGGERS[choice]()
-    if not isinstance(choice, Logger):
+    if not isinstance(choice, Logger) and not callable(choice):
         raise ValueError(
-            f"a logger has the methods open, write and close, or is one of {', '.join(LOGGERS)}; got {choice!r}"
+            f"a logger has the methods open, write and close, is a function, or is one of {', '.join(LOGGERS)}; got "
+            f"{choice!r}"
         )
     return choice
 
@@ -155,76 +176,3 @@ def numbers_of(row: dict[str, Any], labels: Sequence[str] = ()) -> dict[str, flo
     """What was measured in a row: numbers that are not NaN, without what says which run it is of."""
     found = {name: value for name, value in row.items() if name not in (*_LABELS, *labels)}
     return {name: float(value) for name, value in found.items() if not isinstance(value, str) and float(value) == value}
-
-
-class Tracking:
-    """The loggers of one run, each in a thread of its own: a slow or failing one costs a warning and its own rows."""
-
-    def __init__(
-        self, loggers: Sequence[Logger], run: Tracked, say: Callable[[str], None], patience: float = _PATIENCE
-    ) -> None:
-        # One host writes for all.
-        here = loggers if loggers and jax.process_index() == 0 else ()
-        self._lines = [_Line(logger, run, say, patience) for logger in here]
-
-    def add(self, rows: "pandas.DataFrame", restored: bool = False) -> None:
-        """Gives rows to all, or, if a checkpoint held them already, to those that replay."""
-        for line in self._lines:
-            if line.replays or not restored:
-                line.add(rows)
-
-    def close(self) -> None:
-        """Waits until all rows are written, as long as patience lasts."""
-        for line in self._lines:
-            line.close()
-
-    def __enter__(self) -> "Tracking":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _Line:
-    """One logger and the rows that wait for it."""
-
-    def __init__(self, logger: Logger, run: Tracked, say: Callable[[str], None], patience: float) -> None:
-        self._logger, self._run, self._say, self._patience = logger, run, say, patience
-        self._name, self.replays = type(logger).__name__, getattr(logger, "replays", False)
-        self._rows: queue.Queue = queue.Queue(_WAITING)
-        self._failed = self._dropped = False
-        # A daemon: a logger that hangs must not keep the process.
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"jaxrl {self._name}")
-        self._thread.start()
-
-    def add(self, rows: "pandas.DataFrame") -> None:
-        if self._failed or self._dropped:
-            return
-        try:
-            self._rows.put_nowait(rows)
-        except queue.Full:
-            self._dropped = True
-            self._say(f"{self._name} is {_WAITING} chunks behind: it gets no more rows of this run")
-
-    def close(self) -> None:
-        with suppress(queue.Full):
-            self._rows.put(None, timeout=self._patience)
-        self._thread.join(self._patience)
-        if self._thread.is_alive():
-            self._say(f"{self._name} has not written all rows after {self._patience:g} s: the run ends without it")
-
-    def _work(self) -> None:
-        try:
-            self._logger.open(self._run)
-            try:
-                while (rows := self._rows.get()) is not None:
-                    self._logger.write(rows)
-            finally:
-                self._logger.close()
-        except Exception as error:
-            self._failed = True
-            self._say(f"{self._name} failed and gets no more rows of this run: {type(error).__name__}: {error}")
-            # Room for what may still be put.
-            with suppress(queue.Empty):
-                while True:
-                    self._rows.get_nowait()

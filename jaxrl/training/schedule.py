@@ -27,6 +27,9 @@ class TrainerConfig:
     """Steps after which an episode without a time limit is cut in evaluation."""
     evaluation_explores: bool = False
     """Sample actions in evaluation instead of taking the most likely."""
+    action_repeat: Annotated[int, COUNT] = 1
+    """Times that every action is taken in the environment, rewards summed; an end stops it. All steps, of this
+    schedule, of rollouts and of episodes, count the agent's decisions."""
     auto_reset: str | None = None
     """fresh (a new start per copy and step), pool (a few starts per step, for costly resets: copies that end in the
     same step may share one) or None: what suits the environment. Evaluations never share starts."""

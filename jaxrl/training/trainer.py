@@ -19,6 +19,7 @@ from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
 from jaxrl.environments.registry import make
+from jaxrl.environments.step_transforms import action_repeat
 from jaxrl.errors import require_name
 from jaxrl.ranges import Range
 from jaxrl.training import assembly
@@ -143,13 +144,14 @@ def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Enviro
         EnvironmentContractError: for an environment that breaks the contract.
         AgentContractError: for an agent of one's own that breaks the contract.
     """
-    environment = make(environment) if isinstance(environment, str) else environment
-    check_structure(environment)
+    given_environment = make(environment) if isinstance(environment, str) else environment
+    check_structure(given_environment)
     entry, name = _entry(agent)
     given = {k: value for k, value in settings.items() if not isinstance(value, Default)}
     plain = {**{k: value.value for k, value in settings.items() if isinstance(value, Default)}, **given}
     schedule_names, agent_names = field_names(TrainerConfig()), field_names(entry.config)
     schedule = TrainerConfig(**{k: v for k, v in plain.items() if k in schedule_names})
+    environment = action_repeat(given_environment, schedule.action_repeat)
     config = replace(entry.config, **{k: v for k, v in plain.items() if k in agent_names})
     config = fit_config(config, entry, frozenset(given), environment, schedule)
     built = entry.build(environment.spec, config)
@@ -161,6 +163,7 @@ def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Enviro
     paths = named.leaves(defaults)
     known = schedule_names | agent_names | set(paths) | {path.rsplit(".", 1)[-1] for path in paths}
     for setting in rest:
+        named.require_present(type(defaults), paths, setting)
         require_name("setting", setting, known)
     return _assemble(
         environment,
@@ -169,7 +172,7 @@ def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Enviro
         hyperparameters=named.replace(defaults, rest, ranges=built.ranges),
         agent_name=name,
         settings=plain,
-        rebuild=lambda **changes: trainer(agent, environment, **{**settings, **changes}),
+        rebuild=lambda **changes: trainer(agent, given_environment, **{**settings, **changes}),
     )
 
 

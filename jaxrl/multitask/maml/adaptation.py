@@ -65,7 +65,8 @@ def experience(
 
 
 def _batch(parts: Parts, params: PyTree, state: PyTree, rollout: Rollout, hp: Any) -> Batch:
-    observation, weights = see(state, rollout.observation), jnp.broadcast_to(rollout.weights, rollout.reward.shape)
+    observation = see(state, rollout.observation, hp)
+    weights = jnp.broadcast_to(rollout.weights, rollout.reward.shape)
     parameters, _, _ = parts.network.sequence(params, observation, weights, rollout.memory, rollout.start)
     advantage = baseline_advantage(parts.spec.observation, rollout, hp.discount, hp.gae_lambda)
     unused = jnp.zeros_like(rollout.reward)
