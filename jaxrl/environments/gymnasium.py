@@ -119,10 +119,10 @@ def make(name: str, **options: Any) -> Environment:
     """Builds an environment of gymnasium that policies are evaluated on; training on it is refused. It has no params.
 
     Every step is a call from the compiled program back to Python, which steps the copies one after another on one core:
-    what gymnasium takes for them, and some tens of microseconds each, whatever the device. An episode is seeded by an integer that
-    is drawn from the key of its reset, so that evaluations under one seed are the same. Environments that draw from
-    anything else than their seed are not reproducible, except for MO-Gymnasium's `minecart` and `four-room`: what they
-    draw from the process's random numbers is kept apart and seeded here. Rewards of MO-Gymnasium are vectors.
+    what gymnasium takes for them, and some tens of microseconds each, whatever the device. An episode is seeded by an
+    integer that is drawn from the key of its reset, so that evaluations under one seed are the same. Environments that
+    draw from anything else than their seed are not reproducible, except for MO-Gymnasium's `minecart` and `four-room`:
+    what they draw from the process's random numbers is kept apart and seeded here. Rewards of MO-Gymnasium are vectors.
 
     What gymnasium calls terminated is terminated; what it calls truncated is, unless it is both. Observations and
     actions are converted to jaxrl's spaces: floats are float32, a `Discrete` counts from 0 and a `MultiBinary` is a

@@ -24,6 +24,7 @@ _SUITES: dict[str, str] = {
     "bandit": "jaxrl.environments.bandit",
     "brax": "jaxrl.environments.brax",
     "grid": "jaxrl.environments.grid",
+    "craftax": "jaxrl.environments.craftax",
     "gymnasium": "jaxrl.environments.gymnasium",
     "gymnax": "jaxrl.environments.gymnax",
     "jumanji": "jaxrl.environments.jumanji",
@@ -31,6 +32,7 @@ _SUITES: dict[str, str] = {
     "mo": "jaxrl.environments.multi_objective",
     "multitask": "jaxrl.multitask.families",
     "navix": "jaxrl.environments.navix",
+    "pgx": "jaxrl.environments.pgx",
     "playground": "jaxrl.environments.playground",
     "xminigrid": "jaxrl.environments.xminigrid",
 }
