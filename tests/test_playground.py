@@ -118,7 +118,7 @@ def test_robots_that_are_missing_are_named_and_nothing_is_downloaded(models, mon
     monkeypatch.setattr(mjx_env, "ensure_menagerie_exists", refuse)
     for name in adapter.names():
         if name not in adapter._CONTROL:
-            with pytest.raises(FileNotFoundError, match=f"{name} needs the robot models of mujoco_menagerie"):
+            with pytest.raises(ImportError, match=f"{name} needs the robot models of mujoco_menagerie"):
                 make(f"playground/{name}")
 
 

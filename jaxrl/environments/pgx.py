@@ -105,9 +105,9 @@ def make(name: str, opponent: str | Opponent = "uniform", limit: int | None = No
     move. Go is scored at its limit of 2 · size² moves, and terminated.
 
     pgx's observations of `kuhn_poker` and `leduc_holdem` are no information states: they hold cards and chips, not
-    who bet what, so that of Kuhn's 12 information sets they tell 6 apart, as a check by the other player from no move
-    at all. Here all bets so far follow them, one-hot, `[3 · 2]` and `[8 · 3]` flags, which makes 12 of 12 and, in
-    Leduc, 288 of 288.
+    who bet what: a pass by the other player looks like no move at all. They tell 6 of Kuhn's 12 information sets apart
+    and 81 of Leduc's 288. Here all bets so far follow them, one-hot, as `[3 · 2]` and `[8 · 3]` flags in the order of
+    moves, which tells all of them apart.
 
     Args:
         name: one of `names()`.

@@ -112,8 +112,7 @@ def make(name: str, limit: int | None = None, observation: str = _SEEN, **option
         options: entries of the task's config, such as `sim_dt`.
 
     Raises:
-        ImportError: if the extra `playground` is not installed.
-        FileNotFoundError: if the models of its robot are not there.
+        ImportError: if the extra `playground` is not installed, or the models of the robot are not there.
         UnknownNameError: for an unknown task, part of an observation, or option.
         ValueError: for a limit below 1.
     """
@@ -126,7 +125,7 @@ def make(name: str, limit: int | None = None, observation: str = _SEEN, **option
     except ImportError as error:
         raise missing_extra("playground", "playground") from error
     if name not in _CONTROL and not mjx_env.MENAGERIE_PATH.exists():
-        raise FileNotFoundError(
+        raise ImportError(
             f"playground/{name} needs the robot models of mujoco_menagerie, commit {mjx_env.MENAGERIE_COMMIT_SHA}, in "
             f"{mjx_env.MENAGERIE_PATH}; playground clones them there where there is a network:  "
             f"python -c \"import mujoco_playground as p; p.registry.load('{name}')\""
