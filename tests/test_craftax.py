@@ -64,7 +64,7 @@ def test_steps_are_those_of_craftax(craftax, name):
     assert num_episodes(walked) >= 4 and environment.spec.time_limit == limit
     # Of light, the last digit depends on whether the length of a day is traced.
     np.testing.assert_allclose(walked.timesteps.observation, seen, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(walked.firsts, walked.their_firsts)
+    np.testing.assert_allclose(walked.firsts, walked.their_firsts, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(walked.timesteps.reward[:, 0], reward, rtol=1e-6)
     np.testing.assert_array_equal(terminated | truncated, done)
     # Some die, and others are cut at the limit, where craftax reports the same.
