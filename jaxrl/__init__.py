@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxrl.runs.finished_comparison import compare_runs
     from jaxrl.runs.kinds import Kind, register_kind
     from jaxrl.runs.page import report
-    from jaxrl.runs.saved import load, load_sweep, save_member
+    from jaxrl.runs.saved import evaluate, load, load_sweep, save_member
     from jaxrl.runs.watching import watch
     from jaxrl.sweeps.designs import Integer, LogUniform, Uniform
     from jaxrl.sweeps.devices import use_cpu_cores
@@ -58,7 +58,7 @@ _HOMES = {
     "jaxrl.runs.kinds": ("Kind", "register_kind"),
     "jaxrl.rendering.base": ("register_renderer",),
     "jaxrl.runs.page": ("report",),
-    "jaxrl.runs.saved": ("load", "load_sweep", "save_member"),
+    "jaxrl.runs.saved": ("evaluate", "load", "load_sweep", "save_member"),
     "jaxrl.runs.watching": ("watch",),
     "jaxrl.networks.custom": ("register_network",),
     "jaxrl.numerics.schedules": ("register_schedule",),
@@ -104,6 +104,7 @@ __all__ = [
     "compare_runs",
     "complete_program",
     "environments",
+    "evaluate",
     "export",
     "front",
     "list_environments",

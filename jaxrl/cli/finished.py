@@ -78,6 +78,8 @@ def _evaluate_options() -> list[Option]:
         option_of("episodes", int, "Episodes per policy.", 128, EPISODES),
         seed_option("Seed of the episodes.", 1),
         option_of("member", int, "Which run of a sweep; default all.", None, SOME),
+        option_of("environment", str, "Another environment than that of training, which acts alike.", None),
+        repeated("environment_option", "NAME=VALUE", "Option of that environment's builder."),
         *_acting(),
     ]
 
@@ -87,7 +89,18 @@ def evaluate(arguments: list[str]) -> None:
     from jaxrl.runs import saved
 
     parsed = parse("evaluate", COMMANDS["evaluate"], arguments, _evaluate_options())
-    table = saved.evaluate(parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore, parsed.which)
+    options, environment = pairs(parsed.environment_option), None
+    if options and parsed.environment is None:
+        raise ValueError(
+            "--environment-option is for an environment other than that of training: give --environment, too"
+        )
+    if parsed.environment is not None:
+        from jaxrl.environments.registry import make
+
+        environment = make(parsed.environment, **options)
+    table = saved.evaluate(
+        parsed.run, parsed.episodes, parsed.seed, parsed.member, parsed.explore, parsed.which, environment
+    )
     print(as_text(table))
 
 

@@ -125,6 +125,7 @@ class EnvironmentSpec:
     num_tasks: int = 0
     unswept: tuple[tuple[str, str], ...] = ()
     action_mask: str | None = None
+    on_host: bool = False
 
     def __post_init__(self) -> None:
         if not self.objective_names:

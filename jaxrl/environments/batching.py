@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.blocks import draw_blocks, reset_blocks, step_blocks
 from jaxrl.environments.faults import contained, finite_start, is_faulty
+from jaxrl.environments.hosted import require_compiled
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Bool, PRNGKeyArray, PyTree
 
@@ -80,12 +81,14 @@ def vectorise(
             for all of them. `reset` shares none.
 
     Raises:
-        ValueError: for a size below 1, an unknown mode, a pool larger than `num_envs`, or a number of copies that does
-            not divide among the environment's blocks.
+        ValueError: for a size below 1, an unknown mode, a pool larger than `num_envs`, a number of copies that does
+            not divide among the environment's blocks, or copies on the host that were to restart.
     """
     if environment.blocks:
         return _vectorise_blocks(environment, num_envs, auto_reset, pool_size)
     size = _pool_size(num_envs, auto_reset, pool_size)
+    if size:
+        require_compiled(environment.spec)
 
     def start_one(key: PRNGKeyArray, params: PyTree) -> tuple[PyTree, PyTree]:
         state, observation = environment.reset(key, params)

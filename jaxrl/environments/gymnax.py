@@ -15,7 +15,7 @@ from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.spaces import Box, Dict, Discrete, Space, Tuple
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["from_gymnax", "make", "names"]
+__all__ = ["from_gymnax", "make", "names", "traced"]
 
 # gymnax imports what it draws with, which takes longer than JAX and which no environment needs.
 try:
@@ -99,10 +99,10 @@ def from_gymnax(environment: Any, params: PyTree = None, name: str | None = None
         action=_space(environment.action_space(params)),
         time_limit=None if limit is None else int(limit),
     )
-    return Environment(reset, step, _traced(params), spec)
+    return Environment(reset, step, traced(params), spec)
 
 
-def _traced(params: PyTree) -> PyTree:
+def traced(params: PyTree) -> PyTree:
     """Parameters as arrays, so that none of them is baked into a program."""
 
     def as_array(leaf: Any) -> Any:

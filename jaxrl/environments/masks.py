@@ -1,5 +1,6 @@
 """Legal actions: the part of an observation that says what may be done, and the rest, which an agent sees."""
 
+import math
 from itertools import pairwise
 
 import jax
@@ -45,8 +46,9 @@ def legal_actions(spec: EnvironmentSpec, observation: PyTree) -> Bool[Array | np
     """
     if spec.action_mask is None:
         return None
-    mask, axes = observation[spec.action_mask], len(spec.observation[spec.action_mask].shape)
-    return mask.reshape(*mask.shape[: mask.ndim - axes], -1)
+    mask, shape = observation[spec.action_mask], spec.observation[spec.action_mask].shape
+    # Written out, because of no observations at all -1 would stand for any number.
+    return mask.reshape(*mask.shape[: mask.ndim - len(shape)], math.prod(shape))
 
 
 def seen_space(spec: EnvironmentSpec) -> Space:

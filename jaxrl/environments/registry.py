@@ -17,18 +17,22 @@ from jaxrl.ranges import Range
 
 __all__ = ["call_builder", "list_environments", "make", "register", "suite_description"]
 
-# Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`.
+# Each suite's module offers `names() -> tuple[str, ...]` and `make(name, **options) -> Environment`; one whose names
+# others can add to also `reads(name) -> bool`, of names that are not listed.
 _SUITES: dict[str, str] = {
     "alignment": "jaxrl.bilevel.goal_grid",
     "bandit": "jaxrl.environments.bandit",
     "brax": "jaxrl.environments.brax",
     "grid": "jaxrl.environments.grid",
+    "craftax": "jaxrl.environments.craftax",
+    "gymnasium": "jaxrl.environments.gymnasium",
     "gymnax": "jaxrl.environments.gymnax",
     "jumanji": "jaxrl.environments.jumanji",
     "metaworld": "jaxrl.environments.metaworld",
     "mo": "jaxrl.environments.multi_objective",
     "multitask": "jaxrl.multitask.families",
     "navix": "jaxrl.environments.navix",
+    "pgx": "jaxrl.environments.pgx",
     "playground": "jaxrl.environments.playground",
     "xminigrid": "jaxrl.environments.xminigrid",
 }
@@ -88,7 +92,7 @@ def make(name: str, **options) -> Environment:
     if name in _REGISTERED:
         return _built(_REGISTERED[name], name, options)
     suite, _, task = name.partition("/")
-    if suite not in _SUITES or task not in _names(_SUITES[suite]):
+    if suite not in _SUITES or not _has(_SUITES[suite], task):
         plugins.load_installed()
         if name in _REGISTERED:
             return _built(_REGISTERED[name], name, options)
@@ -154,6 +158,11 @@ def _refuse_unknown_option(
 
 def _names(module: str) -> Iterable[str]:
     return import_module(module).names()
+
+
+def _has(module: str, name: str) -> bool:
+    """Whether a suite has a task: it lists it, or reads what others may have added."""
+    return name in _names(module) or getattr(import_module(module), "reads", lambda _: False)(name)
 
 
 def _shortlist(name: str, suite: str, known: list[str]) -> list[str]:

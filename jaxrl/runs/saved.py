@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from jaxrl import moved
-from jaxrl.environments.base import Environment
+from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.registry import make
+from jaxrl.environments.step_transforms import action_repeat
 from jaxrl.errors import require_name
 from jaxrl.numerics.preferences import check_preferences
 from jaxrl.numerics.weights import validate
@@ -22,9 +23,10 @@ from jaxrl.runs.kinds import KINDS, Policies
 from jaxrl.runs.trained import save_member, save_run
 from jaxrl.sweeps.best import read_best
 from jaxrl.sweeps.sweep import Group, Sweep, run_plan
-from jaxrl.training.evaluation import Evaluation, evaluation_columns
+from jaxrl.training.evaluation import Evaluation, evaluation_columns, transferred
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
+from jaxrl.training.schedule import TrainerConfig
 
 __all__ = [
     "Chosen",
@@ -46,30 +48,43 @@ def evaluate(
     member: int | None = None,
     explore: bool | None = False,
     which: str = "last",
+    environment: str | Environment | None = None,
 ) -> Any:
     """Fresh episodes of a run directory's policies, one row each; of a study, the policies in front.csv's order.
 
     `which` is as for `load`, and `explore` None as in the evaluations of training.
 
+    Args:
+        directory: of the run.
+        num_episodes: of each policy.
+        seed: of the episodes.
+        member: which policy; default all.
+        explore: sample actions instead of taking the most likely.
+        which: `last` or `best`.
+        environment: another one than that of training, or its name, whose observations and actions are the same;
+            under its default parameters.
+
     Raises:
-        ValueError: for a run whose kind has no policies.
+        ValueError: for a run whose kind has no policies, or an environment that does not fit them.
         IndexError: for a member that does not exist.
     """
     EPISODES.check("num_episodes", num_episodes)
     SEED.check("seed", seed)
     configuration = read_configuration(directory)
-    if KINDS[configuration.kind].policies is not None:
+    if environment is not None or KINDS[configuration.kind].policies is not None:
+        environment = make(environment) if isinstance(environment, str) else environment
         found = policies_of(directory, configuration)
         _require(found, directory, member)
         chosen, policy = [member] if member is not None else range(found.count), _which(found, directory, which)
-        return _fresh({index: policy(index) for index in chosen}, found.program, num_episodes, seed, explore)
+        policies = {index: policy(index) for index in chosen}
+        return _fresh(policies, found.program, num_episodes, seed, explore, environment)
     swept = load_sweep(directory, which)
     # All members in one program.
     result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
     if member is not None:
         swept.locate(member)
         result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
-    return _table(result, members, swept.trainer, num_episodes)
+    return _table(result, members, swept.trainer.environment.spec, num_episodes)
 
 
 def _fresh(
@@ -78,22 +93,42 @@ def _fresh(
     num_episodes: int,
     seed: int,
     explore: bool | None,
+    environment: Environment | None = None,
 ) -> Any:
-    """A row of fresh returns for each numbered policy of a `program`; all face the same episodes."""
+    """A row of fresh returns for each numbered policy of a `program`; all face the same episodes.
+
+    They are those of the program's own environment, or of another.
+    """
     results, compiled = [], {}
     for index, policy in policies.items():
         built = program(index)
         if id(built) not in compiled:
-            compiled[id(built)] = jax.jit(built.evaluator(num_episodes, explore))
+            play = (
+                built.evaluator(num_episodes, explore)
+                if environment is None
+                else _elsewhere(built, policy, environment, num_episodes, explore)
+            )
+            compiled[id(built)] = jax.jit(play)
         results.append(compiled[id(built)](jax.random.key(seed), policy.state, policy.hyperparameters))
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
-    return _table(stacked, [*policies], built, num_episodes)
+    return _table(stacked, [*policies], (environment or built.environment).spec, num_episodes)
 
 
-def _table(result: Evaluation, members: list[int], program: Program, num_episodes: int) -> Any:
+def _elsewhere(
+    program: Program, policy: Policy, environment: Environment, num_episodes: int, explore: bool | None
+) -> Callable[..., Evaluation]:
+    """Evaluates in another environment, of whose steps as many are repeated and whose episodes are as long at most."""
+    schedule = getattr(program, "config", None)
+    config = schedule if isinstance(schedule, TrainerConfig) else TrainerConfig()
+    environment = action_repeat(environment, config.action_repeat)
+    explore = config.evaluation_explores if explore is None else explore
+    return transferred(environment, policy.agent, num_episodes, config.evaluation_steps, explore)
+
+
+def _table(result: Evaluation, members: list[int], spec: EnvironmentSpec, num_episodes: int) -> Any:
     import pandas
 
-    columns = evaluation_columns(result, program.environment.spec)
+    columns = evaluation_columns(result, spec)
     del columns["steps"]
     return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
 

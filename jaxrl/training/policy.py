@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Actor, Agent
+from jaxrl.environments.base import Environment
 from jaxrl.environments.parts import parts_of, shapes
+from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Space
+from jaxrl.training.evaluation import Evaluation, transferred
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["Policy"]
@@ -56,6 +59,24 @@ class Policy:
         """
         observation = _as_trained(self.agent.spec.observation, observation)
         return self._act(key, self.state, observation, memory, self.hyperparameters, explore=self.explore)
+
+    def evaluate(
+        self, environment: str | Environment, num_episodes: int = 128, seed: int = 1, max_steps: int = 1000
+    ) -> Evaluation:
+        """Fresh episodes in any environment whose observations and actions are those of its training.
+
+        Args:
+            environment: or its name, such as `gymnasium/CartPole-v1`; under its default parameters.
+            num_episodes: played side by side.
+            seed: of the episodes.
+            max_steps: steps after which an episode without a time limit is cut.
+
+        Raises:
+            ValueError: for an environment whose observations or actions are others.
+        """
+        environment = make(environment) if isinstance(environment, str) else environment
+        play = transferred(environment, self.agent, num_episodes, max_steps, self.explore)
+        return jax.jit(play)(jax.random.key(seed), self.state, self.hyperparameters)
 
     @property
     def conditioned(self) -> bool:

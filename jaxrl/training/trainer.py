@@ -18,6 +18,7 @@ from jaxrl.aggregation import ReturnSummary
 from jaxrl.configs import field_names
 from jaxrl.environments.base import Environment
 from jaxrl.environments.check import check_structure
+from jaxrl.environments.hosted import require_compiled
 from jaxrl.environments.registry import make
 from jaxrl.environments.step_transforms import action_repeat
 from jaxrl.errors import require_name
@@ -140,12 +141,13 @@ def trainer(agent: str | Agent | Callable[..., Agent], environment: str | Enviro
 
     Raises:
         UnknownNameError: for an unknown agent, environment or setting, with the nearest match.
-        ValueError: for values that do not fit each other or the environment.
+        ValueError: for values that do not fit each other or the environment, or one that is only to be evaluated on.
         EnvironmentContractError: for an environment that breaks the contract.
         AgentContractError: for an agent of one's own that breaks the contract.
     """
     given_environment = make(environment) if isinstance(environment, str) else environment
     check_structure(given_environment)
+    require_compiled(given_environment.spec)
     entry, name = _entry(agent)
     given = {k: value for k, value in settings.items() if not isinstance(value, Default)}
     plain = {**{k: value.value for k, value in settings.items() if isinstance(value, Default)}, **given}
