@@ -13,6 +13,7 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
+from jaxrl.cli.training import _is_wide
 from jaxrl.errors import CheckpointError
 from jaxrl.runs import experiment, metrics
 from jaxrl.runs.metrics import GrowingTable, read_metrics
@@ -249,3 +250,30 @@ def test_cores_asked_for_too_late_are_a_warning(monkeypatch):
     with pytest.warns(UserWarning, match=r"JAX has started with 8 CPU devices and goes on with them"):
         jaxrl.use_cpu_cores(3)
     assert jax.device_count() == 8
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "expected"), [(None, None, "1"), (1, None, "8"), (None, 8, "8"), (2, 1, "1")]
+)
+def test_a_device_for_every_core_has_one_thread(monkeypatch, count, threads, expected):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    monkeypatch.setenv("NPROC", "16")
+    jaxrl.use_cpu_cores(count, threads)
+    assert os.environ["NPROC"] == "16"
+    monkeypatch.delenv("NPROC")
+    jaxrl.use_cpu_cores(count, threads)
+    assert os.environ["NPROC"] == expected
+
+
+def test_a_pool_that_all_devices_occupy_is_refused():
+    with pytest.raises(ValueError, match="threads must be 1 or more than the 4 devices, got 4"):
+        jaxrl.use_cpu_cores(4, threads=4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wide"),
+    [({}, False), ({"num_envs": 2048}, True), ({"hidden_sizes": (64, 1024)}, True), ({"num_envs": "x"}, False)],
+)
+def test_one_run_is_wide_by_its_copies_or_layers(settings, wide):
+    assert _is_wide("ppo", settings) == wide

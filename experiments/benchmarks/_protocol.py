@@ -6,6 +6,7 @@ until a function needs jax.
 
 import importlib.metadata
 import json
+import os
 import statistics
 import sys
 import time
@@ -13,8 +14,11 @@ from typing import Any
 
 
 def read_settings() -> dict[str, Any]:
-    """The settings that the driver passes as the only argument."""
-    return json.loads(sys.argv[1])
+    """The settings that the driver passes as the only argument; `threads` of XLA's pool are set before JAX starts."""
+    settings = json.loads(sys.argv[1])
+    if settings.get("threads"):
+        os.environ["NPROC"] = str(settings["threads"])
+    return settings
 
 
 def report(**result: Any) -> None:

@@ -1,5 +1,6 @@
 """The commands: each reads its arguments and runs."""
 
+import os
 import sys
 from functools import partial
 from importlib import import_module
@@ -49,14 +50,14 @@ def _of_room(module: str, name: str, arguments: list[str], **rest: Any) -> None:
     getattr(import_module(f"jaxrl.cli.{module}"), name)(arguments, **rest)
 
 
-def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
-    """Runs what a command of a kind has read."""
+def _run(kind: str, parsed: Any, settings: dict[str, Any], wide: bool = False, **rest: Any) -> Any:
+    """Runs what a command of a kind has read; one `wide` run shares the cores among the parts of its operations."""
     from jaxrl.runs import experiment, report
     from jaxrl.runs.configuration import configure
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
-    use_cpu_cores()
+    use_cpu_cores(threads=2 * (os.cpu_count() or 1) if wide else None)
     configuration = configure(
         kind=kind,
         agent=parsed.agent,

@@ -16,22 +16,34 @@ __all__ = ["member_mesh", "run_mesh", "use_cpu_cores"]
 _COPIES_THAT_PAY = 256
 
 
-def use_cpu_cores(count: int | None = None) -> None:
+def use_cpu_cores(count: int | None = None, threads: int | None = None) -> None:
     """Makes every CPU core a device, so that the members of a sweep run side by side.
 
     Call it before the first computation; the command line does. It has no effect on GPUs or TPUs, nor where
-    XLA_FLAGS already forces a number of host devices.
+    XLA_FLAGS already forces a number of host devices, nor NPROC one of threads.
 
     Args:
         count: number of CPU devices; default the number of cores.
+        threads: of the pool on which XLA runs what a program may do at once; default one where every core is a device,
+            so that each device goes through its program in order: of operations as small as those of a narrow run,
+            handing one to another thread costs more than it saves (experiments/benchmarks/threads.py). Otherwise two
+            for every core.
+
+    Raises:
+        ValueError: for a number of threads from two to that of devices, of which all may wait for each other.
 
     Warns:
         if JAX has already started with another number of devices, with which everything goes on.
     """
-    count = count or os.cpu_count() or 1
-    # XLA runs all CPU devices on one pool of NPROC threads, and a program that occupies every
-    # thread waits for ever for its own parallel parts: the pool must be larger than the devices.
-    os.environ.setdefault("NPROC", str(2 * max(count, os.cpu_count() or 1)))
+    cores = os.cpu_count() or 1
+    count = count or cores
+    # A program that occupies every thread of the pool that all devices share waits for ever for its own parallel parts,
+    # so the pool must be larger than the devices, or have one thread, with which no program has parallel parts.
+    if threads is None:
+        threads = 1 if count >= cores else 2 * cores
+    if 1 < threads <= count:
+        raise ValueError(f"threads must be 1 or more than the {count} devices, got {threads}")
+    os.environ.setdefault("NPROC", str(threads))
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return  # The environment has decided, and JAX accepts only one of the two settings.
     try:
