@@ -13,7 +13,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import missing_extra, require_name
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["PlaygroundState", "make", "names"]
+__all__ = ["PlaygroundState", "make", "mujoco_model", "names"]
 
 # Playground's locomotion and manipulation tasks are left out: they clone a repository of robot
 # models when they are built.
@@ -73,20 +73,31 @@ def make(name: str, limit: int | None = None, **options: Any) -> Environment:
         UnknownNameError: for an unknown task or option.
     """
     require_name("playground environment", name, _NAMES)
+    task, config = _task(name, **options)
+    return time_limit(_adapt(task, f"playground/{name}"), limit or int(config.episode_length))
+
+
+def mujoco_model(name: str, limit: int | None = None, **options: Any) -> Any:
+    """The `mujoco.MjModel` of `make` with the same options."""
+    return _task(name, **options)[0].mj_model
+
+
+def _task(name: str, **options: Any) -> tuple[Any, Any]:
+    """The library's task, and its config."""
     try:
         from mujoco_playground import dm_control_suite
-        from mujoco_playground._src.mjx_env import State
     except ImportError as error:
         raise missing_extra("playground", "playground") from error
     config = dm_control_suite.get_default_config(name)
     for option in options:
         require_name(f"option of playground/{name}", option, config.keys())
     # The default engine, Warp, is not XLA: it can be neither differentiated nor fused.
-    task = dm_control_suite.load(name, config=config, config_overrides={"impl": "jax", **options})
-    return time_limit(_adapt(task, f"playground/{name}", State), limit or int(config.episode_length))
+    return dm_control_suite.load(name, config=config, config_overrides={"impl": "jax", **options}), config
 
 
-def _adapt(task: Any, name: str, state_type: type) -> Environment:
+def _adapt(task: Any, name: str) -> Environment:
+    from mujoco_playground._src.mjx_env import State
+
     def with_physics(physics: Physics) -> Any:
         # A copy: assigning to the shared task would leak tracers out of a compiled function.
         traced = copy.copy(task)
@@ -102,7 +113,7 @@ def _adapt(task: Any, name: str, state_type: type) -> Environment:
     ) -> tuple[PlaygroundState, Timestep]:
         del key  # what is random after a reset draws from the task's own info
         # Observation, reward, done and metrics of the step before are written, never read.
-        before = state_type(state.data, None, jnp.zeros(()), jnp.zeros(()), {}, state.info)
+        before = State(state.data, None, jnp.zeros(()), jnp.zeros(()), {}, state.info)
         after = with_physics(params).step(before, action)
         reward = jnp.asarray(after.reward, jnp.float32).reshape(1)
         timestep = Timestep(after.obs, reward, jnp.asarray(after.done, bool), jnp.zeros((), bool), {})
