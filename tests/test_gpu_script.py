@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "experiments" / "benchmarks" / "gpu.py"
 @pytest.mark.slow  # Minutes: nine programs, some of physics engines, are compiled from nothing.
 def test_every_row_is_measured_or_says_why_not(tmp_path):
     out = tmp_path / "gpu.json"
-    words = [sys.executable, str(SCRIPT), "--size", "toy", "--minutes", "20", "--out", str(out)]
+    words = [sys.executable, str(SCRIPT), "--size", "toy", "--minutes", "60", "--out", str(out)]
     subprocess.run(words, check=True)
     rows = json.loads(out.read_text())["rows"]
     assert {name: row.get("error") for name, row in rows.items()} == dict.fromkeys(rows)

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shlex
 import shutil
 import sys
 from io import BytesIO
@@ -403,3 +404,71 @@ def test_an_empty_front_says_so(study, tmp_path):
     front.to_csv(place / "front.csv", index=False)
     page = Page.read(jaxrl.report(place, episodes=0))
     assert "The front is empty" in page.text and not page.soup.select(".explorer")
+
+
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory):
+    """A finished sweep over preference weights and a setting, and its page with one episode."""
+    place = tmp_path_factory.mktemp("weighted") / "run"
+    settings = {**short.SETTINGS, "total_steps": 512}
+    rates = {"learning_rate": [1e-3, 1e-2]}
+    configuration = Configuration("sweep", "ppo", "mo/deep-sea-treasure", {}, settings, (0, 1), rates, weights=3)
+    experiment.run(configuration, place, QUIET)
+    jaxrl.report(place, episodes=1, max_steps=8)
+    return place
+
+
+def test_a_sweep_over_preference_weights_has_its_front_to_explore(weighted):
+    page = Page.read(weighted / "report.html")
+    table = pandas.read_csv(weighted / "metrics.csv")
+    last = table[table["steps"] == table["steps"].max()].sort_values("member")
+    points = last[["return_treasure", "return_time"]].to_numpy()
+    data, shown = page.explorer, page.table("All policies")
+    np.testing.assert_array_equal(data["points"], points)
+    beaten = [any((rival >= own).all() and (rival > own).any() for rival in points) for own in points]
+    front = np.flatnonzero(shown["on_front"] == "yes")
+    assert sorted(data["order"]) == front.tolist() and len(front)
+    assert not any(beaten[number] for number in front)
+    assert {tuple(points[number]) for number in front} == {
+        tuple(own) for own, worse in zip(points, beaten, strict=True) if not worse
+    }
+    assert_same(shown, last, ["member", "seed", "learning_rate", "weight_treasure", "weight_time", "return_time"])
+    assert data["exact"] and data["commands"][2] == f"policy = jaxrl.load({str(weighted)!r}, member=#)"
+    assert page.titles == ["Settings", "Pareto front", "Curves", "Members"]
+    (number,) = data["episodes"]
+    assert int(number) in data["order"]
+    assert data["episodes"][number]["description"].startswith(f"mo/deep-sea-treasure, policy {number}: ")
+
+
+def test_a_policy_of_a_sweeps_front_is_that_member(weighted, tmp_path, capsys):
+    number = Page.read(weighted / "report.html").explorer["order"][0]
+    for command in Page.read(weighted / "report.html").explorer["commands"][:2]:
+        words = shlex.split(command.replace("#", str(number)).replace("DIRECTORY", str(tmp_path / "one")))
+        assert (
+            main([*words[1:], *(["--max-steps", "2", "--out", str(tmp_path / "x.gif")] if "watch" in words else [])])
+            == 0
+        )
+    assert "member" in capsys.readouterr().out and (tmp_path / "one" / "configuration.json").exists()
+
+
+def test_the_front_of_a_sweep_waits_for_every_member_and_leaves_lost_ones_out(weighted, tmp_path):
+    place = tmp_path / "run"
+    shutil.copytree(weighted, place)
+    table = pandas.read_csv(place / "metrics.csv")
+    table[table["member"] != 3].to_csv(place / "metrics.csv", index=False)
+    page = Page.read(jaxrl.report(place, episodes=0))
+    assert "The front comes when every member has been evaluated." in page.text and not page.soup.select(".explorer")
+    lost = Page.read(weighted / "report.html").explorer["order"][0]
+    table.loc[table["member"] == lost, ["return_treasure", "return_time"]] = np.nan
+    table.to_csv(place / "metrics.csv", index=False)
+    assert lost not in Page.read(jaxrl.report(place, episodes=0)).explorer["order"]
+    table.loc[:, ["return_treasure", "return_time"]] = np.nan
+    table.to_csv(place / "metrics.csv", index=False)
+    page = Page.read(jaxrl.report(place, episodes=0))
+    assert "The front is empty" in page.text and not page.soup.select(".explorer")
+
+
+def test_a_sweep_without_preference_weights_has_no_front(tmp_path):
+    configuration = Configuration("sweep", "ppo", "mo/deep-sea-treasure", settings=short.SETTINGS, seeds=(0, 1))
+    experiment.run(configuration, tmp_path / "run", QUIET)
+    assert "Pareto front" not in Page.read(jaxrl.report(tmp_path / "run", episodes=0)).titles

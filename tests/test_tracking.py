@@ -1,5 +1,6 @@
 """Loggers: rows leave after every chunk, whole and in order, and nothing that a logger does costs a run."""
 
+import sys
 import threading
 
 import numpy as np
@@ -221,6 +222,58 @@ def test_mlflow_keeps_a_run_per_member(tmp_path, monkeypatch):
     logger.write(written)
     assert [metric.step for metric in client.get_metric_history(found.info.run_id, "return")] == rows["steps"].tolist()
     assert len(client.search_runs([client.get_experiment_by_name("jaxrl").experiment_id])) == 4
+
+
+def names_of_runs(client, experiment="jaxrl"):
+    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    return sorted(one.info.run_name for one in found)
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """MLflow in an empty folder, with no word of where to write; files, as the small client has no database."""
+    mlflow = pytest.importorskip("mlflow")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        # Set first, so that what MLflow sets is undone.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.chdir(tmp_path)
+    yield mlflow
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.parametrize("how", ["set_tracking_uri", "MLFLOW_TRACKING_URI"])
+def test_mlflow_goes_where_it_is_told(alone, how, tmp_path, monkeypatch):
+    uri = (tmp_path / "elsewhere").as_uri()
+    if how == "set_tracking_uri":
+        alone.set_tracking_uri(uri)
+    else:
+        monkeypatch.setenv(how, uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    said = []
+    run(RUN, tmp_path / "run", "mlflow", said=said)
+    assert not said and names_of_runs(alone.tracking.MlflowClient(tracking_uri=uri), "mine") == ["run seed_0"]
+    assert not list(tmp_path.glob("**/mlflow.db"))
+
+
+def test_mlflow_without_a_word_writes_where_its_own_client_and_page_look(alone, tmp_path):
+    # Of whoever has written files here before, MLflow 3 goes on with them; the small client can do no other.
+    alone.tracking.MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri()).create_experiment("before")
+    said = []
+    run(RUN, tmp_path / "run", "mlflow", said=said)
+    assert not said and names_of_runs(alone.tracking.MlflowClient()) == ["run seed_0"]
+    assert not list((tmp_path / "run").glob("mlflow*"))
+
+
+def test_mlflow_without_a_database_is_a_sentence(alone, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow.store.tracking.sqlalchemy_store", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    said = []
+    run(RUN, tmp_path / "run", "mlflow", said=said)
+    (sentence,) = said
+    assert "this MLflow keeps no database" in sentence and "pip install mlflow, or set MLFLOW_TRACKING_URI" in sentence
+    assert len(pandas.read_csv(tmp_path / "run" / "metrics.csv"))
 
 
 def test_wandb_writes_offline_runs(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ nothing is fetched; without a GPU the rows run on the CPU and say so, at toy siz
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -92,17 +93,18 @@ def brax_ppo(task: str, size: str) -> dict[str, Any]:
 
 
 def brax_peer(task: str, size: str) -> dict[str, Any]:
-    """brax.training's PPO, with the same settings, on the same engine; compilation is in its seconds."""
+    """brax.training's PPO, same settings and engine, on one device as ours; compilation is in its seconds."""
+    from _brax_jax import give_back_device_put_replicated
     from brax import envs
     from brax.training.agents.ppo.train import train
 
-    sizes, seen = BRAX_SIZES[size], []
+    defined, sizes, seen = give_back_device_put_replicated(), BRAX_SIZES[size], []
     start = time.perf_counter()
     train(
         envs.get_environment(task, backend="spring"), num_timesteps=sizes["steps"], num_envs=sizes["num_envs"],
         episode_length=1000, unroll_length=UNROLL, batch_size=sizes["batch_size"],
         num_minibatches=sizes["num_minibatches"], num_updates_per_batch=sizes["epochs"], normalize_observations=True,
-        num_evals=3, num_eval_envs=128 if size == "full" else 2,
+        num_evals=3, num_eval_envs=128 if size == "full" else 2, max_devices_per_host=1,
         progress_fn=lambda steps, metrics: seen.append((steps, metrics)), **BRAX[task],
     )  # fmt: skip
     total = time.perf_counter() - start
@@ -113,6 +115,7 @@ def brax_peer(task: str, size: str) -> dict[str, Any]:
         "seconds": total,
         "steps_per_second": float(metrics["training/sps"]),
         "return": float(metrics["eval/episode_reward"]),
+        "device_put_replicated_defined_for_it": defined,
     }
 
 
@@ -197,8 +200,10 @@ ROWS: dict[str, Callable[[str], dict[str, Any]]] = {
 def in_its_own_process(row: str, size: str, seconds: float) -> dict[str, Any]:
     """A row's numbers, or why there are none."""
     words = [sys.executable, __file__, "--one", row, "--size", size]
+    # Else the last line of an error is about what JAX leaves out of it.
+    environment = {**os.environ, "JAX_TRACEBACK_FILTERING": "off"}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return {"error": f"not done after {seconds:.0f} s"}
     if done.returncode:

@@ -1,5 +1,9 @@
 """Commands on what has been run: policies, evaluations, episodes, figures, tables; and going on with it."""
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,11 +144,32 @@ def watch(arguments: list[str]) -> None:
     from jaxrl.runs import watching
 
     parsed = parse("watch", COMMANDS["watch"], arguments, _watch_options())
-    written = watching.watch(
-        parsed.run, parsed.out, parsed.member, parsed.weights or None, _bounds(parsed.at_least), parsed.seed,
-        parsed.max_steps, parsed.frames_per_second, parsed.which, parsed.explore,
-    )  # fmt: skip
+    with _plainly():
+        written = watching.watch(
+            parsed.run, parsed.out, parsed.member, parsed.weights or None, _bounds(parsed.at_least), parsed.seed,
+            parsed.max_steps, parsed.frames_per_second, parsed.which, parsed.explore,
+        )  # fmt: skip
     print(f"Written to {written}")
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Why a picture is not the one that there is elsewhere, once and without the line of code that says so."""
+    from jaxrl.rendering import NotDrawn
+
+    former, said = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if not issubclass(category, NotDrawn):
+            former(message, category, *place)
+        elif str(message) not in said:
+            said.add(str(message))
+            print(f"jaxrl: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        warnings.simplefilter("always", NotDrawn)
+        yield
 
 
 def _export_options() -> list[Option]:
@@ -253,5 +278,6 @@ def report(arguments: list[str]) -> None:
     from jaxrl.runs import page
 
     parsed = parse("report", COMMANDS["report"], arguments, _report_options())
-    written = page.report(parsed.run, parsed.out, parsed.episodes, parsed.max_steps, parsed.seed, parsed.seconds)
+    with _plainly():
+        written = page.report(parsed.run, parsed.out, parsed.episodes, parsed.max_steps, parsed.seed, parsed.seconds)
     print(f"Written to {written}")

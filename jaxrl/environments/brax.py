@@ -20,7 +20,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import missing_extra, require_name
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["BACKENDS", "COMPONENTS", "make", "names"]
+__all__ = ["BACKENDS", "COMPONENTS", "make", "mujoco_model", "names"]
 
 _ALL = ("spring", "positional", "generalized", "mjx")
 # Pairs that reset, step and stay finite until an episode ends (brax 0.14.2, mujoco-mjx 3.17.0).
@@ -84,18 +84,27 @@ def make(
     require_name("choice of objectives", objectives, ("sum", "components"))
     if objectives == "components" and name not in COMPONENTS:
         raise ValueError(f"brax/{name} reports no reward components; tasks that do: {', '.join(COMPONENTS)}")
+    task = _task(name, backend, **options)
+    components = COMPONENTS[name] if objectives == "components" else None
+    return time_limit(_adapt(task, f"brax/{name}", backend, components), limit)
+
+
+def mujoco_model(name: str, backend: str = "spring", objectives: str = "", limit: int = 0, **options: Any) -> Any:
+    """The `mujoco.MjModel` of `make` with the same options, in which positions are those of its states."""
+    return _task(name, backend, **options).sys.mj_model
+
+
+def _task(name: str, backend: str, **options: Any) -> Any:
     try:
         from brax import envs
     except ImportError as error:
         raise missing_extra("brax", "brax") from error
-    task = envs.get_environment(name, backend=backend, **options)
-    components = COMPONENTS[name] if objectives == "components" else None
-    return time_limit(_adapt(task, f"brax/{name}", backend, components, envs.State), limit)
+    return envs.get_environment(name, backend=backend, **options)
 
 
-def _adapt(
-    task: Any, name: str, backend: str, components: dict[str, float | None] | None, state_type: type
-) -> Environment:
+def _adapt(task: Any, name: str, backend: str, components: dict[str, float | None] | None) -> Environment:
+    from brax.envs import State
+
     fields = {"mjx": MJX_FIELDS, "generalized": GENERALIZED_FIELDS}.get(backend, MAXIMAL_FIELDS)
 
     def with_physics(physics: Physics) -> Any:
@@ -111,7 +120,7 @@ def _adapt(
     def step(key: PRNGKeyArray, state: PyTree, action: Array, params: Physics) -> tuple[PyTree, Timestep]:
         del key  # brax is deterministic after its reset
         # Observation, reward, metrics and info of the step before are written, never read.
-        before = state_type(state, jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+        before = State(state, jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
         after = with_physics(params).step(before, action)
         reward = _reward(after, components)
         terminated = jnp.asarray(after.done, bool)

@@ -14,7 +14,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import missing_extra, require_name
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
-__all__ = ["PlaygroundState", "make", "names"]
+__all__ = ["PlaygroundState", "make", "mujoco_model", "names"]
 
 _CONTROL = (
     "AcrobotSwingup",
@@ -116,6 +116,19 @@ def make(name: str, limit: int | None = None, observation: str = _SEEN, **option
         UnknownNameError: for an unknown task, part of an observation, or option.
         ValueError: for a limit below 1.
     """
+    task, limit, state_type = _task(name, limit, options)
+    adapted = _adapt(task, f"playground/{name}", state_type, observation, normalised=name not in _CONTROL)
+    return time_limit(adapted, limit)
+
+
+def mujoco_model(name: str, limit: int | None = None, observation: str = _SEEN, **options: Any) -> Any:
+    """The `mujoco.MjModel` of `make` with the same options."""
+    del observation
+    return _task(name, limit, options)[0].mj_model
+
+
+def _task(name: str, limit: int | None, options: dict[str, Any]) -> tuple[Any, int, type]:
+    """The library's task, its time limit, and the type of its states."""
     require_name("playground environment", name, _NAMES)
     if limit is not None and limit < 1:
         raise ValueError(f"time limit must be at least 1, got {limit}")
@@ -136,8 +149,7 @@ def make(name: str, limit: int | None = None, observation: str = _SEEN, **option
     # The default engine, Warp, is not XLA: it can be neither differentiated nor fused.
     changes = {"impl": "jax", **({} if limit is None else {"episode_length": limit}), **options}
     task = registry.load(name, config=config, config_overrides={key: changes[key] for key in changes if key in config})
-    adapted = _adapt(task, f"playground/{name}", mjx_env.State, observation, normalised=name not in _CONTROL)
-    return time_limit(adapted, limit or int(config.episode_length))
+    return task, limit or int(config.episode_length), mjx_env.State
 
 
 def _adapt(task: Any, name: str, state_type: type, part: str, normalised: bool) -> Environment:

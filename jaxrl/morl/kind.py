@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["PARETO", "POLICY", "front_table", "save_policy", "write_front"]
 
 _OPTIONS = {"evaluation_episodes": 64, "discounted": False}
-_KNOWN = ("mo/deep-sea-treasure", "mo/deep-sea-treasure-concave", "mo/deep-sea-treasure-mirrored")
 
 
 def _build(configuration: Configuration) -> "Program":
@@ -54,23 +53,15 @@ def _front(swept: "Sweep", configuration: Configuration, num_episodes: int | Non
 
 def _finish(outcome: Outcome, directory: Path) -> "Front":
     found = _front(outcome.sweep, outcome.configuration)
-    write_front(found, directory, _known_front(outcome.trainer, outcome.configuration))
+    write_front(found, directory, _known(outcome.trainer, outcome.configuration))
     return found
 
 
-def _known_front(program: "Program", configuration: Configuration) -> np.ndarray | None:
-    """The exact front of an environment as it comes, where it takes a moment to compute."""
-    from jaxrl.environments.multi_objective.fronts import front
+def _known(program: "Program", configuration: Configuration) -> np.ndarray | None:
+    """The exact front, where it is known."""
+    from jaxrl.runs.front_page import known_front
 
-    environment = program.environment
-    if configuration.environment not in _KNOWN or configuration.environment_options:
-        return None
-    changed = {name.rpartition(".")[2] for name in (*configuration.settings, *configuration.hyperparameters)}
-    if changed & {*environment.params._fields, "horizon"}:
-        return None
-    problem = getattr(program, "problem", None)
-    discount = environment.spec.discount if configuration.option("discounted") else 1.0
-    return front(configuration.environment.removeprefix("mo/"), problem.discount if problem else discount)
+    return known_front(program, configuration, configuration.option("discounted"))
 
 
 def front_table(found: "Front") -> Any:
@@ -106,16 +97,16 @@ def _draw(table: Any, program: "Program", configuration: Configuration, director
     spec = program.environment.spec
     if (directory / "front.csv").exists():
         points = pandas.read_csv(directory / "front.csv")[[f"return_{name}" for name in spec.objective_names]]
-        _draw_front(points.to_numpy(np.float32), spec, directory, _known_front(program, configuration))
+        _draw_front(points.to_numpy(np.float32), spec, directory, _known(program, configuration))
     else:
         draw_curves(table, program, directory)
 
 
 def _page(material: Material) -> list["Section"]:
     """The explorer of the front."""
-    from jaxrl.morl.page import front_sections
+    from jaxrl.runs.front_page import study_sections
 
-    return front_sections(material, _known_front(material.program, material.configuration))
+    return study_sections(material, _known(material.program, material.configuration))
 
 
 def _describe(outcome: Outcome) -> str:

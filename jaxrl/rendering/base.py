@@ -10,7 +10,11 @@ from jaxrl.types import PyTree
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Renderer", "Scene", "register_renderer", "renderer_of"]
+__all__ = ["NotDrawn", "Renderer", "Scene", "register_renderer", "renderer_of"]
+
+
+class NotDrawn(UserWarning):
+    """Why frames show what the agent sees instead of the picture that there is elsewhere."""
 
 
 class Scene(NamedTuple):
@@ -32,6 +36,7 @@ class Scene(NamedTuple):
 Renderer = Callable[[Scene], "Image.Image"]
 
 _MULTI_OBJECTIVE, _DRAWN = "jaxrl.environments.multi_objective", "jaxrl.rendering.multi_objective"
+_BODIES = "jaxrl.rendering.bodies"
 _CLASSIC = "gymnax.environments.classic_control"
 # By the full name of the class of a state: the function, or where it is.
 _RENDERERS: dict[str, Renderer | str] = {
@@ -54,6 +59,12 @@ _RENDERERS: dict[str, Renderer | str] = {
     f"{_MULTI_OBJECTIVE}.lunar_lander.LunarLanderState": "jaxrl.rendering.vehicles:lunar_lander",
     f"{_MULTI_OBJECTIVE}.highway.vehicles.Vehicles": "jaxrl.rendering.vehicles:highway",
     "jaxrl.environments.grid.dynamics.GridState": "jaxrl.rendering.grid:grid",
+    **{f"brax.{engine}.base.State": f"{_BODIES}:brax" for engine in ("spring", "positional", "generalized", "mjx")},
+    f"{_MULTI_OBJECTIVE}.locomotion.environment.LocomotionState": f"{_BODIES}:locomotion",
+    "jaxrl.environments.metaworld.environment.MetaWorldState": f"{_BODIES}:metaworld",
+    "jaxrl.environments.playground.PlaygroundState": f"{_BODIES}:playground",
+    "jaxrl.environments.family.MergedState": "jaxrl.rendering.tasks:of_a_family",
+    "jaxrl.environments.suite.SuiteState": "jaxrl.rendering.tasks:of_a_suite",
 }
 _GENERIC = "jaxrl.rendering.generic:what_is_seen"
 

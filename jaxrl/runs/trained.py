@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from jaxrl.environments.registry import make
 from jaxrl.figures import plotting
 from jaxrl.hyperparameters import leaves
 from jaxrl.runs.configuration import Configuration, claim, record_of, write_outcome
-from jaxrl.runs.kinds import Kind, Outcome, Policies
+from jaxrl.runs.kinds import Kind, Material, Outcome, Policies
 from jaxrl.runs.metrics import GrowingTable
 from jaxrl.runs.report import draw_curves, draw_table, figures, write_table
 from jaxrl.sweeps.best import read_best
@@ -29,6 +29,9 @@ from jaxrl.training.loop import Result
 from jaxrl.training.policy import Policy
 from jaxrl.training.program import Program
 from jaxrl.training.trainer import Trainer, trainer
+
+if TYPE_CHECKING:
+    from jaxrl.pages import Section
 
 __all__ = ["SWEEP", "TRAIN", "restore_alone", "save_member", "save_run", "save_trained", "write_run"]
 
@@ -114,6 +117,13 @@ def _draw_sweep(table: Any, built: Trainer, configuration: Configuration, direct
     draw_table(table, built, configuration, directory)
 
 
+def _page_of_sweep(material: Material) -> "list[Section]":
+    """Of a sweep over preference weights, the front."""
+    from jaxrl.runs.front_page import sweep_sections
+
+    return sweep_sections(material)
+
+
 TRAIN = Kind(
     "train",
     "one agent, one seed",
@@ -130,6 +140,7 @@ SWEEP = Kind(
     build,
     _agents,
     draw=_draw_sweep,
+    page=_page_of_sweep,
     command="jaxrl.cli.training:SWEEP",
 )
 

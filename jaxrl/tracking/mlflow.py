@@ -14,10 +14,13 @@ _LONGEST = 6000
 
 
 class MlflowLogger:
-    """A run per member, where `MLFLOW_TRACKING_URI` says, or in `mlflow.db` of the run directory.
+    """A run per member, where `mlflow.set_tracking_uri` or `MLFLOW_TRACKING_URI` says, or where `mlflow ui` looks.
+
+    Where nobody says, MLflow's own default in the working directory holds, which `mlflow ui` opens there: `mlflow.db`,
+    or `mlruns/` of MLflow 2 and of whoever has one.
 
     Args:
-        experiment: its name; default `jaxrl`.
+        experiment: its name; default `MLFLOW_EXPERIMENT_NAME`, or `jaxrl`.
         uri: of the tracking server or database.
 
     Raises:
@@ -26,7 +29,7 @@ class MlflowLogger:
 
     replays = True
 
-    def __init__(self, experiment: str = "jaxrl", uri: str | None = None) -> None:
+    def __init__(self, experiment: str | None = None, uri: str | None = None) -> None:
         try:
             from mlflow.tracking import MlflowClient
         except ImportError as error:
@@ -36,12 +39,16 @@ class MlflowLogger:
     def open(self, run: Tracked) -> None:
         import os
 
-        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        if uri is None and run.directory is not None:
-            uri = f"sqlite:///{run.directory.resolve() / 'mlflow.db'}"
-        self._client = self._client_class(tracking_uri=uri)
-        found = self._client.get_experiment_by_name(self.experiment)
-        self._experiment = found.experiment_id if found else self._client.create_experiment(self.experiment)
+        name = self.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "jaxrl"
+        try:
+            self._client = self._client_class(tracking_uri=self.uri)
+            found = self._client.get_experiment_by_name(name)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"this MLflow keeps no database, as {error.name} is not installed: pip install mlflow, or set "
+                "MLFLOW_TRACKING_URI to a server"
+            ) from error
+        self._experiment = found.experiment_id if found else self._client.create_experiment(name)
         self._run, self._runs, self._last = run, {}, {}
 
     def write(self, rows: "pandas.DataFrame") -> None:

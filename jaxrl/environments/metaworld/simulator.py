@@ -1,5 +1,6 @@
 """What is static about one task, and where its params put the objects."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -7,11 +8,11 @@ import jax.numpy as jnp
 
 from jaxrl.environments.metaworld.models import load_model
 from jaxrl.environments.metaworld.scene import MetaWorldParams
-from jaxrl.environments.metaworld.tasks import Task
+from jaxrl.environments.metaworld.tasks import TASKS, Task
 from jaxrl.environments.physics import MJX_FIELDS, read_physics, write_physics
 from jaxrl.types import Array, Float, PRNGKeyArray
 
-__all__ = ["Simulator", "arrange", "build_simulator", "default_params", "sample_params"]
+__all__ = ["Simulator", "arrange", "build_simulator", "default_params", "mujoco_model", "places", "sample_params"]
 
 # Draws until object and goal lie apart; at worst 1 in 10²⁰ variations has them nearer.
 _NUM_DRAWS = 64
@@ -60,6 +61,21 @@ def build_simulator(task: Task, show_goal: bool) -> Simulator:
         finger_geoms=(model.geom("left").id, model.geom("right").id),
         show_goal=show_goal,
     )
+
+
+def mujoco_model(name: str, **options: Any) -> Any:
+    """The `mujoco.MjModel` of `metaworld/{name}`, whatever its options; `places` says where its bodies are."""
+    return load_model(TASKS[name].scene)
+
+
+@lru_cache(maxsize=4)
+def _simulator(name: str) -> Simulator:
+    return build_simulator(TASKS[name], show_goal=True)
+
+
+def places(name: str, params: MetaWorldParams) -> Float[Array, "body 3"]:
+    """Where a task's bodies are in their parents."""
+    return arrange(_simulator(name), params).body_pos
 
 
 def default_params(simulator: Simulator) -> MetaWorldParams:

@@ -17,7 +17,7 @@ from jaxrl.environments.transforms import time_limit
 from jaxrl.errors import missing_extra, require_name
 from jaxrl.types import Array, Float, PRNGKeyArray
 
-__all__ = ["BACKENDS", "LocomotionState", "locomotion"]
+__all__ = ["BACKENDS", "LocomotionState", "locomotion", "mujoco_model"]
 
 BACKENDS = ("mjx", "mjx-lite")
 
@@ -104,6 +104,11 @@ def locomotion(name: str, backend: str = "mjx", limit: int | None = None) -> Env
         partial(_reset, simulator), partial(_step, simulator), read_physics(model, MJX_FIELDS), spec
     )
     return time_limit(environment, task.limit if limit is None else limit)
+
+
+def mujoco_model(name: str, backend: str = "mjx", limit: int | None = None) -> Any:
+    """The `mujoco.MjModel` of `mo/{name}` with the same options."""
+    return load_model(ROBOTS[TASKS[name].robot], backend == "mjx")
 
 
 def _simulator(task: Task, full: bool) -> _Simulator:
