@@ -657,7 +657,7 @@ def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'gymnax/CartPole-v1'"):
         environments.make("CartPole-v1")
     with pytest.raises(UnknownNameError, match="Did you mean 'gymnax/Pendulum-v1'"):
-        environments.make("gymnasium/Pendulum-v1")
+        environments.make("gymnx/Pendulum-v1")
 
 
 def test_registered_environments_are_built_by_name_with_their_options(monkeypatch):
