@@ -13,9 +13,9 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import main
-from jaxrl.cli.training import _is_wide
 from jaxrl.errors import CheckpointError
 from jaxrl.runs import experiment, metrics
+from jaxrl.runs.configuration import threads_of
 from jaxrl.runs.metrics import GrowingTable, read_metrics
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.lock import lock
@@ -253,27 +253,50 @@ def test_cores_asked_for_too_late_are_a_warning(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("count", "threads", "expected"), [(None, None, "1"), (1, None, "8"), (None, 8, "8"), (2, 1, "1")]
+    ("count", "threads", "expected"),
+    [(None, None, "8"), (6, None, "12"), (2, 1, "1"), (None, 1, "1"), (2, 3, "3"), (4, 4, "8")],
 )
-def test_a_device_for_every_core_has_one_thread(monkeypatch, count, threads, expected):
+def test_threads_are_one_or_more_than_the_devices(monkeypatch, count, threads, expected):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    monkeypatch.setenv("NPROC", "16")
     jaxrl.use_cpu_cores(count, threads)
-    assert os.environ["NPROC"] == "16"
+    assert os.environ["NPROC"] == "16"  # as tests/conftest.py has set it
     monkeypatch.delenv("NPROC")
     jaxrl.use_cpu_cores(count, threads)
     assert os.environ["NPROC"] == expected
-
-
-def test_a_pool_that_all_devices_occupy_is_refused():
-    with pytest.raises(ValueError, match="threads must be 1 or more than the 4 devices, got 4"):
-        jaxrl.use_cpu_cores(4, threads=4)
+    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+        jaxrl.use_cpu_cores(count, threads=0)
 
 
 @pytest.mark.parametrize(
-    ("settings", "wide"),
-    [({}, False), ({"num_envs": 2048}, True), ({"hidden_sizes": (64, 1024)}, True), ({"num_envs": "x"}, False)],
+    ("words", "threads"),
+    [
+        ("train ppo walk", "8"),
+        ("sweep ppo walk --seeds 3", "8"),
+        ("sweep ppo walk --seeds 4", "1"),
+        ("sweep ppo walk --sweep learning_rate=1e-4,1e-3 --sweep discount=0.9,0.99", "1"),
+        ("sweep ppo walk --sweep learning_rate=log:1e-4:1e-3 --design random --samples 4", "1"),
+        ("pareto ppo walk", "1"),
+        ("sweep ppo walk --seeds 4 --environment.no-such-leaf 3", "1"),
+        ("train ppo walk --environment.no-such-leaf 3", "8"),
+    ],
 )
-def test_one_run_is_wide_by_its_copies_or_layers(settings, wide):
-    assert _is_wide("ppo", settings) == wide
+def test_a_command_takes_one_thread_where_every_core_has_members(monkeypatch, capsys, words, threads):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    monkeypatch.delenv("NPROC")
+    assert main(words.split()) != 0  # there is no such environment, or leaf
+    assert os.environ["NPROC"] == threads
+
+
+def test_a_run_goes_on_under_as_many_threads_as_it_began(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    monkeypatch.setenv("NPROC", "1")
+    experiment.run(WALK, tmp_path / "run", EVERY)
+    monkeypatch.delenv("NPROC")
+    assert main(["resume", str(tmp_path / "run")]) in (None, 0)
+    assert os.environ["NPROC"] == "1"
+    # Earlier versions wrote none.
+    path = tmp_path / "run" / "configuration.json"
+    path.write_text(path.read_text().replace('"threads": 1', '"kept": 1'))
+    assert threads_of(tmp_path / "run") is None and threads_of(tmp_path) is None

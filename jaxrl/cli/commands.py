@@ -1,6 +1,5 @@
 """The commands: each reads its arguments and runs."""
 
-import os
 import sys
 from functools import partial
 from importlib import import_module
@@ -9,7 +8,7 @@ from typing import Any
 
 from jaxrl.cli.declaration import positional
 from jaxrl.cli.kinds import run_kind, shell_that_runs
-from jaxrl.cli.options import OF_RUNS, elsewhere_of, parse_settings, resumable, tune_options
+from jaxrl.cli.options import OF_RUNS, elsewhere_of, parse_settings, resumable, start_cores, tune_options
 from jaxrl.cli.values import pairs, swept
 from jaxrl.runs.configuration import Configuration, check_unused
 from jaxrl.runs.kinds import KINDS, kind_that_runs, names_of
@@ -50,14 +49,13 @@ def _of_room(module: str, name: str, arguments: list[str], **rest: Any) -> None:
     getattr(import_module(f"jaxrl.cli.{module}"), name)(arguments, **rest)
 
 
-def _run(kind: str, parsed: Any, settings: dict[str, Any], wide: bool = False, **rest: Any) -> Any:
-    """Runs what a command of a kind has read; one `wide` run shares the cores among the parts of its operations."""
+def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
+    """Runs what a command of a kind has read."""
     from jaxrl.runs import experiment, report
     from jaxrl.runs.configuration import configure
-    from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
-    use_cpu_cores(threads=2 * (os.cpu_count() or 1) if wide else None)
+    start_cores(vars(parsed))
     configuration = configure(
         kind=kind,
         agent=parsed.agent,

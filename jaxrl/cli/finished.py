@@ -111,11 +111,12 @@ def evaluate(arguments: list[str]) -> None:
 def resume(arguments: list[str]) -> None:
     """Goes on with a run."""
     from jaxrl.runs import experiment, report
+    from jaxrl.runs.configuration import threads_of
     from jaxrl.sweeps.devices import use_cpu_cores
     from jaxrl.sweeps.running import RunOptions
 
     parsed = parse("resume", COMMANDS["resume"], arguments, [_run_directory(), log_option(), *cluster_options()])
-    use_cpu_cores()
+    use_cpu_cores(threads=threads_of(parsed.run))
     options = RunOptions(loggers=parsed.log or ())
     with resumable(parsed.run):
         configuration = experiment.read_configuration(parsed.run)

@@ -1,6 +1,8 @@
 """Options that commands share, and the settings of what is run among them."""
 
-from collections.abc import Callable, Collection, Iterator
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,6 +25,7 @@ __all__ = [
     "parse_settings",
     "resumable",
     "seed_option",
+    "start_cores",
     "sweep_members",
     "tune_options",
     "weights_option",
@@ -139,6 +142,23 @@ def sweep_members(parsed: Any, settings: Collection[str]) -> dict[str, Any]:
     }
 
 
+def start_cores(values: Mapping[str, Any]) -> None:
+    """Makes every core a device, each with one thread if `values` of a command's options ask for members for all."""
+    from jaxrl.sweeps.devices import use_cpu_cores
+
+    use_cpu_cores(threads=1 if _num_members(values) >= (os.cpu_count() or 1) else None)
+
+
+def _num_members(values: Mapping[str, Any]) -> int:
+    """Members that options of a sweep ask for, as far as they can be read."""
+    try:
+        varied = swept(values.get("sweep") or ())
+    except ValueError:
+        return 1
+    grid = math.prod(len(each) for each in varied.values() if isinstance(each, list))
+    return (values.get("seeds") or 1) * (values.get("num_weights") or 1) * (values.get("samples") or grid)
+
+
 def tune_options() -> list[Option]:
     """Options of a search."""
     ranges = "Range of a traced setting: log:low:high, uniform:low:high or int:low:high."
@@ -203,11 +223,9 @@ def _leaves_of(shell: Shell, name: str, arguments: list[str], options: list[Opti
     unknown = unknown_flags(arguments, options)
     if not unknown:
         return []
-    from jaxrl.sweeps.devices import use_cpu_cores
-
-    # Leaves are arrays: JAX starts here.
-    use_cpu_cores()
     words, values = lenient(arguments, options)
+    # Leaves are arrays: JAX starts here.
+    start_cores({option.name: option.default for option in options} | values)
     environment = values.get("tasks", words[1] if len(words) > 1 else None)
     try:
         found = shell.agent(name, {**values, **pairs(values.get("set", ()))})

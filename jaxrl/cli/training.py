@@ -44,16 +44,7 @@ def _train(arguments: list[str], run: Callable[..., Any]) -> None:
     text = "Devices that divide the copies of the environment. Default: GPUs that have 256 each, or one CPU."
     devices = option_of("devices", int, text, None, COUNT, group=HOST)
     parsed, settings = parse_agent("train", arguments, [seed_option("Seed of the run.", 0), devices])
-    run("train", parsed, settings, wide=_is_wide(parsed.agent, settings), seeds=(parsed.seed,))
-
-
-def _is_wide(agent: str, settings: dict[str, Any]) -> bool:
-    """Whether the operations of one run are worth several threads: of many copies, or of wide layers."""
-    config = agent_entry(agent).config
-    copies, layers = (settings.get(name, getattr(config, name, 0)) for name in ("num_envs", "hidden_sizes"))
-    # What is no number is refused where the run is built.
-    sizes = (copies, *layers) if isinstance(layers, tuple) else (copies, layers)
-    return any(isinstance(size, int) and size > 256 for size in sizes)
+    run("train", parsed, settings, seeds=(parsed.seed,))
 
 
 def _sweep(arguments: list[str], run: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """What determines the numbers of a run, and how a run directory records it."""
 
 import json
+import os
 import platform
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -28,6 +29,7 @@ __all__ = [
     "configure",
     "read_configuration",
     "record_of",
+    "threads_of",
     "write_atomically",
     "write_outcome",
 ]
@@ -183,7 +185,10 @@ def claim(directory: Path, configuration: Configuration) -> None:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+    threads = os.environ.get("NPROC", "")
     devices = {"kind": jax.devices()[0].device_kind, "count": jax.device_count(), "processes": jax.process_count()}
+    # On a CPU sums of large products are cut into as many parts as there are threads.
+    devices["threads"] = int(threads) if threads.isdigit() else None
     named = asdict(configuration)
     imports = dict.fromkeys((*configuration.imports, *plugins.needed(named)))
     record = {**record_of(configuration), **({"imports": [*imports]} if imports else {})}
@@ -244,6 +249,18 @@ def read_configuration(directory: str | Path) -> Configuration:
         return _from_record(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({reason(error)})") from error
+
+
+def threads_of(directory: str | Path) -> int | None:
+    """Threads of XLA's pool (NPROC) under which a run began, with which its numbers are the same to the bit.
+
+    None where nobody chose them, the run is of an earlier version, or the file cannot be read.
+    """
+    try:
+        found = json.loads((Path(directory) / "configuration.json").read_text())["devices"]["threads"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -20,29 +20,27 @@ def use_cpu_cores(count: int | None = None, threads: int | None = None) -> None:
     """Makes every CPU core a device, so that the members of a sweep run side by side.
 
     Call it before the first computation; the command line does. It has no effect on GPUs or TPUs, nor where
-    XLA_FLAGS already forces a number of host devices, nor NPROC one of threads.
+    XLA_FLAGS already forces a number of host devices, or NPROC one of threads.
 
     Args:
         count: number of CPU devices; default the number of cores.
-        threads: of the pool on which XLA runs what a program may do at once; default one where every core is a device,
-            so that each device goes through its program in order: of operations as small as those of a narrow run,
-            handing one to another thread costs more than it saves (experiments/benchmarks/threads.py). Otherwise two
-            for every core.
+        threads: of the pool that all devices share for what a program may do at once; default two for each of them and
+            of the cores. With 1, each device goes through its program in order: where every device has members, and
+            operations are small, handing one over costs more than it saves (experiments/benchmarks/threads.py). As few
+            as there are devices, but more than 1, are raised to the default: a program that occupies all of them would
+            wait for ever for its own parallel parts. Sums of large products depend on their number in the last bits.
 
     Raises:
-        ValueError: for a number of threads from two to that of devices, of which all may wait for each other.
+        ValueError: for fewer than 1 thread.
 
     Warns:
         if JAX has already started with another number of devices, with which everything goes on.
     """
-    cores = os.cpu_count() or 1
-    count = count or cores
-    # A program that occupies every thread of the pool that all devices share waits for ever for its own parallel parts,
-    # so the pool must be larger than the devices, or have one thread, with which no program has parallel parts.
-    if threads is None:
-        threads = 1 if count >= cores else 2 * cores
-    if 1 < threads <= count:
-        raise ValueError(f"threads must be 1 or more than the {count} devices, got {threads}")
+    count, cores = count or os.cpu_count() or 1, os.cpu_count() or 1
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    if threads is None or 1 < threads <= count:
+        threads = 2 * max(count, cores)
     os.environ.setdefault("NPROC", str(threads))
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return  # The environment has decided, and JAX accepts only one of the two settings.
