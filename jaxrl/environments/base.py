@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from jaxrl.environments.spaces import Space
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Environment", "EnvironmentSpec", "Outcomes", "Reset", "Step", "Timestep"]
+__all__ = ["Environment", "EnvironmentSpec", "Outcomes", "Reset", "Step", "Timestep", "require_compiled"]
 
 
 class Timestep(NamedTuple):
@@ -106,6 +106,8 @@ class EnvironmentSpec:
             choice in turn (`MultiDiscrete`). Policies of jaxrl's agents keep to them, and do not see them: what is to
             be seen, too, is another part. Every observation that is acted on must allow some action, of
             each choice; one that does not is acted on as if all actions were equally likely. None for no mask.
+        on_host: whether episodes are played in Python outside the compiled program (see `environments.hosted`), so
+            that policies are evaluated on it and none is trained.
 
     Raises:
         ValueError: for names or a reference point that do not have one entry per objective, or tasks that are not as
@@ -194,3 +196,16 @@ class Environment(NamedTuple):
     sample_params: Callable[[PRNGKeyArray], PyTree] | None = None
     task_params: Callable[[PyTree, Array], PyTree] | None = None
     blocks: tuple["Environment", ...] = ()
+
+
+def require_compiled(spec: EnvironmentSpec) -> None:
+    """Refuses what is only to be evaluated on.
+
+    Raises:
+        ValueError: for a spec that is `on_host`.
+    """
+    if spec.on_host:
+        raise ValueError(
+            f"{spec.name} steps in Python, outside the compiled program: policies are evaluated on it (jaxrl evaluate "
+            f"RUN --environment {spec.name}), and trained on an environment in JAX"
+        )

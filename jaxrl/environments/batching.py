@@ -13,10 +13,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
+from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep, require_compiled
 from jaxrl.environments.blocks import draw_blocks, reset_blocks, step_blocks
 from jaxrl.environments.faults import contained, finite_start, is_faulty
-from jaxrl.environments.hosted import require_compiled
 from jaxrl.errors import require_name
 from jaxrl.types import Array, Bool, PRNGKeyArray, PyTree
 

@@ -17,7 +17,7 @@ from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.parts import shapes
 from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
 
-__all__ = ["HostedState", "Task", "hosted", "require_compiled"]
+__all__ = ["HostedState", "Task", "hosted"]
 
 # Episodes that are remembered at least; those not stepped for longest are forgotten first.
 _REMEMBERED = 4096
@@ -191,16 +191,3 @@ def hosted(build: Callable[[], Task], spec: EnvironmentSpec, first: Task | None 
         return after, Timestep(observation, paid, terminated, truncated, {})
 
     return Environment(reset, step, (), spec)
-
-
-def require_compiled(spec: EnvironmentSpec) -> None:
-    """Refuses what is only to be evaluated on.
-
-    Raises:
-        ValueError: for a spec that is `on_host`.
-    """
-    if spec.on_host:
-        raise ValueError(
-            f"{spec.name} steps in Python, outside the compiled program: policies are evaluated on it (jaxrl evaluate "
-            f"RUN --environment {spec.name}), and trained on an environment in JAX"
-        )

@@ -1,4 +1,4 @@
-"""What a finished run directory gives back: policies, sweeps and fresh evaluations; and saving one policy alone."""
+"""What a finished run directory gives back: policies, sweeps and fresh returns; and saving one policy alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,26 +7,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxrl import moved
-from jaxrl.environments.base import Environment, EnvironmentSpec
+from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
-from jaxrl.environments.step_transforms import action_repeat
 from jaxrl.errors import require_name
 from jaxrl.numerics.preferences import check_preferences
 from jaxrl.numerics.weights import validate
 from jaxrl.ranges import EPISODES, SEED
 from jaxrl.runs.configuration import Configuration, check_free, read_configuration
 from jaxrl.runs.experiment import build, plan
+from jaxrl.runs.fresh_returns import fresh_returns, returns_table
 from jaxrl.runs.kinds import KINDS, Policies
 from jaxrl.runs.trained import save_member, save_run
 from jaxrl.sweeps.best import read_best
 from jaxrl.sweeps.sweep import Group, Sweep, run_plan
-from jaxrl.training.evaluation import Evaluation, evaluation_columns, transferred
 from jaxrl.training.policy import Policy
-from jaxrl.training.program import Program
-from jaxrl.training.schedule import TrainerConfig
 
 __all__ = [
     "Chosen",
@@ -77,60 +73,14 @@ def evaluate(
         _require(found, directory, member)
         chosen, policy = [member] if member is not None else range(found.count), _which(found, directory, which)
         policies = {index: policy(index) for index in chosen}
-        return _fresh(policies, found.program, num_episodes, seed, explore, environment)
+        return fresh_returns(policies, found.program, num_episodes, seed, explore, environment)
     swept = load_sweep(directory, which)
     # All members in one program.
     result, members = swept.evaluate(num_episodes, seed, explore), list(range(swept.num_members))
     if member is not None:
         swept.locate(member)
         result, members = jax.tree.map(lambda leaf: leaf[member : member + 1], result), [member]
-    return _table(result, members, swept.trainer.environment.spec, num_episodes)
-
-
-def _fresh(
-    policies: Mapping[int, Policy],
-    program: Callable[[int], Program],
-    num_episodes: int,
-    seed: int,
-    explore: bool | None,
-    environment: Environment | None = None,
-) -> Any:
-    """A row of fresh returns for each numbered policy of a `program`; all face the same episodes.
-
-    They are those of the program's own environment, or of another.
-    """
-    results, compiled = [], {}
-    for index, policy in policies.items():
-        built = program(index)
-        if id(built) not in compiled:
-            play = (
-                built.evaluator(num_episodes, explore)
-                if environment is None
-                else _elsewhere(built, policy, environment, num_episodes, explore)
-            )
-            compiled[id(built)] = jax.jit(play)
-        results.append(compiled[id(built)](jax.random.key(seed), policy.state, policy.hyperparameters))
-    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *results)
-    return _table(stacked, [*policies], (environment or built.environment).spec, num_episodes)
-
-
-def _elsewhere(
-    program: Program, policy: Policy, environment: Environment, num_episodes: int, explore: bool | None
-) -> Callable[..., Evaluation]:
-    """Evaluates in another environment, of whose steps as many are repeated and whose episodes are as long at most."""
-    schedule = getattr(program, "config", None)
-    config = schedule if isinstance(schedule, TrainerConfig) else TrainerConfig()
-    environment = action_repeat(environment, config.action_repeat)
-    explore = config.evaluation_explores if explore is None else explore
-    return transferred(environment, policy.agent, num_episodes, config.evaluation_steps, explore)
-
-
-def _table(result: Evaluation, members: list[int], spec: EnvironmentSpec, num_episodes: int) -> Any:
-    import pandas
-
-    columns = evaluation_columns(result, spec)
-    del columns["steps"]
-    return pandas.DataFrame({"member": members, "episodes": num_episodes, **columns})
+    return returns_table(result, members, swept.trainer.environment.spec, num_episodes)
 
 
 def policies_of(directory: str | Path, configuration: Configuration) -> Policies:
@@ -315,7 +265,7 @@ def choose_policy(
     found = policies_of(directory, configuration)
     index = _number(found, point, weights, at_least)
     # Exploring or not, as in training.
-    table = _fresh({index: found.policy(index)}, found.program, num_episodes, seed, None)
+    table = fresh_returns({index: found.policy(index)}, found.program, num_episodes, seed, None)
     if save:
         found.save(index, Path(save))
     return index, table

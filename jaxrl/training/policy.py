@@ -11,7 +11,8 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.parts import parts_of, shapes
 from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Space
-from jaxrl.training.evaluation import Evaluation, transferred
+from jaxrl.training.evaluation import Evaluation
+from jaxrl.training.transfer import transferred
 from jaxrl.types import Array, PRNGKeyArray, PyTree
 
 __all__ = ["Policy"]

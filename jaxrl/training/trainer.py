@@ -16,9 +16,8 @@ from jaxrl.agents.defaults import complete
 from jaxrl.agents.entries import entry_of
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.configs import field_names
-from jaxrl.environments.base import Environment
+from jaxrl.environments.base import Environment, require_compiled
 from jaxrl.environments.check import check_structure
-from jaxrl.environments.hosted import require_compiled
 from jaxrl.environments.registry import make
 from jaxrl.environments.step_transforms import action_repeat
 from jaxrl.errors import require_name
