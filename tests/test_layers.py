@@ -17,7 +17,7 @@ LAYERS = (
     ("environments",),
     ("numerics",),
     ("hyperparameters",),
-    ("networks",),
+    ("networks", "replay"),
     ("aggregation", "combination", "objectives", "optimisers"),
     ("agents",),
     ("clusters", "rendering", "tracking", "training"),

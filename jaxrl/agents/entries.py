@@ -64,6 +64,7 @@ AGENTS = Registry(
         "stacx": "jaxrl.agents.stac:STACX",
         "disco": "jaxrl.agents.disco:DISCO",
         "dpo": "jaxrl.agents.dpo:DPO",
+        "dqn": "jaxrl.agents.off_policy.dqn:DQN",
     },
     AgentEntry,
 )

@@ -1,0 +1,1 @@
+"""Off-policy agents: one loop over a buffer, and algorithms as settings of few learners."""

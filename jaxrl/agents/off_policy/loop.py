@@ -1,0 +1,290 @@
+"""The off-policy loop: act some steps in all copies, write them down, take gradient steps on samples of the past.
+
+Algorithms are learners: what networks there are, how they act, and one gradient step on a minibatch.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.base import TRANSITION, Agent, Collection, Progress, Rollout
+from jaxrl.agents.defaults import complete
+from jaxrl.agents.off_policy.experience import make_buffer, steps_of, windows
+from jaxrl.agents.off_policy.settings import (
+    RANGES,
+    OffPolicyConfig,
+    OffPolicyHyperparameters,
+    replay_leaves,
+    validate,
+)
+from jaxrl.agents.settings import default_weights
+from jaxrl.aggregation import ReturnSummary
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.tasks import measured_parts
+from jaxrl.numerics.normalisation import init_parts, update_parts
+from jaxrl.numerics.weights import preferences
+from jaxrl.optimisers.plain import PLAIN
+from jaxrl.ranges import Range
+from jaxrl.replay import Buffer, Drawn, Replay
+from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.validity import all_finite, choose
+
+__all__ = ["Learner", "OffPolicyState", "off_policy", "warming_up"]
+
+
+class OffPolicyState(NamedTuple):
+    """What is kept between iterations.
+
+    Attributes:
+        params: of all networks.
+        target: of target networks.
+        optimiser: states of optimisers.
+        observations: running statistics, or None.
+        updates: gradient steps so far.
+        buffer: the past.
+    """
+
+    params: PyTree
+    target: PyTree
+    optimiser: PyTree
+    observations: PyTree
+    updates: Int[Array, ""]
+    buffer: Buffer | tuple[()]
+
+
+class Learner(NamedTuple):
+    """An algorithm within the loop.
+
+    Attributes:
+        init: `(key, hyperparameters) -> (params, target, optimiser)`.
+        learn: `(key, state, Experience, hyperparameters, progress) -> (state, errors [batch], metrics)`: one gradient
+            step; errors are what priorities are made of, not negative.
+        act: see `Agent`.
+        explore: see `Agent`.
+        raw_action: shape and type of what `explore` returns of one copy.
+        noise: see `Agent`.
+        action: see `Agent`.
+        memory: see `Agent`; None without one.
+        value: see `Agent`.
+        leaves: defaults of the fields of hyperparameters that are dicts of leaves, by field.
+        ranges: of these leaves, by path.
+    """
+
+    init: Callable[..., tuple[PyTree, PyTree, PyTree]]
+    learn: Callable[..., tuple[OffPolicyState, Array, dict[str, Array]]]
+    act: Callable[..., tuple[Array, PyTree]]
+    explore: Callable[..., tuple]
+    raw_action: jax.ShapeDtypeStruct
+    noise: Callable[..., PyTree] | None = None
+    action: Callable[[Array], Array] = lambda raw_action: raw_action
+    memory: Callable[[tuple[int, ...]], PyTree] | None = None
+    value: Callable[..., Array] | None = None
+    leaves: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    ranges: Mapping[str, Range] = MappingProxyType({})
+
+
+class _Parts(NamedTuple):
+    spec: EnvironmentSpec
+    config: OffPolicyConfig
+    learner: Learner
+    replay: Replay
+
+
+def off_policy(
+    spec: EnvironmentSpec,
+    config: OffPolicyConfig,
+    learner: Learner,
+    defaults: Mapping[str, Any],
+    hyperparameters: type = OffPolicyHyperparameters,
+) -> Agent:
+    """An agent that learns from a buffer.
+
+    Args:
+        spec: the environment's.
+        config: static settings.
+        learner: the algorithm.
+        defaults: hyperparameters that differ from those of the class.
+        hyperparameters: their class.
+
+    Raises:
+        ValueError: for settings that contradict each other, or do not fit the environment.
+    """
+    validate(config, spec)
+    parts = _Parts(spec, config, learner, make_buffer(spec, config, learner.raw_action))
+    optional = {name: given for name in ("noise", "memory", "value") if (given := getattr(learner, name))}
+    agent = Agent(
+        init=partial(_init, parts),
+        act=learner.act,
+        update=partial(_update, parts),
+        hyperparameters=_hyperparameters(parts, hyperparameters, defaults),
+        spec=spec,
+        config=config,
+        collects=Collection(
+            num_envs=config.num_envs,
+            num_steps=config.num_steps,
+            condition_on_weights=config.condition_on_weights,
+            num_preferences=config.num_preferences,
+        ),
+        records=tuple(name for name in TRANSITION if name != "start"),
+        explore=learner.explore,
+        action=learner.action,
+        actor=_actor,
+        inherit=lambda fresh, parent: parent,
+        ranges={**RANGES, **learner.ranges, **_optimiser_ranges(config)},
+        **optional,
+    )
+    return complete(agent)
+
+
+def _optimiser_ranges(config: OffPolicyConfig) -> dict[str, Range]:
+    return {f"optimiser.{name}": within for name, within in PLAIN[config.optimiser].ranges.items()}
+
+
+def _hyperparameters(parts: _Parts, kind: type, defaults: Mapping[str, Any]) -> Any:
+    leaves = {name: dict(values) for name, values in parts.learner.leaves.items()}
+    # A default of an algorithm's may be a leaf within a field.
+    for name, value in defaults.items():
+        for values in leaves.values():
+            if name in values:
+                values[name] = value
+    direct = {name: value for name, value in defaults.items() if name in kind._fields}
+    return kind(
+        weights=default_weights(parts.spec),
+        replay=replay_leaves(parts.config),
+        optimiser=dict(PLAIN[parts.config.optimiser].settings) or (),
+        **leaves,
+    )._replace(**direct)
+
+
+def _actor(state: OffPolicyState) -> OffPolicyState:
+    """Networks and statistics of observations."""
+    return state._replace(target=(), optimiser=(), updates=(), buffer=())
+
+
+def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> OffPolicyState:
+    params, target, optimiser = parts.learner.init(key, hp)
+    return OffPolicyState(
+        params=params,
+        target=target,
+        optimiser=optimiser,
+        observations=init_parts(measured_parts(parts.spec)) if parts.config.normalise_observations else None,
+        updates=jnp.zeros((), jnp.int32),
+        buffer=parts.replay.init(),
+    )
+
+
+def warming_up(config: OffPolicyConfig, progress: Progress, more: int = 0) -> Array:
+    """Whether fewer than `learning_starts` environment steps were taken before this iteration, or `more` steps later.
+
+    It depends on how far the run is alone, which members of a sweep share: so that what waits for it is a branch.
+    """
+    iterations = jnp.round(progress.fraction * progress.horizon)
+    return iterations * (config.num_envs * config.num_steps) + more < config.learning_starts
+
+
+def _update(
+    parts: _Parts,
+    key: PRNGKeyArray,
+    state: OffPolicyState,
+    rollout: Rollout,
+    summary: ReturnSummary,
+    hp: Any,
+    progress: Progress,
+) -> tuple[OffPolicyState, dict[str, Array]]:
+    """Writes the iteration down, and learns once there is enough."""
+    config = parts.config
+    buffer = parts.replay.add(state.buffer, steps_of(rollout, config))
+    observations = state.observations
+    if observations is not None:
+        observations = update_parts(observations, rollout.observation, rollout.valid)
+    state = state._replace(observations=observations, buffer=())
+    learn = partial(_learn, parts)
+    arguments = (key, state, buffer, hp, progress)
+    shapes = jax.eval_shape(learn, *arguments)
+    # The buffer goes in and does not come out, or it would be copied.
+    waiting = lambda key, state, *_: _nothing(state, shapes)  # noqa: E731
+    first = config.num_envs * config.num_steps
+    state, drawn, priorities, metrics = jax.lax.cond(warming_up(config, progress, first), waiting, learn, *arguments)
+    if config.replay == "prioritised":
+        known = buffer.priorities[0][drawn]
+        buffer = parts.replay.prioritise(buffer, drawn, jnp.where(priorities < 0.0, known, priorities))
+    return state._replace(buffer=buffer), metrics
+
+
+def _nothing(state: OffPolicyState, shapes: tuple) -> tuple:
+    """What stands for the results of learning while there is too little to learn from."""
+    _, drawn, priorities, metrics = shapes
+    absent = {name: jnp.full(leaf.shape, jnp.nan, leaf.dtype) for name, leaf in metrics.items()}
+    counted = {name: jnp.zeros(()) for name in ("non_finite", "skipped_updates", "updates")}
+    return state, jnp.zeros(drawn.shape, drawn.dtype), jnp.full(priorities.shape, -1.0), absent | counted
+
+
+def _learn(
+    parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, buffer: Buffer, hp: Any, progress: Progress
+) -> tuple[OffPolicyState, Array, Array, dict[str, Array]]:
+    """All gradient steps of an iteration, on samples that are drawn and taken at once."""
+    config = parts.config
+    shape = (config.num_updates, config.batch_size)
+    draw_key, weights_key, learn_key = jax.random.split(key, 3)
+    drawn = parts.replay.draw(draw_key, buffer, shape)
+    importance = _importance(config, drawn, hp, progress)
+    weights = _weights(parts, weights_key, shape, hp)
+    block = windows(parts.replay, buffer, config, drawn.indices, hp.discount)(weights, importance)
+
+    def step(state: OffPolicyState, inputs: tuple) -> tuple[OffPolicyState, tuple]:
+        step_key, experience = inputs
+        following, errors, metrics = parts.learner.learn(step_key, state, experience, hp, progress)
+        following = _targets_moved(config, hp, following)
+        finite = all_finite((following.params, following.optimiser))
+        following = choose(finite, following, state)
+        lost = 1.0 - finite.astype(jnp.float32)
+        return following, (jnp.where(jnp.isfinite(errors), errors, -1.0), {**metrics, "non_finite": lost})
+
+    keys = jax.random.split(learn_key, config.num_updates)
+    state, (errors, metrics) = jax.lax.scan(step, state, (keys, block))
+    skipped = metrics["non_finite"].sum()
+    means = jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+    counts = {"skipped_updates": skipped, "updates": jnp.asarray(float(config.num_updates))}
+    return state, drawn.indices, _priorities(errors, hp), {**means, **counts}
+
+
+def _importance(config: OffPolicyConfig, drawn: Drawn, hp: Any, progress: Progress) -> Float[Array, "update batch"]:
+    """(N P)^-β over the largest of a minibatch, β annealed linearly to 1 (Schaul et al., 2016, section 3.4)."""
+    if config.replay == "uniform":
+        return jnp.ones(drawn.indices.shape)
+    beta = hp.replay["importance_exponent"]
+    beta = beta + (1.0 - beta) * progress.fraction
+    weights = (drawn.size * jnp.maximum(drawn.probabilities, 1e-30)) ** -beta
+    return weights / jnp.max(weights, axis=-1, keepdims=True)
+
+
+_LEAST_PRIORITY = 1e-6
+
+
+def _priorities(errors: Float[Array, "update batch"], hp: Any) -> Float[Array, "update batch"]:
+    """(|δ| + ε)^α; of errors that are not finite, -1."""
+    if not hp.replay:
+        return errors
+    return jnp.where(errors < 0.0, -1.0, (jnp.abs(errors) + _LEAST_PRIORITY) ** hp.replay["priority_exponent"])
+
+
+def _weights(
+    parts: _Parts, key: PRNGKeyArray, shape: tuple[int, int], hp: Any
+) -> Float[Array, "update batch objective"]:
+    num_objectives = parts.spec.num_objectives
+    if parts.config.condition_on_weights:
+        return preferences(key, shape[0] * shape[1], num_objectives).reshape(*shape, num_objectives)
+    return jnp.broadcast_to(hp.weights, (*shape, num_objectives))
+
+
+def _targets_moved(config: OffPolicyConfig, hp: Any, state: OffPolicyState) -> OffPolicyState:
+    """θ⁻ ← (1 - ρ) θ⁻ + ρ θ every `target_period` gradient steps, exact for ρ = 0 and 1."""
+    updates = state.updates + 1
+    share = jnp.where(updates % config.target_period == 0, hp.target_rate, 0.0)
+    online = {name: state.params[name] for name in state.target}
+    target = jax.tree.map(lambda old, new: (1.0 - share) * old + share * new, state.target, online)
+    return state._replace(target=target, updates=updates)
