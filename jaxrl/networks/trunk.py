@@ -65,8 +65,8 @@ class Trunk(nn.Module):
     Gallici et al., 2025), then the activation.
 
     Attributes:
-        layers: sizes, the widths of the layers, or of the blocks; activation, by name; layer_norm, whether each layer is
-            normalised; noisy, whether layers are `NoisyDense`; dropout, the share of features that are dropped where
+        layers: sizes, the widths of the layers, or of the blocks; activation, by name; layer_norm, whether each layer
+            is normalised; noisy, whether layers are `NoisyDense`; dropout, the share of features that are dropped where
             there is a random stream `dropout`; residual, whether layers are residual blocks.
     """
 
