@@ -65,6 +65,13 @@ AGENTS = Registry(
         "disco": "jaxrl.agents.disco:DISCO",
         "dpo": "jaxrl.agents.dpo:DPO",
         "dqn": "jaxrl.agents.off_policy.dqn:DQN",
+        "pqn": "jaxrl.agents.off_policy.pqn:PQN",
+        "c51": "jaxrl.agents.off_policy.c51:C51",
+        "qr_dqn": "jaxrl.agents.off_policy.qr_dqn:QR_DQN",
+        "iqn": "jaxrl.agents.off_policy.iqn:IQN",
+        "munchausen_dqn": "jaxrl.agents.off_policy.munchausen_dqn:MUNCHAUSEN_DQN",
+        "r2d2": "jaxrl.agents.off_policy.r2d2:R2D2",
+        "rainbow": "jaxrl.agents.off_policy.rainbow:RAINBOW",
     },
     AgentEntry,
 )

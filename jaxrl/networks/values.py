@@ -31,7 +31,7 @@ class ValueNetwork(NamedTuple):
     Attributes:
         init: `key -> params`.
         memory: `batch_shape -> memory` at the start of an episode, `()` without one.
-        values: `(params, observation, weights, taus, key) -> values`, without a memory.
+        values: `(params, observation, weights, taus, key, memory=()) -> values` of an observation after `memory`.
         act: `(params, observation, weights, memory, start, taus, key) -> (values, memory)`: one step.
         sequence: `(params, observations, following, weights, memory, starts, taus, key) -> (values, values of what
             follows each step, memory)`: leaves `[time, batch, ...]`, with a memory.
@@ -189,7 +189,9 @@ def value_network(
     return ValueNetwork(
         init=init,
         memory=fresh,
-        values=lambda params, observation, weights, taus, key: run(params, key, observation, weights, taus),
+        values=lambda params, observation, weights, taus, key, memory=(): run(
+            params, key, observation, weights, taus, memory
+        ),
         act=lambda params, observation, weights, memory, start, taus, key: run(
             params, key, observation, weights, memory, start, taus, method="act"
         ),

@@ -12,7 +12,7 @@ __all__ = ["SumTree", "empty", "find", "total", "update"]
 
 FAN = 32
 
-SumTree = tuple[Float[Array, " node"], ...]
+SumTree = tuple[Float[Array, " _"], ...]
 """Levels from the leaves up; the last has at most 32 nodes."""
 
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.base import TRANSITION, Agent, Collection, Progress, Rollout
+from jaxrl.agents.base import Agent, Collection, Progress, Rollout
 from jaxrl.agents.defaults import complete
-from jaxrl.agents.off_policy.experience import make_buffer, steps_of, windows
+from jaxrl.agents.off_policy.experience import Storage, sequences, transitions
 from jaxrl.agents.off_policy.settings import (
     RANGES,
     OffPolicyConfig,
@@ -29,7 +29,7 @@ from jaxrl.numerics.normalisation import init_parts, update_parts
 from jaxrl.numerics.weights import preferences
 from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import Range
-from jaxrl.replay import Buffer, Drawn, Replay
+from jaxrl.replay import Buffer, Drawn
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 from jaxrl.validity import all_finite, choose
 
@@ -62,13 +62,14 @@ class Learner(NamedTuple):
     Attributes:
         init: `(key, hyperparameters) -> (params, target, optimiser)`.
         learn: `(key, state, Experience, hyperparameters, progress) -> (state, errors [batch], metrics)`: one gradient
-            step; errors are what priorities are made of, not negative.
+            step, with a memory on `Sequences`; errors are what priorities are made of, not negative.
         act: see `Agent`.
         explore: see `Agent`.
         raw_action: shape and type of what `explore` returns of one copy.
         noise: see `Agent`.
         action: see `Agent`.
-        memory: see `Agent`; None without one.
+        memory: see `Agent`; None without one. With one, `explore` returns as extras the memory that it was given.
+        sequence_length: steps that are learned from together, with a memory.
         value: see `Agent`.
         leaves: defaults of the fields of hyperparameters that are dicts of leaves, by field.
         ranges: of these leaves, by path.
@@ -82,6 +83,7 @@ class Learner(NamedTuple):
     noise: Callable[..., PyTree] | None = None
     action: Callable[[Array], Array] = lambda raw_action: raw_action
     memory: Callable[[tuple[int, ...]], PyTree] | None = None
+    sequence_length: int = 0
     value: Callable[..., Array] | None = None
     leaves: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     ranges: Mapping[str, Range] = MappingProxyType({})
@@ -91,7 +93,7 @@ class _Parts(NamedTuple):
     spec: EnvironmentSpec
     config: OffPolicyConfig
     learner: Learner
-    replay: Replay
+    storage: Storage
 
 
 def off_policy(
@@ -114,7 +116,7 @@ def off_policy(
         ValueError: for settings that contradict each other, or do not fit the environment.
     """
     validate(config, spec)
-    parts = _Parts(spec, config, learner, make_buffer(spec, config, learner.raw_action))
+    parts = _Parts(spec, config, learner, _storage(spec, config, learner))
     optional = {name: given for name in ("noise", "memory", "value") if (given := getattr(learner, name))}
     agent = Agent(
         init=partial(_init, parts),
@@ -129,7 +131,7 @@ def off_policy(
             condition_on_weights=config.condition_on_weights,
             num_preferences=config.num_preferences,
         ),
-        records=tuple(name for name in TRANSITION if name != "start"),
+        records=parts.storage.records,
         explore=learner.explore,
         action=learner.action,
         actor=_actor,
@@ -138,6 +140,13 @@ def off_policy(
         **optional,
     )
     return complete(agent)
+
+
+def _storage(spec: EnvironmentSpec, config: OffPolicyConfig, learner: Learner) -> Storage:
+    if learner.memory is None:
+        return transitions(spec, config, learner.raw_action)
+    memory = jax.eval_shape(lambda: learner.memory(()))
+    return sequences(spec, config, learner.raw_action, memory, learner.sequence_length)
 
 
 def _optimiser_ranges(config: OffPolicyConfig) -> dict[str, Range]:
@@ -173,7 +182,7 @@ def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> OffPolicyState:
         optimiser=optimiser,
         observations=init_parts(measured_parts(parts.spec)) if parts.config.normalise_observations else None,
         updates=jnp.zeros((), jnp.int32),
-        buffer=parts.replay.init(),
+        buffer=parts.storage.replay.init(),
     )
 
 
@@ -197,7 +206,7 @@ def _update(
 ) -> tuple[OffPolicyState, dict[str, Array]]:
     """Writes the iteration down, and learns once there is enough."""
     config = parts.config
-    buffer = parts.replay.add(state.buffer, steps_of(rollout, config))
+    buffer = parts.storage.replay.add(state.buffer, parts.storage.steps_of(rollout))
     observations = state.observations
     if observations is not None:
         observations = update_parts(observations, rollout.observation, rollout.valid)
@@ -211,7 +220,7 @@ def _update(
     state, drawn, priorities, metrics = jax.lax.cond(warming_up(config, progress, first), waiting, learn, *arguments)
     if config.replay == "prioritised":
         known = buffer.priorities[0][drawn]
-        buffer = parts.replay.prioritise(buffer, drawn, jnp.where(priorities < 0.0, known, priorities))
+        buffer = parts.storage.replay.prioritise(buffer, drawn, jnp.where(priorities < 0.0, known, priorities))
     return state._replace(buffer=buffer), metrics
 
 
@@ -230,10 +239,10 @@ def _learn(
     config = parts.config
     shape = (config.num_updates, config.batch_size)
     draw_key, weights_key, learn_key = jax.random.split(key, 3)
-    drawn = parts.replay.draw(draw_key, buffer, shape)
+    drawn = parts.storage.replay.draw(draw_key, buffer, shape)
     importance = _importance(config, drawn, hp, progress)
     weights = _weights(parts, weights_key, shape, hp)
-    block = windows(parts.replay, buffer, config, drawn.indices, hp.discount)(weights, importance)
+    block = parts.storage.take(buffer, drawn.indices, hp.discount)(weights, importance)
 
     def step(state: OffPolicyState, inputs: tuple) -> tuple[OffPolicyState, tuple]:
         step_key, experience = inputs

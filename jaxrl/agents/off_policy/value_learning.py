@@ -9,32 +9,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl.agents.acting import see
 from jaxrl.agents.base import Agent, Progress
+from jaxrl.agents.off_policy import value_acting
 from jaxrl.agents.off_policy.backups import BACKUPS, Backup, at
-from jaxrl.agents.off_policy.experience import Experience
-from jaxrl.agents.off_policy.exploring import (
-    EPSILON,
-    EPSILON_RANGES,
-    Chances,
-    chances,
-    epsilon,
-    greedy,
-    legal_scores,
-    sometimes_random,
-)
+from jaxrl.agents.off_policy.experience import Experience, Sequences
+from jaxrl.agents.off_policy.exploring import EPSILON, EPSILON_RANGES, chances
 from jaxrl.agents.off_policy.heads import HEADS, Head
-from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy, warming_up
+from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy
 from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPolicyHyperparameters
+from jaxrl.agents.off_policy.value_acting import Acting, make_acting, scores_of, visible
+from jaxrl.agents.off_policy.value_sequences import along
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.masks import seen, seen_space
-from jaxrl.environments.parts import batch_shape
-from jaxrl.environments.spaces import Discrete
-from jaxrl.networks.trunk import Layers
-from jaxrl.networks.values import ValueNetwork, value_network
-from jaxrl.ranges import COUNT, Range
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.ranges import COUNT, SOME, Range
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["ValueConfig", "ValueHyperparameters", "value_learning"]
 
@@ -59,6 +47,12 @@ class ValueConfig(OffPolicyConfig):
     """Explore by noise on the network's parameters instead of by ε."""
     cosines: Annotated[int, COUNT] = 64
     """Features of a fraction in an implicit network."""
+    recurrent_size: Annotated[int, COUNT] = 64
+    """Width of the memory of network=gru or lstm."""
+    sequence_length: Annotated[int, COUNT] = 20
+    """Consecutive steps that a network with a memory learns from together."""
+    burn_in: Annotated[int, SOME] = 10
+    """Steps before these through which the memory only runs, from what it was when it acted."""
 
 
 class ValueHyperparameters(OffPolicyHyperparameters):
@@ -74,11 +68,16 @@ class ValueHyperparameters(OffPolicyHyperparameters):
 
 
 class _Parts(NamedTuple):
-    spec: EnvironmentSpec
-    config: ValueConfig
-    network: ValueNetwork
-    head: Head
+    acting: Acting
     backup: Backup
+
+    @property
+    def config(self) -> ValueConfig:
+        return self.acting.config
+
+    @property
+    def head(self) -> Head:
+        return self.acting.head
 
 
 def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping[str, Any]) -> Agent:
@@ -87,6 +86,9 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
     With r the rewards and w the preference weights, minimises over a minibatch the mean over objectives of
     importance · loss(Z(o, a), r + γᵏ Z⁻(o', a')), a' = argmax_a w·E[Z(o', a)]: the best action is chosen by what the
     preference makes of the mean vectors, and then that action's vector is backed up (as in Mossalam et al., 2016).
+
+    Networks with a memory learn from sequences, begun from the memory that acted (Kapturowski et al., 2019, R2D2,
+    section 3): `burn_in` steps only bring it up to date, the others are learned from.
 
     Args:
         spec: the environment's, with discrete actions.
@@ -97,216 +99,178 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         UnknownNameError: for an unknown head, backup or network, with the nearest match.
         ValueError: for actions that are not discrete, or settings that contradict each other.
     """
-    if not isinstance(spec.action, Discrete):
-        raise ValueError(
-            f"action values need one of a number of actions to be chosen, {spec.name} takes {spec.action}; agents for "
-            "continuous actions: sac, td3, ddpg"
-        )
     head, backup = HEADS[config.head](config.num_atoms), BACKUPS[config.backup]
-    _require_effect(config, head, backup)
-    network = value_network(
-        seen_space(spec),
-        spec.action.n,
-        spec.num_objectives,
-        num_atoms=head.num_atoms,
-        network=config.network,
-        layers=Layers(
-            config.hidden_sizes, config.activation, config.layer_norm, config.noisy, config.dropout, config.residual
-        ),
-        channels=config.channels,
+    acting = make_acting(
+        spec,
+        config,
+        head,
         dueling=config.dueling,
         cosines=config.cosines if head.taus else 0,
-        conditioned=config.condition_on_weights,
+        recurrent_size=config.recurrent_size,
     )
-    parts = _Parts(spec, config, network, head, backup)
+    _require_effect(config, head, backup, acting.network.recurrent)
+    parts = _Parts(acting, backup)
+    brought = {"head": head, "backup": backup}
+    recurrent = {"memory": acting.network.memory, "sequence_length": config.burn_in + config.sequence_length}
     learner = Learner(
         init=partial(_init, parts),
-        learn=partial(_learn, parts),
-        act=partial(_act, parts),
-        explore=partial(_explore, parts),
+        learn=partial(_learn_sequences if acting.network.recurrent else _learn, parts),
+        act=partial(value_acting.act, acting),
+        explore=partial(value_acting.explore, acting),
         raw_action=jax.ShapeDtypeStruct((), jnp.int32),
         noise=chances,
-        value=partial(_value, parts),
+        value=partial(value_acting.value, acting),
         leaves={
             "exploration": {} if config.noisy else EPSILON,
-            "head": head.parameters,
-            "backup": backup.parameters,
+            **{name: part.parameters for name, part in brought.items()},
         },
         ranges={
             **{f"exploration.{name}": within for name, within in EPSILON_RANGES.items()},
-            **{f"head.{name}": within for name, within in head.ranges.items()},
-            **{f"backup.{name}": within for name, within in backup.ranges.items()},
+            **{f"{field}.{name}": within for field, part in brought.items() for name, within in part.ranges.items()},
         },
+        **(recurrent if acting.network.recurrent else {}),
     )
     return off_policy(spec, config, learner, defaults, ValueHyperparameters)
 
 
-def _require_effect(config: ValueConfig, head: Head, backup: Backup) -> None:
-    """Raises ValueError for settings that contradict each other."""
+def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: bool) -> None:
+    """Raises ValueError for settings that contradict each other, or change nothing beside the others."""
     if backup.soft and not head.averages:
         raise ValueError(
             f"backup={config.backup!r} mixes the values of all actions, and logits of head={config.head!r} cannot be "
             "mixed; use head='squared', 'huber', 'quantile' or 'implicit'"
         )
-    default = ValueConfig.num_atoms
-    if head.num_atoms == 1 and config.num_atoms != default:
+    if recurrent and config.return_steps > 1 and not head.averages:
         raise ValueError(
-            f"num_atoms={config.num_atoms} would have no effect here: it needs head='categorical', 'quantile' or "
-            "'implicit'"
+            f"head={config.head!r} of a network with a memory learns from single steps: it needs return_steps=1, got "
+            f"{config.return_steps}"
         )
-    if not head.taus and config.cosines != ValueConfig.cosines:
-        raise ValueError(f"cosines={config.cosines} would have no effect here: it needs head='implicit'")
+    only_with = (
+        ("num_atoms", head.num_atoms > 1, "head='categorical', 'quantile' or 'implicit'"),
+        ("cosines", head.taus is not None, "head='implicit'"),
+        *[(name, recurrent, "network='gru' or 'lstm'") for name in ("recurrent_size", "sequence_length", "burn_in")],
+    )
+    for name, fits, needed in only_with:
+        found = getattr(config, name)
+        if not fits and found != getattr(ValueConfig, name):
+            raise ValueError(f"{name}={found!r} would have no effect here: it needs {needed}")
 
 
 def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
-    params = {"values": parts.network.init(key)}
+    params = {"values": parts.acting.network.init(key)}
     return params, params, make_optimiser(parts.config, hp, 0.0).init(params)
 
 
-def _scores(
-    parts: _Parts, outputs: Float[Array, "*batch action objective atom"], weights: Array, observation: PyTree, hp: Any
-) -> Float[Array, "*batch action"]:
-    """What a preference makes of every action, -∞ where it is not legal."""
-    means = parts.head.mean(outputs, hp.head)
-    return legal_scores(parts.spec, jnp.sum(means * weights[..., None, :], axis=-1), observation)
-
-
-def _outputs(
-    parts: _Parts,
-    params: PyTree,
-    state: OffPolicyState,
-    observation: PyTree,
-    weights: Array,
-    taus: Array | None,
-    key: PRNGKeyArray | None,
-    hp: Any,
-) -> Float[Array, "*batch action objective atom"]:
-    visible = seen(parts.spec, see(state, observation, hp))
-    return parts.network.values(params["values"], visible, weights, taus, key)
-
-
-def _acting_scores(
-    parts: _Parts, state: OffPolicyState, observation: PyTree, weights: Array, key: PRNGKeyArray | None, hp: Any
-) -> Float[Array, "*batch action"]:
-    batch = batch_shape(parts.spec.observation, observation)
-    fractions = parts.head.fractions
-    taus = None if fractions is None else jnp.broadcast_to(fractions, (*batch, *fractions.shape))
-    outputs = _outputs(parts, state.params, state, observation, weights, taus, key, hp)
-    return _scores(parts, outputs, weights, observation, hp)
-
-
-def _act(
-    parts: _Parts,
-    key: PRNGKeyArray,
-    state: OffPolicyState,
-    observation: PyTree,
-    memory: PyTree,
-    hp: Any,
-    explore: bool = False,
-) -> tuple[Array, PyTree]:
-    """The best action under the weights of the hyperparameters, or as at the end of training."""
-    noisy = parts.config.noisy and explore
-    scores = _acting_scores(parts, state, observation, hp.weights, key if noisy else None, hp)
-    if not explore or parts.config.noisy:
-        return greedy(scores), memory
-    uniform = jax.random.uniform(key, (2, *scores.shape[:-1]))
-    return sometimes_random(Chances(uniform[0], uniform[1], key), hp.exploration["epsilon_end"], scores), memory
-
-
-def _explore(
-    parts: _Parts,
-    state: OffPolicyState,
-    observation: PyTree,
-    memory: PyTree,
-    start: Bool[Array, " env"],
-    weights: Float[Array, "env objective"],
-    noise: Chances,
-    hp: Any,
-    progress: Progress,
-) -> tuple[Array, PyTree]:
-    config = parts.config
-    scores = _acting_scores(parts, state, observation, weights, noise.key if config.noisy else None, hp)
-    probability = jnp.zeros(()) if config.noisy else epsilon(hp.exploration, progress)
-    return sometimes_random(noise, jnp.where(warming_up(config, progress), 1.0, probability), scores), memory
-
-
-def _value(
-    parts: _Parts, state: OffPolicyState, observation: PyTree, memory: PyTree, hp: Any
-) -> Float[Array, "*batch objective"]:
-    """The vector of the best action."""
-    batch = batch_shape(parts.spec.observation, observation)
-    fractions = parts.head.fractions
-    taus = None if fractions is None else jnp.broadcast_to(fractions, (*batch, *fractions.shape))
-    outputs = _outputs(parts, state.params, state, observation, hp.weights, taus, None, hp)
-    best = greedy(_scores(parts, outputs, hp.weights, observation, hp))
-    return parts.head.mean(at(outputs, best), hp.head)
-
-
-def _target(
-    parts: _Parts, key: PRNGKeyArray, params: PyTree, state: OffPolicyState, experience: Experience, hp: Any
-) -> Float[Array, "batch objective atom"]:
-    """What the network's outputs for the action taken are to be, under target network and, if double, learning one."""
-    own, other, noise, noise_other = jax.random.split(key, 4)
-    weights, following = experience.weights, experience.following
-
-    def outputs(params: PyTree, taus_key: PRNGKeyArray, noise_key: PRNGKeyArray, observation: PyTree) -> Array:
-        taus = parts.head.taus(taus_key, weights.shape[:-1]) if parts.head.taus else None
-        return _outputs(parts, params, state, observation, weights, taus, _noise(parts, noise_key), hp)
-
-    later = outputs(state.target, own, noise, following)
-    scores = other_scores = _scores(parts, later, weights, following, hp)
-    if parts.backup.double:
-        other_scores = _scores(parts, outputs(params, other, noise_other, following), weights, following, hp)
-    mixed = parts.backup.following(later, scores, other_scores, hp.backup)
-    reward = experience.reward
-    if parts.backup.bonus is not None:
-        before = outputs(state.target, jax.random.fold_in(own, 1), jax.random.fold_in(noise, 1), experience.observation)
-        before = _scores(parts, before, weights, experience.observation, hp)
-        reward = reward + parts.backup.bonus(before, experience.action, hp.backup)[..., None]
-    factor = jnp.broadcast_to(experience.factor, reward.shape)
-    return jax.lax.stop_gradient(parts.head.target(reward, factor, mixed, hp.head))
+def _taus(parts: _Parts, key: PRNGKeyArray, batch: tuple[int, ...]) -> Array | None:
+    return parts.head.taus(key, batch) if parts.head.taus else None
 
 
 def _noise(parts: _Parts, key: PRNGKeyArray) -> PRNGKeyArray | None:
     return key if parts.config.noisy or parts.config.dropout else None
 
 
+def _outputs(
+    parts: _Parts, params: PyTree, state: OffPolicyState, observation: PyTree, weights: Array, taus: Array | None,
+    key: PRNGKeyArray, hp: Any,
+) -> Float[Array, "*batch action objective atom"]:  # fmt: skip
+    """Of a network without a memory."""
+    now = visible(parts.acting, state, observation, hp)
+    return parts.acting.network.values(params["values"], now, weights, taus, _noise(parts, key))
+
+
 def _learn(
     parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Experience, hp: Any, progress: Progress
 ) -> tuple[OffPolicyState, Float[Array, " batch"], dict[str, Array]]:
-    """One gradient step."""
-    target_key, taus_key, noise_key = jax.random.split(key, 3)
-    target = _target(parts, target_key, state.params, state, experience, hp)
-    taus = parts.head.taus(taus_key, experience.importance.shape) if parts.head.taus else None
+    """One gradient step on single transitions."""
+    keys = jax.random.split(key, 8)
+    weights, batch = experience.weights, experience.importance.shape
+    observation, following = experience.observation, experience.following
+
+    def outputs(params: PyTree, index: int, seen: PyTree) -> Array:
+        taus = _taus(parts, keys[index], batch)
+        return _outputs(parts, params, state, seen, weights, taus, keys[index + 1], hp)
+
+    later = outputs(state.target, 0, following)
+    other = outputs(state.params, 2, following) if parts.backup.double else later
+    before = outputs(state.target, 4, observation) if parts.backup.bonus else None
+    mixed, reward = _backed_up(parts, later, other, before, experience, hp)
+    factor = jnp.broadcast_to(experience.factor, reward.shape)
+    target = jax.lax.stop_gradient(parts.head.target(reward, factor, mixed, hp.head))
+    taus = _taus(parts, keys[6], batch)
 
     def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
-        outputs = _outputs(
-            parts,
-            params,
-            state,
-            experience.observation,
-            experience.weights,
-            taus,
-            _noise(parts, noise_key),
-            hp,
-        )
-        taken = at(outputs, experience.action)
+        found = _outputs(parts, params, state, observation, weights, taus, keys[7], hp)
+        taken = at(found, experience.action)
         losses = parts.head.loss(taken, target, taus, hp.head).mean(axis=-1)
         return jnp.mean(experience.importance * losses), (taken, losses)
 
-    (loss, (taken, losses)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
+    means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
+    return state, _errors(parts, taken, target, losses, weights), {**metrics, "value": means.mean()}
+
+
+def _backed_up(
+    parts: _Parts, later: Array, other: Array, before: Array | None, experience: Any, hp: Any
+) -> tuple[Float[Array, "*batch objective atom"], Float[Array, "*batch objective"]]:
+    """Outputs for what follows, and rewards with what the backup adds to them."""
+    weights, following = experience.weights, experience.following
+    scores = scores_of(parts.acting, later, weights, following, hp)
+    other_scores = scores_of(parts.acting, other, weights, following, hp) if parts.backup.double else scores
+    mixed = parts.backup.following(later, scores, other_scores, hp.backup)
+    if before is None:
+        return mixed, experience.reward
+    bonus_scores = scores_of(parts.acting, before, weights, experience.observation, hp)
+    bonus = parts.backup.bonus(bonus_scores, experience.action, hp.backup)
+    return mixed, experience.reward + bonus[..., None]
+
+
+def _descend(
+    parts: _Parts, state: OffPolicyState, loss_of: Any, hp: Any, progress: Progress
+) -> tuple[OffPolicyState, Any, dict[str, Array]]:
+    (loss, extras), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     optimiser = make_optimiser(parts.config, hp, progress.fraction)
     updates, moments = optimiser.update(gradient, state.optimiser, state.params)
     state = state._replace(params=optax.apply_updates(state.params, updates), optimiser=moments)
-    means = parts.head.mean(taken, hp.head)
-    metrics = {"loss": loss, "value": jnp.sum(means * experience.weights, axis=-1).mean()}
-    return state, _errors(parts, taken, target, losses, experience.weights, hp), metrics
+    return state, extras, {"loss": loss}
 
 
-def _errors(
-    parts: _Parts, taken: Array, target: Array, losses: Array, weights: Array, hp: Any
-) -> Float[Array, " batch"]:
+def _errors(parts: _Parts, taken: Array, target: Array, losses: Array, weights: Array) -> Float[Array, "*batch"]:
     """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3)."""
     if parts.head.num_atoms > 1:
         return jnp.abs(losses)
     return jnp.abs(jnp.sum((target - taken)[..., 0] * weights, axis=-1))
+
+
+# A sequence counts by its largest error and by their mean (R2D2, section 2.3).
+_LARGEST = 0.9
+
+
+def _learn_sequences(
+    parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Sequences, hp: Any, progress: Progress
+) -> tuple[OffPolicyState, Float[Array, " batch"], dict[str, Array]]:
+    """One gradient step on sequences, time leading from here on."""
+    keys = jax.random.split(key, 4)
+    steps = along(experience, parts.config.burn_in)
+    shape = steps.reward.shape[:-1]
+
+    def run(params: PyTree, taus: Array | None, noise: PRNGKeyArray) -> tuple[Array, Array]:
+        see = partial(visible, parts.acting, state, hp=hp)
+        return steps.outputs(parts.acting.network, params["values"], see, taus, _noise(parts, noise))
+
+    before, later = run(state.target, _taus(parts, keys[0], shape), keys[1])
+    # The learning network's outputs for what follows come from the same pass as those that are fitted.
+    taus = _taus(parts, keys[2], shape)
+    other = run(state.params, taus, keys[3])[1] if parts.backup.double else later
+    mixed, reward = _backed_up(parts, later, other, before if parts.backup.bonus else None, steps, hp)
+    target = jax.lax.stop_gradient(steps.target(parts.head, reward, mixed, parts.config.return_steps, hp))
+
+    def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
+        taken = at(run(params, taus, keys[3])[0], steps.action)
+        losses = jnp.where(steps.valid, parts.head.loss(taken, target, taus, hp.head).mean(axis=-1), 0.0)
+        return jnp.mean(experience.importance * losses), (taken, losses)
+
+    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
+    errors = jnp.where(steps.valid, _errors(parts, taken, target, losses, steps.weights), 0.0)
+    priority = _LARGEST * errors.max(axis=0) + (1.0 - _LARGEST) * errors.mean(axis=0)
+    means = jnp.sum(parts.head.mean(taken, hp.head) * steps.weights, axis=-1)
+    return state, priority, {**metrics, "value": means.mean()}

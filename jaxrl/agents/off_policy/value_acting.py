@@ -1,0 +1,162 @@
+"""How agents act by action values: by what a preference makes of their means, and at random now and then."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.acting import see
+from jaxrl.agents.base import Progress
+from jaxrl.agents.off_policy.backups import at
+from jaxrl.agents.off_policy.exploring import (
+    Chances,
+    epsilon,
+    greedy,
+    legal_scores,
+    sometimes_random,
+)
+from jaxrl.agents.off_policy.heads import Head
+from jaxrl.agents.off_policy.loop import warming_up
+from jaxrl.environments.base import EnvironmentSpec
+from jaxrl.environments.masks import seen, seen_space
+from jaxrl.environments.parts import batch_shape
+from jaxrl.environments.spaces import Discrete
+from jaxrl.networks.trunk import Layers
+from jaxrl.networks.values import ValueNetwork, value_network
+from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+
+__all__ = ["Acting", "act", "explore", "make_acting", "require_discrete", "scores_of", "value", "visible"]
+
+
+class Acting(NamedTuple):
+    """What acting takes; states have `params["values"]` and `observations` (running statistics, or None).
+
+    Attributes:
+        spec: the environment's.
+        config: with `noisy`.
+        network: of action values.
+        head: what its outputs mean.
+    """
+
+    spec: EnvironmentSpec
+    config: Any
+    network: ValueNetwork
+    head: Head
+
+
+def require_discrete(spec: EnvironmentSpec) -> None:
+    """Raises ValueError unless one of a number of actions is to be chosen."""
+    if not isinstance(spec.action, Discrete):
+        raise ValueError(
+            f"action values need one of a number of actions to be chosen, {spec.name} takes {spec.action}; agents for "
+            "continuous actions: sac, td3, ddpg"
+        )
+
+
+def make_acting(spec: EnvironmentSpec, config: Any, head: Head, **settings: Any) -> Acting:
+    """The network of an agent with action values, from the settings that all their configs have.
+
+    Args:
+        spec: the environment's, with discrete actions.
+        config: with the settings of `Layers`, `network` and `channels`.
+        head: what outputs mean.
+        settings: further ones of `value_network`.
+    """
+    require_discrete(spec)
+    layers = Layers(
+        config.hidden_sizes, config.activation, config.layer_norm, config.noisy, config.dropout, config.residual
+    )
+    network = value_network(
+        seen_space(spec),
+        spec.action.n,
+        spec.num_objectives,
+        num_atoms=head.num_atoms,
+        network=config.network,
+        layers=layers,
+        channels=config.channels,
+        conditioned=config.condition_on_weights,
+        **settings,
+    )
+    return Acting(spec, config, network, head)
+
+
+def visible(parts: Acting, state: PyTree, observation: PyTree, hp: Any) -> PyTree:
+    """An observation as the network takes it."""
+    return seen(parts.spec, see(state, observation, hp))
+
+
+def scores_of(
+    parts: Acting, outputs: Float[Array, "*batch action objective atom"], weights: Array, observation: PyTree, hp: Any
+) -> Float[Array, "*batch action"]:
+    """w·E[Z(o, a)] of every action, -∞ where it is not legal."""
+    means = parts.head.mean(outputs, hp.head)
+    return legal_scores(parts.spec, jnp.sum(means * weights[..., None, :], axis=-1), observation)
+
+
+def _outputs(
+    parts: Acting,
+    state: PyTree,
+    observation: PyTree,
+    weights: Array,
+    memory: PyTree,
+    start: Bool[Array, "*batch"],
+    key: PRNGKeyArray | None,
+    hp: Any,
+) -> tuple[Array, PyTree]:
+    fractions = parts.head.fractions
+    taus = None if fractions is None else jnp.broadcast_to(fractions, (*start.shape, *fractions.shape))
+    seen_now = visible(parts, state, observation, hp)
+    return parts.network.act(state.params["values"], seen_now, weights, memory, start, taus, key)
+
+
+def act(
+    parts: Acting,
+    key: PRNGKeyArray,
+    state: PyTree,
+    observation: PyTree,
+    memory: PyTree,
+    hp: Any,
+    explore: bool = False,
+) -> tuple[Array, PyTree]:
+    """The best action under the weights of the hyperparameters, or as at the end of training."""
+    noisy = parts.config.noisy and explore
+    start = jnp.zeros(batch_shape(parts.spec.observation, observation), bool)
+    outputs, memory = _outputs(parts, state, observation, hp.weights, memory, start, key if noisy else None, hp)
+    scores = scores_of(parts, outputs, hp.weights, observation, hp)
+    if not explore or parts.config.noisy:
+        return greedy(scores), memory
+    uniform = jax.random.uniform(key, (2, *scores.shape[:-1]))
+    return sometimes_random(Chances(uniform[0], uniform[1], key), hp.exploration["epsilon_end"], scores), memory
+
+
+def explore(
+    parts: Acting,
+    state: PyTree,
+    observation: PyTree,
+    memory: PyTree,
+    start: Bool[Array, " env"],
+    weights: Float[Array, "env objective"],
+    noise: Chances,
+    hp: Any,
+    progress: Progress,
+) -> tuple[Array, PyTree] | tuple[Array, PyTree, PyTree]:
+    """One step of training; with a memory, the one before the step is returned as well, to be stored."""
+    config = parts.config
+    key = noise.key if config.noisy else None
+    outputs, following = _outputs(parts, state, observation, weights, memory, start, key, hp)
+    scores = scores_of(parts, outputs, weights, observation, hp)
+    probability = jnp.zeros(()) if config.noisy else epsilon(hp.exploration, progress)
+    if getattr(config, "learning_starts", 0):
+        probability = jnp.where(warming_up(config, progress), 1.0, probability)
+    action = sometimes_random(noise, probability, scores)
+    return (action, following, memory) if parts.network.recurrent else (action, following)
+
+
+def value(
+    parts: Acting, state: PyTree, observation: PyTree, memory: PyTree, hp: Any
+) -> Float[Array, "*batch objective"]:
+    """The mean vector of the best action at an observation that follows `memory`."""
+    start = jnp.zeros(batch_shape(parts.spec.observation, observation), bool)
+    outputs, _ = _outputs(parts, state, observation, hp.weights, memory, start, None, hp)
+    best = greedy(scores_of(parts, outputs, hp.weights, observation, hp))
+    return parts.head.mean(at(outputs, best), hp.head)
