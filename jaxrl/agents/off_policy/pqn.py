@@ -39,9 +39,9 @@ __all__ = ["CONFIG", "DEFAULTS", "PQN", "PQNConfig", "PQNHyperparameters", "pqn"
 class PQNConfig:
     """What is static."""
 
-    num_envs: Annotated[int, COUNT] = 32
+    num_envs: Annotated[int, COUNT] = 16
     """Copies of the environment that act side by side."""
-    num_steps: Annotated[int, COUNT] = 32
+    num_steps: Annotated[int, COUNT] = 16
     """Steps of each copy per iteration."""
     num_epochs: Annotated[int, COUNT] = 2
     """Passes over the experience of one iteration."""
@@ -188,9 +188,7 @@ def _values(parts: Acting, params: PyTree, state: PQNState, observation: PyTree,
     return parts.network.values(params["values"], visible(parts, state, observation, hp), weights, None, None)
 
 
-def _best(
-    parts: Acting, state: PQNState, observation: PyTree, weights: Array, hp: Any
-) -> Float[Array, "... objective"]:
+def _best(parts: Acting, state: PQNState, observation: PyTree, weights: Array, hp: Any) -> Array:
     """The value vector of the action that the preference likes best."""
     outputs = _values(parts, state.params, state, observation, weights, hp)
     return at(outputs, greedy(scores_of(parts, outputs, weights, observation, hp)))[..., 0]
