@@ -207,6 +207,8 @@ class Agent(NamedTuple):
         noise: `(key, [time, env]) -> noise` of a whole rollout in one call, leading axis `time`. Default: a key a step.
         action: `raw action -> action` for the environment. Default: as it is.
         memory: `batch_shape -> memory` at the start of an episode, an array or a tree of arrays. Default: none.
+        preferences: `(key, number of copies, hyperparameters) -> [env, objective]`: preference weights of an iteration,
+            where `collects.condition_on_weights` says that they change. Default: uniform on the simplex.
         actor: `state -> state` without what only learning needs, such as `state._replace(buffer=())`: all that
             evaluation, policies and saved policies hold. It leaves its own result as it is. Default: everything.
         value: `(state, observation, memory, hyperparameters) -> [*batch, objective]`, the critic's value of an
@@ -232,6 +234,7 @@ class Agent(NamedTuple):
     noise: Callable[[PRNGKeyArray, tuple[int, ...]], PyTree] | None = None
     action: Callable[[Array], Array] = lambda raw_action: raw_action
     memory: Callable[[tuple[int, ...]], PyTree] = no_memory
+    preferences: Callable[[PRNGKeyArray, int, Any], Array] | None = None
     actor: Callable[[PyTree], PyTree] = lambda state: state
     value: Callable[..., Array] | None = None
     inherit: Callable[[PyTree, PyTree], PyTree] = lambda fresh, parent: parent

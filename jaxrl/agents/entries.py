@@ -66,6 +66,8 @@ AGENTS = Registry(
         "dpo": "jaxrl.agents.dpo:DPO",
         "dqn": "jaxrl.agents.off_policy.dqn:DQN",
         "discrete_sac": "jaxrl.agents.off_policy.discrete_sac:DISCRETE_SAC",
+        "envelope_dqn": "jaxrl.agents.off_policy.envelope:ENVELOPE",
+        "gpi_dqn": "jaxrl.agents.off_policy.gpi:GPI",
         "pqn": "jaxrl.agents.off_policy.pqn:PQN",
         "c51": "jaxrl.agents.off_policy.c51:C51",
         "qr_dqn": "jaxrl.agents.off_policy.qr_dqn:QR_DQN",

@@ -87,7 +87,7 @@ def collect(
     noise = divided(agent.noise(noise_key, (num_steps, environment.num_envs)), axis=1)
     weights = state.weights
     if collects.condition_on_weights:
-        weights = preferences(weights_key, environment.num_envs, num_objectives, collects.num_preferences)
+        weights = _preferences(weights_key, agent, environment.num_envs, hyperparameters)
 
     def body(carry: tuple, inputs: tuple) -> tuple[tuple, dict]:
         env_state, observation, start, memory, episode, finished = carry
@@ -121,6 +121,12 @@ def collect(
     summary = ReturnSummary(finished.returns / count, finished.discounted_returns / count, length, finished.count)
     state = RunState(state.agent, env_state, observation, start, memory, weights, episode, state.key)
     return state, rollout, summary
+
+
+def _preferences(key: PRNGKeyArray, agent: Agent, num_envs: int, hyperparameters: Any) -> Float[Array, "env objective"]:
+    if agent.preferences is not None:
+        return agent.preferences(key, num_envs, hyperparameters)
+    return preferences(key, num_envs, agent.spec.num_objectives, agent.collects.num_preferences)
 
 
 def _restart_groups(

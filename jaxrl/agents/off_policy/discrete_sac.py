@@ -131,7 +131,7 @@ def _log_policy(
     """log π, -∞ where an action is not legal."""
     visible = seen(parts.spec, see(state, observation, hp))
     logits = parts.policy.values(params["policy"], visible, weights, None, None)[..., 0, 0]
-    return jax.nn.log_softmax(legal_scores(parts.spec, logits, observation))
+    return jax.nn.log_softmax(legal_scores(legal_actions(parts.spec, observation), logits))
 
 
 def _values(

@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Progress
-from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.masks import legal_actions
 from jaxrl.ranges import PROBABILITY, Range
-from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
 __all__ = ["EPSILON", "EPSILON_RANGES", "Chances", "chances", "epsilon", "greedy", "legal_scores", "sometimes_random"]
 
@@ -46,17 +44,19 @@ def epsilon(leaves: dict[str, Array], progress: Progress) -> Float[Array, ""]:
 
 
 def legal_scores(
-    spec: EnvironmentSpec, scores: Float[Array, "*batch action"], observation: PyTree
-) -> Float[Array, "*batch action"]:
-    """Scores, -∞ where an action is not legal; where none is, all are."""
-    legal = legal_actions(spec, observation)
+    legal: Bool[Array, "*batch action"] | None, scores: Float[Array, "*batch choice"]
+) -> Float[Array, "*batch choice"]:
+    """Scores, -∞ where an action is not legal; where none is, all are.
+
+    Args:
+        legal: None where all are.
+        scores: of every action, or of the actions of several policies in turn.
+    """
     if legal is None:
         return scores
-    return jnp.where(_allowed(legal), scores, -jnp.inf)
-
-
-def _allowed(legal: Bool[Array, "*batch action"]) -> Bool[Array, "*batch action"]:
-    return legal | ~jnp.any(legal, axis=-1, keepdims=True)
+    allowed = legal | ~jnp.any(legal, axis=-1, keepdims=True)
+    each = scores.reshape(*scores.shape[:-1], -1, legal.shape[-1])
+    return jnp.where(allowed[..., None, :], each, -jnp.inf).reshape(scores.shape)
 
 
 def greedy(scores: Float[Array, "*batch action"]) -> Int[Array, "*batch"]:

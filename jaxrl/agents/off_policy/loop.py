@@ -286,7 +286,11 @@ def _weights(
 ) -> Float[Array, "update batch objective"]:
     num_objectives = parts.spec.num_objectives
     if parts.config.condition_on_weights:
-        return preferences(key, shape[0] * shape[1], num_objectives).reshape(*shape, num_objectives)
+        count = shape[0] * shape[1]
+        # Of a support each sample has one; else weights are uniform on the simplex.
+        drawn = hp.support[jax.random.randint(key, (count,), 0, len(hp.support))] if len(hp.support) else None
+        drawn = preferences(key, count, num_objectives) if drawn is None else drawn
+        return drawn.reshape(*shape, num_objectives)
     return jnp.broadcast_to(hp.weights, (*shape, num_objectives))
 
 

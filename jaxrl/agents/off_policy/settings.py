@@ -92,6 +92,7 @@ class OffPolicyHyperparameters(NamedTuple):
             replaces it.
         max_gradient_norm: global norm to which gradients are clipped.
         weights: preference weights over objectives, non-negative.
+        support: preference weights of the policies that are improved on together, where `policies` is support; else ().
         exploration: of how the agent explores.
         replay: of prioritised replay.
         head: of what the critic's outputs mean.
@@ -105,6 +106,7 @@ class OffPolicyHyperparameters(NamedTuple):
     target_rate: Annotated[Float[Array, ""] | float, PROBABILITY] = 0.005
     max_gradient_norm: Annotated[Float[Array, ""] | float, LIMIT] = 10.0
     weights: Float[Array, " objective"] | None = None
+    support: Float[Array, "policy objective"] | tuple[()] = ()
     exploration: dict[str, Array] = {}  # noqa: RUF012
     replay: dict[str, Array] = {}  # noqa: RUF012
     head: dict[str, Array] = {}  # noqa: RUF012

@@ -1,5 +1,6 @@
 """How agents act by action values: by what a preference makes of their means, and at random now and then."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,14 +19,14 @@ from jaxrl.agents.off_policy.exploring import (
 from jaxrl.agents.off_policy.heads import Head
 from jaxrl.agents.off_policy.loop import warming_up
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.environments.masks import seen, seen_space
+from jaxrl.environments.masks import legal_actions, seen, seen_space
 from jaxrl.environments.parts import batch_shape
 from jaxrl.environments.spaces import Discrete
 from jaxrl.networks.trunk import Layers
 from jaxrl.networks.values import ValueNetwork, value_network
-from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Acting", "act", "explore", "make_acting", "require_discrete", "scores_of", "value", "visible"]
+__all__ = ["Acting", "act", "explore", "make_acting", "require_discrete", "scores_of", "value", "visible", "wide"]
 
 
 class Acting(NamedTuple):
@@ -86,11 +87,26 @@ def visible(parts: Acting, state: PyTree, observation: PyTree, hp: Any) -> PyTre
 
 
 def scores_of(
-    parts: Acting, outputs: Float[Array, "*batch action objective atom"], weights: Array, observation: PyTree, hp: Any
-) -> Float[Array, "*batch action"]:
-    """w·E[Z(o, a)] of every action, -∞ where it is not legal."""
+    parts: Acting, outputs: Float[Array, "*batch choice objective atom"], weights: Array, observation: PyTree, hp: Any
+) -> Float[Array, "*batch choice"]:
+    """w·E[Z(o, a)] of every action, of each policy in turn; -∞ where it is not legal."""
     means = parts.head.mean(outputs, hp.head)
-    return legal_scores(parts.spec, jnp.sum(means * weights[..., None, :], axis=-1), observation)
+    scores = jnp.sum(means * weights[..., None, :], axis=-1)
+    return legal_scores(legal_actions(parts.spec, observation), scores)
+
+
+def wide(
+    outputs: Callable[[Array], Float[Array, "*batch action objective atom"]],
+    candidates: Float[Array, "policy objective"],
+) -> Float[Array, "*batch choice objective atom"]:
+    """Outputs under the preferences of several policies, one choice for each policy and action.
+
+    Args:
+        outputs: `weights [objective] -> outputs`.
+        candidates: whose preferences.
+    """
+    found = jnp.moveaxis(jax.vmap(outputs)(candidates), 0, -4)
+    return found.reshape(*found.shape[:-4], -1, *found.shape[-2:])
 
 
 def _outputs(
@@ -106,7 +122,15 @@ def _outputs(
     fractions = parts.head.fractions
     taus = None if fractions is None else jnp.broadcast_to(fractions, (*start.shape, *fractions.shape))
     seen_now = visible(parts, state, observation, hp)
+    if getattr(parts.config, "policies", "own") == "support":
+        run = lambda other: parts.network.values(state.params["values"], seen_now, other, taus, key)  # noqa: E731
+        return wide(run, hp.support), memory
     return parts.network.act(state.params["values"], seen_now, weights, memory, start, taus, key)
+
+
+def _action(parts: Acting, choice: Int[Array, "*batch"]) -> Int[Array, "*batch"]:
+    """The action of a choice among policies and actions."""
+    return choice % parts.spec.action.n
 
 
 def act(
@@ -124,9 +148,10 @@ def act(
     outputs, memory = _outputs(parts, state, observation, hp.weights, memory, start, key if noisy else None, hp)
     scores = scores_of(parts, outputs, hp.weights, observation, hp)
     if not explore or parts.config.noisy:
-        return greedy(scores), memory
+        return _action(parts, greedy(scores)), memory
     uniform = jax.random.uniform(key, (2, *scores.shape[:-1]))
-    return sometimes_random(Chances(uniform[0], uniform[1], key), hp.exploration["epsilon_end"], scores), memory
+    choice = sometimes_random(Chances(uniform[0], uniform[1], key), hp.exploration["epsilon_end"], scores)
+    return _action(parts, choice), memory
 
 
 def explore(
@@ -148,7 +173,7 @@ def explore(
     probability = jnp.zeros(()) if config.noisy else epsilon(hp.exploration, progress)
     if getattr(config, "learning_starts", 0):
         probability = jnp.where(warming_up(config, progress), 1.0, probability)
-    action = sometimes_random(noise, probability, scores)
+    action = _action(parts, sometimes_random(noise, probability, scores))
     return (action, following, memory) if parts.network.recurrent else (action, following)
 
 

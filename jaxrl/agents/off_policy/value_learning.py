@@ -1,5 +1,6 @@
 """Learning action values: DQN, its variants, and their sum, as settings of one learner for discrete actions."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,23 +18,28 @@ from jaxrl.agents.off_policy.exploring import EPSILON, EPSILON_RANGES, chances
 from jaxrl.agents.off_policy.heads import HEADS, Head
 from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy
 from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPolicyHyperparameters
-from jaxrl.agents.off_policy.value_acting import Acting, make_acting, scores_of, visible
+from jaxrl.agents.off_policy.value_acting import Acting, make_acting, scores_of, visible, wide
 from jaxrl.agents.off_policy.value_sequences import along
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.environments.base import EnvironmentSpec
-from jaxrl.ranges import COUNT, SOME, Range
+from jaxrl.errors import require_name
+from jaxrl.numerics.weights import equally_spaced
+from jaxrl.ranges import COUNT, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["ValueConfig", "ValueHyperparameters", "value_learning"]
 
 _ATOMS = Range(2, integer=True)
+# Squared errors bear a target that follows closely; values of 1/(1-γ) are reached in as many of its moves.
+_DEFAULTS = {"learning_rate": 5e-4, "target_rate": 0.02}
+_HOMOTOPY = {"homotopy_end": 1.0, "homotopy_fraction": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueConfig(OffPolicyConfig):
     """What is static of agents that learn the values of discrete actions."""
 
-    head: str = "huber"
+    head: str = "squared"
     """What the network's outputs mean and how they are fitted: a mean, by squared or huber errors; categorical (C51,
     between v_min and v_max, hyperparameters that come with it); quantile (QR-DQN) or implicit (IQN)."""
     num_atoms: Annotated[int, _ATOMS] = 51
@@ -47,6 +53,15 @@ class ValueConfig(OffPolicyConfig):
     """Explore by noise on the network's parameters instead of by ε."""
     cosines: Annotated[int, COUNT] = 64
     """Features of a fraction in an implicit network."""
+    policies: str = "own"
+    """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of `num_policies`
+    other samples of the minibatch while learning (envelope Q-learning); support, those of the hyperparameter `support`,
+    in learning and in acting (generalised policy improvement), from which every copy and sample then has its own."""
+    num_policies: Annotated[int, COUNT] = 8
+    """How many preferences these are."""
+    homotopy: bool = False
+    """Move the loss from the errors of all objectives to the error of their weighted sum, by homotopy_end and
+    homotopy_fraction, hyperparameters that come with it."""
     recurrent_size: Annotated[int, COUNT] = 64
     """Width of the memory of network=gru or lstm."""
     sequence_length: Annotated[int, COUNT] = 20
@@ -64,6 +79,8 @@ class ValueHyperparameters(OffPolicyHyperparameters):
         **dict.fromkeys(("v_min", "v_max"), "head=categorical"),
         "soft_temperature": "backup=soft or munchausen",
         **dict.fromkeys(("munchausen_weight", "munchausen_floor"), "backup=munchausen"),
+        **dict.fromkeys(("homotopy_end", "homotopy_fraction"), "homotopy=True"),
+        "support": "policies=support",
     }
 
 
@@ -108,7 +125,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         cosines=config.cosines if head.taus else 0,
         recurrent_size=config.recurrent_size,
     )
-    _require_effect(config, head, backup, acting.network.recurrent)
+    _require_effect(config, head, backup, acting.network.recurrent, spec.num_objectives)
     parts = _Parts(acting, backup)
     brought = {"head": head, "backup": backup}
     recurrent = {"memory": acting.network.memory, "sequence_length": config.burn_in + config.sequence_length}
@@ -122,18 +139,30 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         value=partial(value_acting.value, acting),
         leaves={
             "exploration": {} if config.noisy else EPSILON,
-            **{name: part.parameters for name, part in brought.items()},
+            "head": head.parameters,
+            "backup": {**backup.parameters, **(_HOMOTOPY if config.homotopy else {})},
         },
         ranges={
             **{f"exploration.{name}": within for name, within in EPSILON_RANGES.items()},
+            **{f"backup.{name}": PROBABILITY for name in _HOMOTOPY},
             **{f"{field}.{name}": within for field, part in brought.items() for name, within in part.ranges.items()},
         },
         **(recurrent if acting.network.recurrent else {}),
     )
-    return off_policy(spec, config, learner, defaults, ValueHyperparameters)
+    agent = off_policy(spec, config, learner, {**_DEFAULTS, **defaults}, ValueHyperparameters)
+    if config.policies != "support":
+        return agent
+    support = equally_spaced(spec.num_objectives, config.num_policies)
+    return agent._replace(hyperparameters=agent.hyperparameters._replace(support=support), preferences=_of_support)
 
 
-def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: bool) -> None:
+def _of_support(key: PRNGKeyArray, count: int, hp: Any) -> Float[Array, "env objective"]:
+    """Each of the support's preferences equally often, but for what does not divide, at random."""
+    order = jax.random.permutation(key, hp.support.shape[0])
+    return hp.support[jnp.resize(order, count)]
+
+
+def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: bool, num_objectives: int) -> None:
     """Raises ValueError for settings that contradict each other, or change nothing beside the others."""
     if backup.soft and not head.averages:
         raise ValueError(
@@ -145,7 +174,10 @@ def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: 
             f"head={config.head!r} of a network with a memory learns from single steps: it needs return_steps=1, got "
             f"{config.return_steps}"
         )
+    require_name("policies", config.policies, ("own", "sampled", "support"))
+    _require_preferences(config, num_objectives, recurrent)
     only_with = (
+        ("num_policies", config.policies != "own", "policies='sampled' or 'support'"),
         ("num_atoms", head.num_atoms > 1, "head='categorical', 'quantile' or 'implicit'"),
         ("cosines", head.taus is not None, "head='implicit'"),
         *[(name, recurrent, "network='gru' or 'lstm'") for name in ("recurrent_size", "sequence_length", "burn_in")],
@@ -154,6 +186,30 @@ def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: 
         found = getattr(config, name)
         if not fits and found != getattr(ValueConfig, name):
             raise ValueError(f"{name}={found!r} would have no effect here: it needs {needed}")
+
+
+def _require_preferences(config: ValueConfig, num_objectives: int, recurrent: bool) -> None:
+    """What policies of other preferences need."""
+    if config.homotopy and (num_objectives == 1 or config.head not in ("squared", "huber")):
+        raise ValueError(
+            "homotopy=True moves between errors of means of several objectives: it needs head='squared' or 'huber' and "
+            f"an environment with several, got head={config.head!r} and {num_objectives}"
+        )
+    if config.policies == "own":
+        return
+    if not config.condition_on_weights or recurrent or BACKUPS[config.backup].soft:
+        raise ValueError(
+            f"policies={config.policies!r} needs condition_on_weights=True, a network without a memory, and "
+            f"backup='max' or 'double'; got condition_on_weights={config.condition_on_weights}, "
+            f"network={config.network!r} and backup={config.backup!r}"
+        )
+    most = config.batch_size if config.policies == "sampled" else math.inf
+    least = 1 if config.policies == "sampled" else num_objectives
+    if not least <= config.num_policies <= most:
+        raise ValueError(
+            f"num_policies={config.num_policies} must be at least {least}"
+            + (f" and at most batch_size={config.batch_size}" if config.policies == "sampled" else " (the corners)")
+        )
 
 
 def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
@@ -186,12 +242,19 @@ def _learn(
     weights, batch = experience.weights, experience.importance.shape
     observation, following = experience.observation, experience.following
 
-    def outputs(params: PyTree, index: int, seen: PyTree) -> Array:
+    def outputs(params: PyTree, index: int, seen: PyTree, under: Array = weights) -> Array:
         taus = _taus(parts, keys[index], batch)
-        return _outputs(parts, params, state, seen, weights, taus, keys[index + 1], hp)
+        return _outputs(parts, params, state, seen, under, taus, keys[index + 1], hp)
 
-    later = outputs(state.target, 0, following)
-    other = outputs(state.params, 2, following) if parts.backup.double else later
+    def of_policies(params: PyTree, index: int) -> Array:
+        """What follows, under the policies among which the best action is sought."""
+        if parts.config.policies == "own":
+            return outputs(params, index, following)
+        others = hp.support if parts.config.policies == "support" else weights[: parts.config.num_policies]
+        return wide(lambda under: outputs(params, index, following, under), others)
+
+    later = of_policies(state.target, 0)
+    other = of_policies(state.params, 2) if parts.backup.double else later
     before = outputs(state.target, 4, observation) if parts.backup.bonus else None
     mixed, reward = _backed_up(parts, later, other, before, experience, hp)
     factor = jnp.broadcast_to(experience.factor, reward.shape)
@@ -201,12 +264,26 @@ def _learn(
     def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
         found = _outputs(parts, params, state, observation, weights, taus, keys[7], hp)
         taken = at(found, experience.action)
-        losses = parts.head.loss(taken, target, taus, hp.head).mean(axis=-1)
+        losses = _loss(parts, taken, target, taus, weights, hp, progress)
         return jnp.mean(experience.importance * losses), (taken, losses)
 
     state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
     means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
     return state, _errors(parts, taken, target, losses, weights), {**metrics, "value": means.mean()}
+
+
+def _loss(
+    parts: _Parts, taken: Array, target: Array, taus: Array | None, weights: Array, hp: Any, progress: Progress
+) -> Float[Array, "*batch"]:
+    """The mean over objectives; with homotopy (1-λ) of it and λ of the weighted sum's own (Yang et al., 2019)."""
+    losses = parts.head.loss(taken, target, taus, hp.head).mean(axis=-1)
+    if not parts.config.homotopy:
+        return losses
+    over = jnp.clip(progress.fraction / jnp.maximum(hp.backup["homotopy_fraction"], 1e-9), 0.0, 1.0)
+    share = hp.backup["homotopy_end"] * over
+    weighted = lambda outputs: jnp.sum(outputs * weights[..., None], axis=-2, keepdims=True)  # noqa: E731
+    summed = parts.head.loss(weighted(taken), weighted(target), taus, hp.head)[..., 0]
+    return (1.0 - share) * losses + share * summed
 
 
 def _backed_up(
@@ -266,7 +343,7 @@ def _learn_sequences(
 
     def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
         taken = at(run(params, taus, keys[3])[0], steps.action)
-        losses = jnp.where(steps.valid, parts.head.loss(taken, target, taus, hp.head).mean(axis=-1), 0.0)
+        losses = jnp.where(steps.valid, _loss(parts, taken, target, taus, steps.weights, hp, progress), 0.0)
         return jnp.mean(experience.importance * losses), (taken, losses)
 
     state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
