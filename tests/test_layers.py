@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxrl"
 
 # From the ground up; rooms of one row know nothing of each other.
 LAYERS = (
-    ("deferred", "errors", "moved", "types"),
+    ("deferred", "errors", "machine", "moved", "types"),
     ("plugins", "ranges", "validity"),
     ("configs", "registry"),
     ("environments",),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import jaxrl
+from jaxrl import machine
 from jaxrl.sweeps import memory
 from jaxrl.sweeps.liveness import peak_bytes
 from tests import short
@@ -17,9 +18,9 @@ GIB = 2**30
 @pytest.fixture
 def granted(monkeypatch, tmp_path):
     """A machine of 64 GiB whose process is in no control group, and where its groups are."""
-    monkeypatch.setattr(memory.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 64 * GIB // 4096}.get)
-    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 64 * GIB // 4096}.get)
+    monkeypatch.setattr(machine, "_CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(machine, "_OWN_GROUPS", tmp_path / "own")
     return tmp_path
 
 
@@ -31,7 +32,7 @@ def write_limit(granted, groups, path, name, text):
 
 
 def test_a_machine_grants_all_that_it_has(granted):
-    assert memory.host_memory() == 64 * GIB
+    assert machine.host_memory() == 64 * GIB
 
 
 @pytest.mark.parametrize(
@@ -47,20 +48,20 @@ def test_a_machine_grants_all_that_it_has(granted):
 )
 def test_a_control_group_or_one_around_it_grants_less(granted, groups, path, name):
     write_limit(granted, groups, path, name, 8 * GIB)
-    assert memory.host_memory() == 8 * GIB
+    assert machine.host_memory() == 8 * GIB
 
 
 @pytest.mark.parametrize("text", ["max", str(2**63 - 4096)])
 def test_a_group_without_a_limit_grants_all(granted, text):
     write_limit(granted, "0::/job\n", "job", "memory.max", text)
-    assert memory.host_memory() == 64 * GIB
+    assert machine.host_memory() == 64 * GIB
 
 
 def test_a_limit_of_the_shell_counts(granted, monkeypatch):
     limits = {resource.RLIMIT_DATA: 6 * GIB, resource.RLIMIT_RSS: 7 * GIB}
     unlimited = resource.RLIM_INFINITY
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (limits.get(kind, unlimited), unlimited))
-    assert memory.host_memory() == 6 * GIB
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (limits.get(kind, unlimited), unlimited))
+    assert machine.host_memory() == 6 * GIB
 
 
 def test_fewer_members_fit_where_less_is_granted(granted):

@@ -24,7 +24,8 @@ STEPS = 4096
 def sweep(members: int) -> dict[str, Any]:
     """Runs a sweep of PPO on CartPole with its default sizes; what it took of memory and time."""
     import jaxrl
-    from jaxrl.sweeps.memory import bytes_per_member, host_memory, members_that_fit
+    from jaxrl.machine import host_memory
+    from jaxrl.sweeps.memory import bytes_per_member, members_that_fit
 
     trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", total_steps=STEPS, num_evaluations=1, evaluation_episodes=4)
     start = time.perf_counter()

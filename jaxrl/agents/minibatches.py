@@ -1,7 +1,7 @@
 """Minibatches of a rollout: one permutation per epoch, one gather per minibatch."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def permutations(key: PRNGKeyArray, num_epochs: int, count: int) -> Int[Array, "
     return (packed & mask).astype(jnp.int32)
 
 
-def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
+def pack(batch: PyTree) -> tuple[Array, Callable[[Array], Any]]:
     """Samples as rows of one float32 matrix, so that a minibatch is one gather; bits are kept exactly."""
     leaves, structure = jax.tree.flatten(batch)
     columns = []
@@ -90,7 +90,7 @@ def pack(batch: Batch) -> tuple[Array, Callable[[Array], Batch]]:
             flat = jax.lax.bitcast_convert_type(flat.astype(jnp.int32), jnp.float32)
         columns.append(flat)
 
-    def unpack(rows: Array) -> Batch:
+    def unpack(rows: Array) -> PyTree:
         position, unpacked = 0, []
         for leaf, column in zip(leaves, columns):
             part = rows[:, position : position + column.shape[1]]

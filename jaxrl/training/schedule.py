@@ -68,7 +68,25 @@ def fit_config(
         if entry.fit:
             # What the agent makes longer, whole episodes for groups, may leave room for fewer copies.
             config = _shortened(entry.fit(config, given, environment.spec), given, environment, schedule, least=True)
+    if {"learning_starts", "buffer_size"} <= field_names(config):
+        config = _with_experience(config, given, schedule)
     return entry.fit(config, given, environment.spec) if entry.fit else config
+
+
+def _with_experience(config: Any, given: frozenset[str], schedule: TrainerConfig) -> Any:
+    """A buffer no larger than the run is long, and a tenth of a short run before learning.
+
+    Raises:
+        ValueError: where nothing would be learned.
+    """
+    total = schedule.total_steps
+    if "buffer_size" not in given:
+        config = replace(config, buffer_size=max(min(config.buffer_size, total), config.batch_size))
+    if config.learning_starts < total:
+        return config
+    if "learning_starts" in given:
+        raise ValueError(f"learning_starts={config.learning_starts} leaves none of total_steps={total} to learn in")
+    return replace(config, learning_starts=total // 10)
 
 
 def _shortened(

@@ -17,7 +17,7 @@ from jaxrl.types import Array, Float, Int
 
 __all__ = ["BACKUPS", "Backup", "at", "expected", "log_policy"]
 
-Scores = Float[Array, "*batch action"]
+Scores = Float[Array, "..."]
 
 
 class Backup(NamedTuple):

@@ -214,7 +214,7 @@ def _learn(
     factor = jnp.broadcast_to(experience.factor, experience.reward.shape)
     target = jax.lax.stop_gradient(parts.head.target(experience.reward, factor, backed_up, {}))
 
-    def critic_loss(critics: PyTree) -> tuple[Array, Array]:
+    def critic_loss(critics: PyTree) -> tuple[Array, tuple[Array, Array]]:
         found = _values(parts, critics, state, experience.observation, weights, keys[1], hp)
         taken = jax.vmap(at, in_axes=(0, None))(found, experience.action)
         losses = parts.head.loss(taken, target, None, {}).mean(axis=(0, -1))

@@ -1,6 +1,7 @@
 """What a critic's outputs mean: a mean, a categorical distribution, or quantiles; every objective has its own.
 
-Outputs have the shape `[*batch, objective, atom]`, those of a whole network actions before the objectives.
+Outputs, `Atoms`, have the shape `[*batch, objective, atom]`, those of a whole network actions before the objectives;
+`Vector` is `[*batch, objective]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,8 +19,8 @@ from jaxrl.types import Array, Float, PRNGKeyArray
 __all__ = ["HEADS", "Head", "huber", "project", "quantile_loss"]
 
 Parameters = Mapping[str, Any]
-Atoms = Float[Array, "*batch objective atom"]
-Vector = Float[Array, "*batch objective"]
+Atoms = Float[Array, "..."]
+Vector = Float[Array, "..."]
 
 
 class Head(NamedTuple):
@@ -125,7 +126,7 @@ def categorical(num_atoms: int) -> Head:
     return Head(num_atoms, mean, target, loss, ends, dict.fromkeys(ends, NUMBER), averages=False)
 
 
-def quantile_loss(outputs: Atoms, target: Atoms, taus: Float[Array, "*batch atom"]) -> Vector:
+def quantile_loss(outputs: Atoms, target: Atoms, taus: Array) -> Vector:
     """Σᵢ meanⱼ |τᵢ - 1{tⱼ < qᵢ}| huber(tⱼ - qᵢ), κ = 1 (Dabney et al., 2018, equation 10)."""
     # Means over pairs, of values and of derivatives, as products: as sums they are ten times slower on a CPU.
     count = target.shape[-1]

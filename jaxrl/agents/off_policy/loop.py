@@ -25,11 +25,12 @@ from jaxrl.agents.settings import default_weights
 from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
+from jaxrl.machine import device_memory
 from jaxrl.numerics.normalisation import init_parts, update_parts
 from jaxrl.numerics.weights import preferences
 from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import Range
-from jaxrl.replay import Buffer, Drawn
+from jaxrl.replay import Buffer, Drawn, Replay
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 from jaxrl.validity import all_finite, choose
 
@@ -117,6 +118,7 @@ def off_policy(
     """
     validate(config, spec)
     parts = _Parts(spec, config, learner, _storage(spec, config, learner))
+    _require_memory(config, parts.storage.replay)
     optional = {name: given for name in ("noise", "memory", "value") if (given := getattr(learner, name))}
     agent = Agent(
         init=partial(_init, parts),
@@ -147,6 +149,21 @@ def _storage(spec: EnvironmentSpec, config: OffPolicyConfig, learner: Learner) -
         return transitions(spec, config, learner.raw_action)
     memory = jax.eval_shape(lambda: learner.memory(()))
     return sequences(spec, config, learner.raw_action, memory, learner.sequence_length)
+
+
+# Of all memory, what a buffer may take: the rest is for what runs.
+_SHARE = 0.8
+
+
+def _require_memory(config: OffPolicyConfig, replay: Replay) -> None:
+    """Raises ValueError for a buffer that does not fit, before any of it is taken."""
+    room = int(_SHARE * device_memory())
+    if replay.num_bytes > room:
+        most = int(replay.capacity * (room / replay.num_bytes))
+        raise ValueError(
+            f"buffer_size={config.buffer_size} takes {replay.num_bytes / 2**30:,.1f} GiB, and there are "
+            f"{room / 2**30:,.1f} GiB for it: buffer_size={most} at most"
+        )
 
 
 def _optimiser_ranges(config: OffPolicyConfig) -> dict[str, Range]:
