@@ -60,6 +60,23 @@ STUDIES = {
             "reinforce": {"learning_rate": 1e-2},
         },
     ),
+    "values": Study(
+        "gymnax/CartPole-v1",
+        8,
+        "every agent above 400",
+        {"total_steps": 200_000, "evaluation_episodes": 32, "hidden_sizes": (64, 64)},
+        {
+            "dqn": {"learning_rate": 1e-3},
+            "c51": {"learning_rate": 1e-3, "v_min": 0.0, "v_max": 100.0},
+            "qr_dqn": {"learning_rate": 1e-3},
+            "iqn": {"learning_rate": 1e-3},
+            "munchausen_dqn": {"learning_rate": 1e-3},
+            "rainbow": {"learning_rate": 1e-3, "v_min": 0.0, "v_max": 100.0},
+            "r2d2": {"learning_rate": 1e-3},
+            "pqn": {"learning_rate": 1e-3},
+            "discrete_sac": {"learning_rate": 1e-3, "target_rate": 0.02, "target_entropy_ratio": 0.2},
+        },
+    ),
     "self_tuning": Study(
         "gymnax/Acrobot-v1",
         16,

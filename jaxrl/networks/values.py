@@ -140,6 +140,7 @@ def value_network(
     dueling: bool = False,
     cosines: int = 0,
     conditioned: bool = False,
+    num_preferences: int | None = None,
 ) -> ValueNetwork:
     """Builds a network of action values.
 
@@ -155,6 +156,7 @@ def value_network(
         dueling: q = v + a - mean_a a, each from a last layer of its own (Wang et al., 2016, equation 9).
         cosines: of an implicit quantile network; 0 for others.
         conditioned: whether preference weights are an input.
+        num_preferences: length of these; default one per objective.
 
     Raises:
         UnknownNameError: for an unknown network or activation.
@@ -183,7 +185,7 @@ def value_network(
         return module.apply({"params": params}, *inputs, rngs=streams, method=method)
 
     def init(key: PRNGKeyArray) -> PyTree:
-        weights, taus = jnp.zeros(num_objectives), jnp.zeros(num_atoms) if cosines else None
+        weights, taus = jnp.zeros(num_preferences or num_objectives), jnp.zeros(num_atoms) if cosines else None
         return module.init(key, zeros(observation), weights, taus, fresh(()))["params"]
 
     return ValueNetwork(

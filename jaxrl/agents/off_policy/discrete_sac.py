@@ -88,6 +88,7 @@ def discrete_sac(spec: EnvironmentSpec, config: DiscreteSACConfig = CONFIG) -> A
             layers=Layers(config.hidden_sizes, config.activation, **extra),
             channels=config.channels,
             conditioned=config.condition_on_weights,
+            num_preferences=spec.num_objectives,
         )
         for width, extra in (
             (1, {"residual": config.residual}),
