@@ -19,6 +19,8 @@ __all__ = ["HEADS", "Head", "huber", "project", "quantile_loss"]
 
 Parameters = Mapping[str, Any]
 Atoms = Float[Array, "*batch objective atom"]
+# Of quantiles, a target may have another number.
+Targets = Float[Array, "*batch objective target_atom"]
 Vector = Float[Array, "*batch objective"]
 
 
@@ -125,7 +127,7 @@ def categorical(num_atoms: int) -> Head:
     return Head(num_atoms, mean, target, loss, ends, dict.fromkeys(ends, NUMBER), averages=False)
 
 
-def quantile_loss(outputs: Atoms, target: Atoms, taus: Float[Array, "*batch atom"]) -> Vector:
+def quantile_loss(outputs: Atoms, target: Targets, taus: Float[Array, "... atom"]) -> Vector:
     """Σᵢ meanⱼ |τᵢ - 1{tⱼ < qᵢ}| huber(tⱼ - qᵢ), κ = 1 (Dabney et al., 2018, equation 10)."""
     # Means over pairs, of values and of derivatives, as products: as sums they are ten times slower on a CPU.
     count = target.shape[-1]
@@ -146,7 +148,7 @@ def _of_atoms(outputs: Array, parameters: Parameters) -> Vector:
 def quantile(num_atoms: int) -> Head:
     """QR-DQN: quantiles at the midpoints of equal shares."""
 
-    def loss(outputs: Atoms, target: Atoms, taus: Array | None, parameters: Parameters) -> Vector:
+    def loss(outputs: Atoms, target: Targets, taus: Array | None, parameters: Parameters) -> Vector:
         return quantile_loss(outputs, target, _midpoints(num_atoms))
 
     return Head(num_atoms, _of_atoms, _shifted, loss)
