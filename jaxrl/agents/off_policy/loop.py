@@ -262,9 +262,11 @@ def _learn(
         following, errors, metrics = parts.learner.learn(step_key, state, experience, hp, progress)
         following = _targets_moved(config, hp, following)
         finite = all_finite((following.params, following.optimiser))
-        following = choose(finite, following, state._replace(updates=following.updates))
+        # Steps are counted whether they are taken or not, alike in all members of a sweep.
+        kept = choose(finite, following._replace(updates=()), state._replace(updates=()))
         lost = 1.0 - finite.astype(jnp.float32)
-        return following, (jnp.where(jnp.isfinite(errors), errors, -1.0), {**metrics, "non_finite": lost})
+        outputs = jnp.where(jnp.isfinite(errors), errors, -1.0), {**metrics, "non_finite": lost}
+        return kept._replace(updates=following.updates), outputs
 
     keys = jax.random.split(learn_key, config.num_updates)
     state, (errors, metrics) = jax.lax.scan(step, state, (keys, block))
