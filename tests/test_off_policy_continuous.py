@@ -269,16 +269,9 @@ def test_there_are_as_many_updates_for_each_step_in_longer_iterations():
 
 
 def test_the_temperature_moves_entropy_to_its_target():
-    # Rewards are all alike, so that entropy alone is learned: that of a uniform action is log 2.
-    environment = probes.nearest()._replace(params=jnp.asarray(0.0))
-    free = environment._replace(
-        step=lambda key, state, action, params: (lambda s, t: (s, t._replace(reward=jnp.zeros(1))))(
-            *environment.step(key, state, action, params)
-        )
-    )
     common = {"total_steps": 2400, "buffer_size": 2400, "learning_rate": 1e-2, "num_updates": 8, "batch_size": 32}
     for target in (-0.5, 0.3):
-        metrics = learn(small("sac", free, target_entropy=target, **common)).metrics
+        metrics = learn(small("sac", probes.nearest(), target_entropy=target, **common)).metrics
         np.testing.assert_allclose(np.asarray(metrics["entropy"])[-20:].mean(), target, atol=0.15)
 
 
@@ -459,7 +452,7 @@ def test_every_traced_leaf_changes_the_run(name):
     names = leaves(trainer.hyperparameters)
     for path in names:
         if not path.startswith("environment") and path != "weights":
-            changed = jaxrl.hyperparameters.replace(trainer.hyperparameters, {path: names[path] * 0.5 + 0.1})
+            changed = jaxrl.hyperparameters.replace(trainer.hyperparameters, {path: names[path] * 0.5 + 0.03})
             assert not same(before, run(changed)), path
 
 
@@ -552,6 +545,7 @@ def test_settings_without_effect_and_wrong_ones_are_named(name, settings, senten
         jaxrl.trainer(name, PENDULUM, **settings)
 
 
+@pytest.mark.slow
 def test_every_static_setting_of_its_own_changes_the_program():
     own = {field.name for field in fields(ActorCriticConfig)}
     others = {
@@ -576,7 +570,7 @@ def test_every_static_setting_of_its_own_changes_the_program():
     assert set(others) <= own
     seen = []
     for settings in ({}, *others.values()):
-        params = learn(small("sac", **settings, total_steps=40)).state.agent.params["actor"]
+        params = learn(small("sac", **settings, learning_rate=3e-2)).state.agent.params["actor"]
         seen.append(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)]))
     for index, one in enumerate(seen):
         for other in seen[:index]:

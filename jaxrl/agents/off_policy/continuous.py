@@ -163,8 +163,8 @@ def _require_fit(config: ActorCriticConfig, found: Choices) -> None:
     """Refuses settings that contradict each other."""
     if config.batch_norm != "none" and config.target_network:
         raise ValueError(
-            f"batch_norm={config.batch_norm!r} needs target_network=False: the statistics of a target network would not "
-            "be those of its parameters"
+            f"batch_norm={config.batch_norm!r} needs target_network=False: statistics of a target network would not be "
+            "those of its parameters"
         )
     if found.reduction.compares and config.head != "quantile":
         raise ValueError(f"target_critics={config.target_critics!r} leaves out quantiles: it needs head='quantile'")

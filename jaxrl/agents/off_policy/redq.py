@@ -19,7 +19,7 @@ DEFAULTS = {"max_gradient_norm": float("inf")}
 
 
 def redq(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
-    """REDQ: SAC with ten critics, in targets the smaller of a random two, twenty gradient steps a step."""
+    """REDQ: SAC with ten critics, in targets the smaller of a random two, and twenty gradient steps for each step."""
     return actor_critic(spec, config, DEFAULTS)
 
 
