@@ -1,6 +1,6 @@
 """Learning to act continuously: DDPG, TD3, SAC and what followed them, as settings of one learner."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -76,7 +76,7 @@ def actor_critic(spec: EnvironmentSpec, config: ActorCriticConfig, defaults: Map
     return off_policy(spec, config, learner, {**defaults, **absent}, ActorCriticHyperparameters)
 
 
-def entry(config: ActorCriticConfig, defaults: Mapping[str, float], build: Any) -> AgentEntry:
+def entry(build: Callable[..., Agent], config: ActorCriticConfig, defaults: Mapping[str, float]) -> AgentEntry:
     """The registry's entry of an algorithm."""
     return AgentEntry(build, config, defaults, ActorCriticHyperparameters, partial(fit_updates, config))
 

@@ -19,4 +19,4 @@ def crossq(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-CROSSQ = entry(CONFIG, DEFAULTS, crossq)
+CROSSQ = entry(crossq, CONFIG, DEFAULTS)

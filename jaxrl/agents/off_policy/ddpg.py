@@ -16,4 +16,4 @@ def ddpg(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-DDPG = entry(CONFIG, DEFAULTS, ddpg)
+DDPG = entry(ddpg, CONFIG, DEFAULTS)

@@ -18,4 +18,4 @@ def droq(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-DROQ = entry(CONFIG, DEFAULTS, droq)
+DROQ = entry(droq, CONFIG, DEFAULTS)

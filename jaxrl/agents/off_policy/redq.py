@@ -23,4 +23,4 @@ def redq(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-REDQ = entry(CONFIG, DEFAULTS, redq)
+REDQ = entry(redq, CONFIG, DEFAULTS)

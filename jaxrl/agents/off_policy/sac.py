@@ -16,4 +16,4 @@ def sac(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-SAC = entry(CONFIG, DEFAULTS, sac)
+SAC = entry(sac, CONFIG, DEFAULTS)

@@ -29,4 +29,4 @@ def simba(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-SIMBA = entry(CONFIG, DEFAULTS, simba)
+SIMBA = entry(simba, CONFIG, DEFAULTS)

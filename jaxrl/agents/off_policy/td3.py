@@ -18,4 +18,4 @@ def td3(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-TD3 = entry(CONFIG, DEFAULTS, td3)
+TD3 = entry(td3, CONFIG, DEFAULTS)

@@ -16,4 +16,4 @@ def tqc(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:
     return actor_critic(spec, config, DEFAULTS)
 
 
-TQC = entry(CONFIG, DEFAULTS, tqc)
+TQC = entry(tqc, CONFIG, DEFAULTS)
