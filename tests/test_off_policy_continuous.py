@@ -23,6 +23,7 @@ from jaxrl.networks.trunk import Layers
 pytestmark = pytest.mark.quick_compilation
 
 NAMES = ("ddpg", "td3", "sac", "redq", "droq", "tqc", "crossq", "simba")
+SLOW = pytest.mark.slow
 PENDULUM = "gymnax/Pendulum-v1"
 SMALL = {
     "num_envs": 2,
@@ -432,7 +433,10 @@ def test_every_agent_keeps_the_contract(name):
         jaxrl.agents.check(name, environment)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    ["td3", "sac", "tqc", "crossq", *(pytest.param(name, marks=SLOW) for name in ("ddpg", "redq", "droq", "simba"))],
+)
 def test_a_member_of_a_sweep_equals_the_single_run(name):
     trainer = small(name)
     keys = jax.random.split(jax.random.key(3), 3)
