@@ -233,3 +233,35 @@ def duplicate_objectives(environment, count):
 
     spec = replace(environment.spec, num_objectives=count, objective_names=())
     return environment._replace(step=step, spec=spec)
+
+
+def nearest(goal=0.4, low=-2.0, high=2.0):
+    """One step in one dimension, which costs the squared distance of the action to a goal, in units of half the bounds.
+
+    The best action is the goal's, worth 0.
+    """
+    spec = EnvironmentSpec("probe/nearest", Box(-1.0, 1.0, (1,)), Box(low, high, (1,)), time_limit=1)
+
+    def reset(key, params):
+        return jnp.zeros(()), jnp.zeros(1)
+
+    def step(key, state, action, params):
+        distance = (action - params) / (0.5 * (high - low))
+        return state, Timestep(jnp.zeros(1), -(distance**2), jnp.array(True), jnp.array(False), {})
+
+    return Environment(reset, step, jnp.asarray(goal), spec)
+
+
+def torn(limit=5):
+    """Two objectives that pull a continuous action to its two ends: r = (a, -a) + noise of the observation."""
+    spec = EnvironmentSpec("probe/torn", Box(-1.0, 1.0, (2,)), Box(-1.0, 1.0, (1,)), 2, limit)
+
+    def reset(key, params):
+        return jnp.zeros((), jnp.int32), jax.random.uniform(key, (2,))
+
+    def step(key, state, action, params):
+        state, observation = state + 1, jax.random.uniform(key, (2,))
+        reward = jnp.concatenate([action, -action])
+        return state, Timestep(observation, reward, jnp.array(False), state >= limit, {})
+
+    return Environment(reset, step, (), spec)

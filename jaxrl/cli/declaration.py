@@ -46,7 +46,10 @@ RUN, HOST, SWEEP = "what is run", "output and host", "seeds and sweep"
 SCHEDULE, ACTING, LEARNING = "schedule", "acting and network", "learning"
 METHOD, PROTOCOL, OUTER_LOOP = "method", "protocol", "outer loop"
 TRACED = "hyperparameters (traced: each can be swept)"
-_TREES = ("objective", "optimiser", "schedules", "limits", "aggregator", "combination", "environment")
+_TREES = (
+    *("objective", "optimiser", "schedules", "limits", "aggregator", "combination"),
+    *("exploration", "replay", "head", "backup", "environment"),
+)
 LEAVES = {name: f"{name} (traced)" for name in _TREES}
 # In the order in which help shows them.
 GROUPS = (RUN, HOST, SWEEP, METHOD, PROTOCOL, OUTER_LOOP, SCHEDULE, ACTING, LEARNING, TRACED, *LEAVES.values())
@@ -252,8 +255,11 @@ def _attribute_docs(cls: type) -> dict[str, str]:
 
 @functools.cache
 def hyperparameter_docs(cls: type) -> dict[str, str]:
-    """The `Attributes:` section of the docstring of a class of hyperparameters; an entry may have several lines."""
-    docs: dict[str, str] = {}
+    """The `Attributes:` section of the docstring of a class of hyperparameters; an entry may have several lines.
+
+    Of a class that is made of another one, what it does not say itself that one says.
+    """
+    docs: dict[str, str] = hyperparameter_docs(cls.__base__) if hasattr(cls.__base__, "_fields") else {}
     lines = (inspect.getdoc(cls) or "").partition("Attributes:")[2].splitlines()
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     name = ""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl import hyperparameters as named
-from jaxrl.agents import agent_entry
+from jaxrl.agents import Agent, AgentEntry, agent_entry
 from jaxrl.cli.declaration import LEAVES, Option, option_of
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.registry import make
@@ -40,7 +40,7 @@ def leaf_options(
     entry = agent_entry(agent)
     names = {field.name for field in fields(entry.config) if field.init}
     config = replace(entry.config, **{name: value for name, value in settings.items() if name in names})
-    learner = entry.build(built.spec if built else _any_spec(), config)
+    learner = entry.build(built.spec, config) if built else _built_for_any(entry, config)
     hyperparameters = learner.hyperparameters
     within = named.ranges_of(hyperparameters._replace(environment=built.params if built else ()), learner.ranges)
     found = {name: named.leaves(getattr(hyperparameters, name, ())) for name in LEAVES}
@@ -74,9 +74,13 @@ def require_leaves(agent: str, flags: list[str], options: list[Option]) -> None:
         named.require_present(agent_entry(agent).hyperparameters, paths, name)
 
 
-def _any_spec() -> EnvironmentSpec:
-    """What most agents can act in."""
-    return EnvironmentSpec("any", Box(-1.0, 1.0, (2,)), Discrete(3), num_objectives=2, time_limit=1)
+def _built_for_any(entry: AgentEntry, config: Any) -> Agent:
+    """The agent for an environment that it can act in: most take discrete actions, the others continuous ones."""
+    spec = EnvironmentSpec("any", Box(-1.0, 1.0, (2,)), Discrete(3), num_objectives=2, time_limit=1)
+    try:
+        return entry.build(spec, config)
+    except ValueError:
+        return entry.build(replace(spec, action=Box(-1.0, 1.0, (2,))), config)
 
 
 def _small(leaves: dict[str, Any]) -> bool:

@@ -26,7 +26,9 @@ def agent_options(agent: str) -> dict[str, Option]:
     """Options for the schedule, the agent's static settings and its traced hyperparameters, by name."""
     entry = agent_entry(agent)
     options = [*static_options(TrainerConfig(), SCHEDULE), *static_options(entry.config)]
-    options += traced_options(entry.hyperparameters(**entry.defaults))
+    # Others are defaults of leaves within a field.
+    direct = {name: value for name, value in entry.defaults.items() if name in entry.hyperparameters._fields}
+    options += traced_options(entry.hyperparameters(**direct))
     if "weights" in entry.hyperparameters._fields:
         text = sentence(hyperparameter_docs(entry.hyperparameters).get("weights", "")) + " Default: equal."
         options.append(option_of("weights", tuple[float, ...], text, None, NOT_NEGATIVE, group=TRACED))

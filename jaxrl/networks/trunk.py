@@ -5,6 +5,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxrl.networks.batch_norm import BatchNorm
 from jaxrl.networks.layers import ACTIVATIONS, Dense
 from jaxrl.types import Array
 
@@ -54,6 +55,7 @@ class Layers(NamedTuple):
     noisy: bool = False
     dropout: float = 0.0
     residual: bool = False
+    batch_norm: str = "none"
 
 
 class Trunk(nn.Module):
@@ -62,12 +64,14 @@ class Trunk(nn.Module):
     `residual` makes of every width a block x + W₂ σ(W₁ LayerNorm(x)) with four times as wide a layer within, after one
     dense layer of the first width, and ends in a LayerNorm (SimBa, Lee et al., 2025, section 4.2). Otherwise each layer
     is dense, then dropout, then LayerNorm, where these are asked for (DroQ, Hiraoka et al., 2022, section 3; PQN,
-    Gallici et al., 2025), then the activation.
+    Gallici et al., 2025), then the activation. Batch normalisation comes before all layers and after each (CrossQ,
+    Bhatt et al., 2024, figure 2).
 
     Attributes:
         layers: sizes, the widths of the layers, or of the blocks; activation, by name; layer_norm, whether each layer
             is normalised; noisy, whether layers are `NoisyDense`; dropout, the share of features that are dropped where
-            there is a random stream `dropout`; residual, whether layers are residual blocks.
+            there is a random stream `dropout`; residual, whether layers are residual blocks; batch_norm, none, batch or
+            renorm.
     """
 
     layers: Layers
@@ -77,14 +81,19 @@ class Trunk(nn.Module):
         return self._blocks(features) if self.layers.residual and self.layers.sizes else self._layers(features)
 
     def _layers(self, features: Array) -> Array:
+        features = self._normalised(features)
         for size in self.layers.sizes:
             features = dense(size, self.layers.noisy)(features)
             if self.layers.dropout:
                 features = nn.Dropout(self.layers.dropout)(features, deterministic=not self.has_rng("dropout"))
             if self.layers.layer_norm:
                 features = nn.LayerNorm()(features)
-            features = ACTIVATIONS[self.layers.activation](features)
+            features = self._normalised(ACTIVATIONS[self.layers.activation](features))
         return features
+
+    def _normalised(self, features: Array) -> Array:
+        kind = self.layers.batch_norm
+        return features if kind == "none" else BatchNorm(kind == "renorm")(features)
 
     def _blocks(self, features: Array) -> Array:
         features = dense(self.layers.sizes[0], self.layers.noisy)(features)

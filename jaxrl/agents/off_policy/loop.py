@@ -45,7 +45,8 @@ class OffPolicyState(NamedTuple):
         target: of target networks.
         optimiser: states of optimisers.
         observations: running statistics, or None.
-        updates: gradient steps so far.
+        updates: gradient steps so far, those that were left out included. It follows from how far the run is, so that
+            within an iteration all members of a sweep share it, and what waits for it is a branch.
         buffer: the past.
     """
 
@@ -72,6 +73,7 @@ class Learner(NamedTuple):
         memory: see `Agent`; None without one. With one, `explore` returns as extras the memory that it was given.
         sequence_length: steps that are learned from together, with a memory.
         value: see `Agent`.
+        actor: `params -> params` of what acts, where that is not all of them.
         leaves: defaults of the fields of hyperparameters that are dicts of leaves, by field.
         ranges: of these leaves, by path.
     """
@@ -86,6 +88,7 @@ class Learner(NamedTuple):
     memory: Callable[[tuple[int, ...]], PyTree] | None = None
     sequence_length: int = 0
     value: Callable[..., Array] | None = None
+    actor: Callable[[PyTree], PyTree] = lambda params: params
     leaves: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     ranges: Mapping[str, Range] = MappingProxyType({})
 
@@ -136,7 +139,7 @@ def off_policy(
         records=parts.storage.records,
         explore=learner.explore,
         action=learner.action,
-        actor=_actor,
+        actor=partial(_actor, learner),
         inherit=lambda fresh, parent: parent,
         ranges={**RANGES, **learner.ranges, **_optimiser_ranges(config)},
         **optional,
@@ -171,24 +174,23 @@ def _optimiser_ranges(config: OffPolicyConfig) -> dict[str, Range]:
 
 
 def _hyperparameters(parts: _Parts, kind: type, defaults: Mapping[str, Any]) -> Any:
-    leaves = {name: dict(values) for name, values in parts.learner.leaves.items()}
+    leaves = {
+        "replay": replay_leaves(parts.config),
+        "optimiser": dict(PLAIN[parts.config.optimiser].settings),
+        **{name: dict(values) for name, values in parts.learner.leaves.items()},
+    }
     # A default of an algorithm's may be a leaf within a field.
     for name, value in defaults.items():
         for values in leaves.values():
             if name in values:
                 values[name] = value
     direct = {name: value for name, value in defaults.items() if name in kind._fields}
-    return kind(
-        weights=default_weights(parts.spec),
-        replay=replay_leaves(parts.config),
-        optimiser=dict(PLAIN[parts.config.optimiser].settings) or (),
-        **leaves,
-    )._replace(**direct)
+    return kind(weights=default_weights(parts.spec), **leaves)._replace(**direct)
 
 
-def _actor(state: OffPolicyState) -> OffPolicyState:
-    """Networks and statistics of observations."""
-    return state._replace(target=(), optimiser=(), updates=(), buffer=())
+def _actor(learner: Learner, state: OffPolicyState) -> OffPolicyState:
+    """Networks that act, and statistics of observations."""
+    return state._replace(params=learner.actor(state.params), target=(), optimiser=(), updates=(), buffer=())
 
 
 def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> OffPolicyState:
@@ -208,8 +210,18 @@ def warming_up(config: OffPolicyConfig, progress: Progress, more: int = 0) -> Ar
 
     It depends on how far the run is alone, which members of a sweep share: so that what waits for it is a branch.
     """
-    iterations = jnp.round(progress.fraction * progress.horizon)
-    return iterations * (config.num_envs * config.num_steps) + more < config.learning_starts
+    return _iterations(progress) * (config.num_envs * config.num_steps) + more < config.learning_starts
+
+
+def _iterations(progress: Progress) -> Float[Array, ""]:
+    """Those that are over."""
+    return jnp.round(progress.fraction * progress.horizon)
+
+
+def _updates_before(config: OffPolicyConfig, progress: Progress) -> Int[Array, ""]:
+    """Gradient steps before this iteration."""
+    waited = max(0, -(-config.learning_starts // (config.num_envs * config.num_steps)) - 1)
+    return (jnp.maximum(_iterations(progress) - waited, 0.0)).astype(jnp.int32) * config.num_updates
 
 
 def _update(
@@ -260,15 +272,18 @@ def _learn(
     importance = _importance(config, drawn, hp, progress)
     weights = _weights(parts, weights_key, shape, hp)
     block = parts.storage.take(buffer, drawn.indices, hp.discount)(weights, importance)
+    state = state._replace(updates=_updates_before(config, progress))
 
     def step(state: OffPolicyState, inputs: tuple) -> tuple[OffPolicyState, tuple]:
         step_key, experience = inputs
         following, errors, metrics = parts.learner.learn(step_key, state, experience, hp, progress)
         following = _targets_moved(config, hp, following)
         finite = all_finite((following.params, following.optimiser))
-        following = choose(finite, following, state)
+        # Steps are counted whether they are taken or not, alike in all members of a sweep.
+        kept = choose(finite, following._replace(updates=()), state._replace(updates=()))
         lost = 1.0 - finite.astype(jnp.float32)
-        return following, (jnp.where(jnp.isfinite(errors), errors, -1.0), {**metrics, "non_finite": lost})
+        outputs = jnp.where(jnp.isfinite(errors), errors, -1.0), {**metrics, "non_finite": lost}
+        return kept._replace(updates=following.updates), outputs
 
     keys = jax.random.split(learn_key, config.num_updates)
     state, (errors, metrics) = jax.lax.scan(step, state, (keys, block))
@@ -314,6 +329,8 @@ def _weights(
 def _targets_moved(config: OffPolicyConfig, hp: Any, state: OffPolicyState) -> OffPolicyState:
     """θ⁻ ← (1 - ρ) θ⁻ + ρ θ every `target_period` gradient steps, exact for ρ = 0 and 1."""
     updates = state.updates + 1
+    if not state.target:
+        return state._replace(updates=updates)
     share = jnp.where(updates % config.target_period == 0, hp.target_rate, 0.0)
     online = {name: state.params[name] for name in state.target}
     target = jax.tree.map(lambda old, new: (1.0 - share) * old + share * new, state.target, online)
