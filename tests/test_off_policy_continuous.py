@@ -113,7 +113,7 @@ def test_warming_up_is_uniform_within_the_bounds():
 
 
 def test_raw_actions_are_mapped_onto_the_bounds():
-    trainer = small(environment=probes.nearest(low=-3.0, high=1.0), learning_starts=64)
+    trainer = small(environment=probes.nearest(low=-3.0, high=1.0))
     np.testing.assert_allclose(trainer.agent.action(jnp.asarray([[-1.0], [0.0], [1.0]])), [[-3.0], [-1.0], [1.0]])
 
 

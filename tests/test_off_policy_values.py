@@ -409,3 +409,20 @@ def test_continuous_actions_are_refused_by_name():
     for agent in ("dqn", "discrete_sac", "pqn"):
         with pytest.raises(ValueError, match="action values need one of a number of actions"):
             jaxrl.trainer(agent, "gymnax/Pendulum-v1", total_steps=4096)
+
+
+def test_preferences_stay_until_the_episode_ends():
+    environment = probes.duplicate_objectives(probes.constant_reward(limit=6), 2)
+    trainer = build("dqn", environment, condition_on_weights=True, num_envs=3)
+    hp, state = trainer.hyperparameters, trainer.init(KEY, trainer.hyperparameters)
+    collect = jax.jit(trainer.collect)
+    weights, ended = [], []
+    for index in range(4):
+        state, rollout, _ = collect(jax.random.fold_in(KEY, index), state, hp)
+        weights.append(np.asarray(rollout.weights))
+        ended.append(bool(rollout.truncated.any()))
+    # Of four steps each: the first episode ends in the second iteration, the second with the third.
+    assert ended == [False, True, True, False]
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.any(np.isclose(weights[1], weights[2])) and not np.any(np.isclose(weights[2], weights[3]))
+    assert len(np.unique(weights[0][:, 0])) == 3

@@ -45,6 +45,8 @@ class Collection:
     """Copies that begin every iteration from the same start; 0 lets episodes go on."""
     condition_on_weights: bool = False
     """Whether preference weights are drawn anew, uniformly from the simplex, for every copy and iteration."""
+    weights_last: bool = False
+    """Whether these weights stay until an episode has ended, and change with the iteration after that."""
     num_preferences: Annotated[int, SOME] = 0
     """Different weights among those of an iteration, corners of the simplex included; 0 draws one for every copy."""
 

@@ -79,7 +79,8 @@ def on_policy(
 
 def collection(config: OnPolicyConfig) -> Collection:
     """What those settings say of acting."""
-    return Collection(**{field.name: getattr(config, field.name) for field in fields(Collection)})
+    names = (field.name for field in fields(Collection) if hasattr(config, field.name))
+    return Collection(**{name: getattr(config, name) for name in names})
 
 
 def initialisers(parts: Parts) -> dict[str, Callable[[PRNGKeyArray], PyTree]]:

@@ -88,6 +88,10 @@ def collect(
     weights = state.weights
     if collects.condition_on_weights:
         weights = _preferences(weights_key, agent, environment.num_envs, hyperparameters)
+        if collects.weights_last:
+            # Its episode is not older than the last iteration.
+            begun = state.episode.length < num_steps
+            weights = jnp.where(begun[:, None], weights, state.weights)
 
     def body(carry: tuple, inputs: tuple) -> tuple[tuple, dict]:
         env_state, observation, start, memory, episode, finished = carry

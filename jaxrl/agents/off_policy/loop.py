@@ -134,6 +134,7 @@ def off_policy(
             num_envs=config.num_envs,
             num_steps=config.num_steps,
             condition_on_weights=config.condition_on_weights,
+            weights_last=True,
             num_preferences=config.num_preferences,
         ),
         records=parts.storage.records,

@@ -67,11 +67,11 @@ class OffPolicyConfig:
     """Standardise observations by their running mean and deviation; of several parts, those that are numbers. What is
     replayed is standardised as what is acted on."""
     condition_on_weights: bool = False
-    """One network for all preference weights: every copy acts under weights that are drawn anew in every iteration,
+    """One network for all preference weights: every copy acts under weights of its own until its episode ends,
     and every sample is learned from under weights of its own."""
     num_preferences: Annotated[int, SOME] = 0
-    """Different weights per iteration of a conditioned network, the corners of the simplex among them; 0 draws one
-    for every copy."""
+    """Different weights that a conditioned network acts under at once, the corners of the simplex among them; 0 draws
+    one for every copy."""
     optimiser: str = "adam"
     """After clipping by global norm adam, rmsprop or sgd, or one whose settings are hyperparameters that come with it
     (weight_decay, beta_1, beta_2, momentum): adamw, nadam, nadamw, radam, amsgrad, adabelief, adamax, yogi, adagrad,
