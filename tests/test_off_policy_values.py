@@ -168,7 +168,7 @@ def test_windows_end_where_episodes_do_and_bootstrap_from_what_really_followed()
 def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies):
     """Values that a table gives, under preferences of which each objective would choose another action by itself."""
     conditioned = {"condition_on_weights": policies != "own"}
-    choose = {"policies": policies, "num_policies": 3} if policies != "own" else {}
+    choose = {"policies": policies, "num_candidates": 3} if policies != "own" else {}
     trainer, parts, _ = _learner(
         "dqn", probes.choice([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]]), backup="max", **conditioned, **choose
     )
@@ -201,7 +201,7 @@ def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies)
 
 def test_generalised_policies_act_by_the_best_of_the_support():
     environment = probes.choice([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]])
-    trainer, parts, _ = _learner("gpi_dqn", environment, num_policies=4)
+    trainer, parts, _ = _learner("gpi_dqn", environment, num_candidates=4)
     hp = trainer.hyperparameters._replace(weights=jnp.asarray([0.3, 0.7]))
     state = trainer.init(KEY, hp).agent
     observation = jax.random.normal(KEY, (20, 1))
@@ -282,7 +282,7 @@ def test_illegal_actions_are_never_taken_nor_backed_up(agent):
 
 def test_weights_choose_among_objectives_and_a_conditioned_network_serves_all():
     environment = probes.choice([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]])
-    trainer = build("envelope_dqn", environment, total_steps=4000, num_policies=4, num_updates=8, **QUICK)
+    trainer = build("envelope_dqn", environment, total_steps=4000, num_candidates=4, num_updates=8, **QUICK)
     state = train(trainer).state.agent
     for weights, best in (([1.0, 0.0], 0), ([0.0, 1.0], 1), ([0.5, 0.5], 2)):
         hp = trainer.hyperparameters._replace(weights=jnp.asarray(weights))

@@ -54,10 +54,10 @@ class ValueConfig(OffPolicyConfig):
     cosines: Annotated[int, COUNT] = 64
     """Features of a fraction in an implicit network."""
     policies: str = "own"
-    """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of `num_policies`
+    """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of `num_candidates`
     other samples of the minibatch while learning (envelope Q-learning); support, those of the hyperparameter `support`,
     in learning and in acting (generalised policy improvement), from which every copy and sample then has its own."""
-    num_policies: Annotated[int, COUNT] = 8
+    num_candidates: Annotated[int, COUNT] = 8
     """How many preferences these are."""
     homotopy: bool = False
     """Move the loss from the errors of all objectives to the error of their weighted sum, by homotopy_end and
@@ -152,7 +152,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
     agent = off_policy(spec, config, learner, {**_DEFAULTS, **defaults}, ValueHyperparameters)
     if config.policies != "support":
         return agent
-    support = equally_spaced(spec.num_objectives, config.num_policies)
+    support = equally_spaced(spec.num_objectives, config.num_candidates)
     return agent._replace(hyperparameters=agent.hyperparameters._replace(support=support), preferences=_of_support)
 
 
@@ -177,7 +177,7 @@ def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: 
     require_name("policies", config.policies, ("own", "sampled", "support"))
     _require_preferences(config, num_objectives, recurrent)
     only_with = (
-        ("num_policies", config.policies != "own", "policies='sampled' or 'support'"),
+        ("num_candidates", config.policies != "own", "policies='sampled' or 'support'"),
         ("num_atoms", head.num_atoms > 1, "head='categorical', 'quantile' or 'implicit'"),
         ("cosines", head.taus is not None, "head='implicit'"),
         *[(name, recurrent, "network='gru' or 'lstm'") for name in ("recurrent_size", "sequence_length", "burn_in")],
@@ -205,9 +205,9 @@ def _require_preferences(config: ValueConfig, num_objectives: int, recurrent: bo
         )
     most = config.batch_size if config.policies == "sampled" else math.inf
     least = 1 if config.policies == "sampled" else num_objectives
-    if not least <= config.num_policies <= most:
+    if not least <= config.num_candidates <= most:
         raise ValueError(
-            f"num_policies={config.num_policies} must be at least {least}"
+            f"num_candidates={config.num_candidates} must be at least {least}"
             + (f" and at most batch_size={config.batch_size}" if config.policies == "sampled" else " (the corners)")
         )
 
@@ -250,7 +250,7 @@ def _learn(
         """What follows, under the policies among which the best action is sought."""
         if parts.config.policies == "own":
             return outputs(params, index, following)
-        others = hp.support if parts.config.policies == "support" else weights[: parts.config.num_policies]
+        others = hp.support if parts.config.policies == "support" else weights[: parts.config.num_candidates]
         return wide(lambda under: outputs(params, index, following, under), others)
 
     later = of_policies(state.target, 0)
