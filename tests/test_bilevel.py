@@ -368,6 +368,7 @@ def test_labels_follow_bradley_and_terry():
     np.testing.assert_allclose(found, -np.log1p(np.exp([-0.7, 0.7])), rtol=1e-6)
 
 
+@pytest.mark.slow  # Many samples; the exact hypergradient is the quick test.
 def test_sampled_distribution_term_estimates_the_gradient_of_the_expected_likelihood():
     study = preference_study(num_pairs=5_000, penalty=0.0, solver_iterations=60)
     hp = study.hyperparameters

@@ -74,7 +74,7 @@ def test_delayed_reward_is_discounted_backwards():
     "agent",
     [
         "ppo",
-        "a2c",
+        pytest.param("a2c", marks=pytest.mark.slow),
         pytest.param("reinforce", marks=pytest.mark.slow),
         pytest.param("mdpo", marks=pytest.mark.slow),
         pytest.param("dpo", marks=pytest.mark.slow),
