@@ -90,6 +90,32 @@ def _forget():
     gc.collect()
 
 
+@pytest.fixture(scope="module")
+def built_once():
+    """Agents and sweeps of the same settings are the same program in a module, so that none is compiled twice.
+
+    For modules that run one configuration again and again, and whose subject is what the host makes of it.
+    """
+    from jaxrl.runs.kinds import KINDS
+
+    built = {}
+
+    def once(build):
+        def memorised(configuration):
+            parts = ("agent", "environment", "environment_options", "settings")
+            key = tuple(repr(getattr(configuration, part)) for part in parts)
+            if key not in built:
+                built[key] = build(configuration)
+            return built[key]
+
+        return memorised
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("train", "sweep"):
+            patch.setitem(KINDS._entries, name, KINDS[name]._replace(build=once(KINDS[name].build)))
+        yield
+
+
 @pytest.fixture
 def own_devices():
     """The environment of a subprocess that has its own devices, and compiles as this process does."""

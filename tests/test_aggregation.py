@@ -12,6 +12,8 @@ from jaxrl.errors import UnknownNameError
 from tests import environments as probes
 from tests.aggregators import WEIGHTS, summary
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def test_linear_is_the_weighted_sum():
     advantages = jnp.asarray(np.random.default_rng(0).normal(size=(5, 7, 3)), jnp.float32)

@@ -10,6 +10,8 @@ from jaxrl import aggregation
 from tests import environments as probes
 from tests.aggregators import NOTHING_ENDED, WEIGHTS, learn, prepared, summary
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def constrained(**changes):
     aggregator = aggregation.lagrangian()

@@ -10,6 +10,8 @@ from jaxrl import aggregation
 from tests import environments as probes
 from tests.aggregators import summary
 
+pytestmark = pytest.mark.quick_compilation
+
 WEIGHTS = jnp.asarray([0.25, 0.75])
 
 

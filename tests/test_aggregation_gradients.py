@@ -11,8 +11,9 @@ import jaxrl
 from jaxrl import aggregation
 from jaxrl.agents import Progress, on_policy_loss, on_policy_update
 from jaxrl.agents.objective_gradients import objective_gradients
-from jaxrl.training.rollouts import collect
 from tests import environments as probes
+
+pytestmark = pytest.mark.quick_compilation
 
 # Two objectives agree on the first action, the third wants the second one.
 CONFLICT = [[1.0, 0.9, 0.0], [0.0, 0.1, 1.0], [0.2, 0.2, 0.2]]
@@ -27,14 +28,14 @@ def guided(**changes):
 def test_the_weighted_gradients_are_minus_the_gradient_of_the_loss_that_is_trained(network):
     trainer = guided(standardise_advantages="none", network=network)
     parts, hp = trainer.agent.update.args[0], trainer.hyperparameters._replace(value_coefficient=jnp.zeros(()))
-    state = trainer.init(jax.random.key(0), hp)
-    run, rollout, _ = collect(jax.random.key(1), state, trainer.agent, trainer.step.args[0].environment, hp)
+    state = jax.jit(trainer.init)(jax.random.key(0), hp)
+    run, rollout, _ = jax.jit(trainer.collect)(jax.random.key(1), state, hp)
     batch, _ = on_policy_update.prepare(parts, run.agent, rollout, hp)
     start = Progress(jnp.zeros(()), jnp.ones(()))
-    gradients = objective_gradients(parts, run.agent.params, batch, rollout.memory)
+    gradients = jax.jit(lambda batch: objective_gradients(parts, run.agent.params, batch, rollout.memory))(batch)
     batch = batch._replace(advantage=on_policy_update.scalarise(parts, run.agent, batch, hp, start))
     loss = partial(on_policy_loss.loss, parts)
-    trained = jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, start)[0])
+    trained = jax.jit(jax.grad(lambda params: loss(params, batch, rollout.memory, run.agent, hp, start)[0]))
     expected = -jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(trained(run.agent.params))])
     assert float(jnp.abs(expected).max()) > 1e-3
     np.testing.assert_allclose(hp.weights @ gradients, expected, atol=1e-6)
@@ -67,6 +68,7 @@ def test_what_conflicts_with_the_others_loses_weight():
     np.testing.assert_allclose(result.evaluation.returns[-1], CONFLICT[0], atol=1e-6)
 
 
+@pytest.mark.slow  # Two learning runs; the weights by hand are the quick test.
 def test_at_rate_zero_it_is_decoupled_normalisation():
     returns = []
     for name, hyperparameters in (("gradient_guided", {"rate": 0.0}), ("decoupled_normalisation", {})):

@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxrl
 from jaxrl import aggregation
 from tests import environments as probes
 from tests.aggregators import NOTHING_ENDED, WEIGHTS, learn, summary
+
+pytestmark = pytest.mark.quick_compilation
 
 LEXICOGRAPHIC = aggregation.lexicographic()
 

@@ -8,6 +8,8 @@ from jaxrl import aggregation
 from jaxrl.aggregation import welfare
 from tests.aggregators import NOTHING_ENDED, RETURNS, WEIGHTS, ascend, finite_differences, prepared, summary
 
+pytestmark = pytest.mark.quick_compilation
+
 
 @pytest.mark.parametrize("utopia", [-np.inf, 7.0])
 def test_chebyshev_ascends_the_distance_to_the_utopia_point(utopia):

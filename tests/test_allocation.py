@@ -12,6 +12,8 @@ from jaxrl.environments.multi_objective import fronts
 from jaxrl.environments.multi_objective.allocation import front, front_hypervolume
 from jaxrl.morl import pareto
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def all_returns(environment, discount):
     """Discounted returns of every sequence of actions, and how each ended."""

@@ -9,6 +9,8 @@ from jaxrl.morl import pareto
 from jaxrl.numerics import archive
 from tests.point_sets import SHAPES, brute_non_dominated, shaped
 
+pytestmark = pytest.mark.quick_compilation
+
 crowding = jax.jit(pareto.crowding_distance)
 insert = jax.jit(archive.insert)
 

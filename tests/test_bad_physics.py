@@ -248,7 +248,13 @@ AGENTS = {
 }
 
 
-@pytest.mark.parametrize(("agent", "settings"), AGENTS.values(), ids=AGENTS.keys())
+SLOW = ("sequences", "auxiliary heads", "disco")
+
+
+@pytest.mark.parametrize(
+    ("agent", "settings"),
+    [pytest.param(*AGENTS[name], marks=pytest.mark.slow if name in SLOW else (), id=name) for name in AGENTS],
+)
 def test_nothing_is_learned_from_a_step_that_is_not_finite(agent, settings):
     settings = dict(settings)
     probe = {name: settings.pop(name) for name in ("continuous", "objectives") if name in settings}
@@ -291,6 +297,7 @@ def test_floats_of_any_width_are_gathered_whole():
 # --- loops around learning ---
 
 
+@pytest.mark.slow  # A life that diverged, in test_meta, is the quick test.
 def test_meta_gradients_pass_faults_by():
     trainer = build(iterations=4, num_steps=8, num_minibatches=1, num_epochs=1)
     tasks = make_tasks(trainer.environment, 4, lambda key: jnp.asarray(0.5))
@@ -304,6 +311,7 @@ def test_meta_gradients_pass_faults_by():
     assert result.metrics["meta_gradient_norm"].min() > 0.0
 
 
+@pytest.mark.slow  # Compiles both loops; each agent by itself is the quick test.
 def test_adaptation_to_tasks_passes_faults_by():
     tasks = make_family(probes.breaking(), jnp.asarray([0.5, 0.8]))
     built = maml(

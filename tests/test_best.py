@@ -18,7 +18,7 @@ from jaxrl.sweeps.best import BEST, Best, read_best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import short, walks
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 # A large rate, so that returns go up and down.
 SETTINGS = {
@@ -143,6 +143,7 @@ def test_scores_that_are_not_finite_rank_last_and_equal_ones_keep_the_first(tmp_
     np.testing.assert_array_equal(iteration, [3, 5])
 
 
+@pytest.mark.slow  # A sweep of its own; one objective is the quick test.
 def test_several_objectives_are_judged_by_the_members_weights(tmp_path):
     settings = {**SETTINGS, "total_steps": 4 * 64, "num_evaluations": 4}
     configuration = Configuration("sweep", "ppo", "mo/deep-sea-treasure", settings=settings, weights=3)

@@ -259,6 +259,7 @@ def test_field_and_objective_estimate_exact_gradients():
         assert 0.9 < float(jnp.linalg.norm(found) / jnp.linalg.norm(exact)) < 1.1
 
 
+@pytest.mark.slow  # A learning run; the command moves and holds coefficients quickly.
 def test_a_harmful_reward_is_turned_off_and_modes_are_leaves():
     environment = goal_grid(4, "decoy", limit=16)
     study = barfi(environment, **SMALL, hypergradient="unrolled", num_outer_steps=40, inner_learning_rate=0.2)
@@ -367,6 +368,7 @@ def test_labels_follow_bradley_and_terry():
     np.testing.assert_allclose(found, -np.log1p(np.exp([-0.7, 0.7])), rtol=1e-6)
 
 
+@pytest.mark.slow  # Many samples; the exact hypergradient is the quick test.
 def test_sampled_distribution_term_estimates_the_gradient_of_the_expected_likelihood():
     study = preference_study(num_pairs=5_000, penalty=0.0, solver_iterations=60)
     hp = study.hyperparameters
@@ -390,6 +392,7 @@ def test_sampled_distribution_term_estimates_the_gradient_of_the_expected_likeli
         assert abs(float(slope.mean()) - found @ direction) < 5 * error + 0.02
 
 
+@pytest.mark.slow  # A learning run; gradients and labels are tested quickly.
 def test_preferences_teach_a_policy_what_the_hidden_reward_asks():
     study = preference_study(num_rounds=8, precision=jnp.inf)
     settings = jax.tree.map(
@@ -408,6 +411,7 @@ def test_preferences_teach_a_policy_what_the_hidden_reward_asks():
     assert np.all(np.asarray(metrics["distribution_norm"][0]) == 0.0)
 
 
+@pytest.mark.slow  # The command sweeps modes as well, of which one holds.
 def test_a_mode_holds_whatever_is_swept_beside_it():
     study = barfi(goal_grid(2, "decoy", limit=6), **SMALL, num_outer_steps=4, num_episodes=8)
     values = {"mode": ["bilevel", "sum"], "coefficient_learning_rate": [0.1, 0.3]}

@@ -16,7 +16,7 @@ from jaxrl.runs.kinds import KINDS
 from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import short
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS)
 SWEEP = Configuration("sweep", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS, seeds=(0, 1))
@@ -61,7 +61,7 @@ def raising():
     raise jaxrl.StopRun
 
 
-@pytest.mark.parametrize("stop", [lambda: np.bool_(True), raising])
+@pytest.mark.parametrize("stop", [lambda: np.bool_(True), pytest.param(raising, marks=pytest.mark.slow)])
 def test_a_run_that_is_ended_is_saved_and_goes_on_to_the_same_end(tmp_path, whole, stop):
     look, told = until(128, stop)
     outcome = experiment.run(RUN, tmp_path / "run", options(look))
@@ -90,6 +90,7 @@ def test_what_is_no_true_goes_on_and_what_fails_costs_a_warning(tmp_path, whole)
     assert said == ["fails failed and is not called again in this run: RuntimeError: no phone"]
 
 
+@pytest.mark.slow  # A run that is ended and goes on is the quick test.
 def test_a_sweep_in_python_ends_with_what_was_done_and_goes_on_from_its_directory(tmp_path, whole):
     trainer, (look, told) = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **short.SETTINGS), until(128)
     settings = {"seeds": 2, "directory": tmp_path / "sweep", "options": options(), "say": lambda _: None}
@@ -102,6 +103,7 @@ def test_a_sweep_in_python_ends_with_what_was_done_and_goes_on_from_its_director
     np.testing.assert_allclose(swept.table["return"], whole["sweep"]["return"])
 
 
+@pytest.mark.slow  # Two programs; a sweep of one is the quick test.
 def test_a_sweep_of_several_programs_ends_with_the_one_that_was_running(tmp_path):
     trainer, (look, _) = jaxrl.trainer("ppo", "gymnax/CartPole-v1", **short.SETTINGS), until(128)
     static = {"num_epochs": [1, 2]}

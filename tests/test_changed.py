@@ -1,5 +1,7 @@
 """Which tests a change picks: those that import it, name it in a string, or take all of a registry."""
 
+import pytest
+
 from tests.changed import picked
 
 
@@ -7,6 +9,7 @@ def names(*changed):
     return {path.removeprefix("tests/test_").removesuffix(".py") for path in picked(set(changed))}
 
 
+@pytest.mark.slow  # Reads the whole repository again and again; what picks all is the quick test.
 def test_a_change_picks_what_imports_it_and_not_what_does_not():
     assert {"grid", "suite"} <= names("tests/grids.py") and "returns" not in names("tests/grids.py")
     assert "returns" in names("jaxrl/numerics/returns.py")

@@ -21,7 +21,7 @@ from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import walks
 from tests.walks import walk
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 EVERY = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
 SEEDS = (5, 1, 3)
@@ -81,7 +81,9 @@ def compiled_once(monkeypatch):
     monkeypatch.setattr(sys.modules[jaxrl.sweep.__module__], "program", walks.compiled_once)
 
 
-@pytest.mark.parametrize("num_seeds", [1, 3, 5])
+@pytest.mark.parametrize(
+    "num_seeds", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_members_move_between_any_devices(num_seeds, tmp_path, monkeypatch):
     assert jax.device_count() == 8
     seeds = list(range(num_seeds))
@@ -126,7 +128,7 @@ def trained(tmp_path_factory):
     return place, outcome.sweep
 
 
-@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 8])
 def test_a_sweep_that_devices_do_not_divide_is_read_on_others(trained, count, monkeypatch):
     place, swept = trained
     devices = jax.devices

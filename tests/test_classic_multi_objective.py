@@ -10,6 +10,8 @@ import pytest
 from jaxrl.environments import make
 from tests.peers import peer_rollout, rollout
 
+pytestmark = pytest.mark.quick_compilation
+
 NUM_STEPS = 5003
 START = -0.53
 LEVEL = 73.508622

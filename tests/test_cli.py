@@ -7,7 +7,7 @@ import pytest
 
 from jaxrl.cli import main
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 SMALL = ["--total-steps", "256", "--num-envs", "4", "--num-steps", "16", "--num-evaluations", "2"]
 SMALL += ["--evaluation-episodes", "2", "--progress", "False"]

@@ -20,12 +20,13 @@ from jaxrl.sweeps.parts import Part, cut
 from jaxrl.sweeps.running import RunOptions
 from tests import short
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 SWEEP = Configuration(
     "sweep", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS, seeds=(0, 1, 2),
-    hyperparameters={"hidden_sizes": [(8,), (4,)]},
+    hyperparameters={"discount": [0.9, 0.99]},
 )  # fmt: skip
+GROUPS = replace(SWEEP, hyperparameters={"hidden_sizes": [(8,), (4,)]})
 QUIET = RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=2, keep="best", say=lambda _: None)
 
 
@@ -109,10 +110,10 @@ def here(monkeypatch):
     return made
 
 
-def assert_same(run, alone):
+def assert_same(run, alone, whiches=("last", "best")):
     ours, theirs = (pandas.read_csv(place / "metrics.csv") for place in (run, alone))
     pandas.testing.assert_frame_equal(ours, theirs, rtol=1e-4, atol=1e-5)
-    for which in ("last", "best"):
+    for which in whiches:
         ours, theirs = (saved.load(place, member=4, which=which).state.params for place in (run, alone))
         for a, b in zip(*(map(np.asarray, _leaves(tree)) for tree in (ours, theirs)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -129,16 +130,19 @@ def test_members_are_cut_into_parts_of_nearly_equal_size():
     assert cut(2, 5) == [Part(0, 1), Part(1, 2)]
 
 
-def test_jobs_end_as_one_sweep_whose_dead_go_on(alone, here, tmp_path):
+@pytest.mark.slow  # Ten programs; what failed and is resumed, and a process that is killed, are the quick tests.
+def test_jobs_end_as_one_sweep_whose_dead_go_on(here, tmp_path):
     # Six members of two groups in three jobs: one job has members of both.
+    alone = tmp_path / "alone"
+    experiment.run(GROUPS, alone, QUIET)
     elsewhere = Elsewhere("here", jobs=3, options={"deaths": 2})
-    outcome = experiment.run(SWEEP, tmp_path / "run", QUIET, elsewhere)
+    outcome = experiment.run(GROUPS, tmp_path / "run", QUIET, elsewhere)
     assert [call[1:3] for call in here[0].calls][:3] == [(0, 2), (2, 4), (4, 6)]
     assert len(here[0].calls) == 5 and outcome.sweep.num_members == 6
     assert_same(tmp_path / "run", alone)
     assert not list((tmp_path / "run" / "jobs").glob("*/group_*"))
     # What is finished is read, not run: there is no such cluster any more.
-    assert experiment.run(SWEEP, tmp_path / "run", QUIET).sweep.num_members == 6
+    assert experiment.run(GROUPS, tmp_path / "run", QUIET).sweep.num_members == 6
     assert len(here) == 1
 
 
@@ -153,7 +157,7 @@ def test_what_failed_for_good_is_said_and_resumed(alone, here, tmp_path):
     path.write_text(path.read_text().replace('"deaths": 1', '"deaths": 0'))
     experiment.run(SWEEP, run, QUIET)
     assert [call[1:3] for call in here[-1].calls] == [(0, 3)]
-    assert_same(run, alone)
+    assert_same(run, alone, ["best"])
     path.write_text("{")
     with pytest.raises(CheckpointError, match=r"parts\.json is damaged"):
         experiment.run(SWEEP, run, QUIET)
@@ -174,7 +178,7 @@ def test_processes_of_this_machine_train_a_sweep_and_a_killed_one_is_tried_again
         return job
 
     monkeypatch.setattr(with_submitit._Submitit, "submit", submit)
-    words = ["sweep", *short.WORDS[1:], "--seeds", "2", "--progress", "False", "--on", "local"]
+    words = ["sweep", *short.WORDS[1:], "--seeds", "2", "--progress", "False", "--on", "local", "--jobs", "1"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     table = pandas.read_csv(tmp_path / "run" / "metrics.csv")
     assert sorted(set(table["member"])) == [0, 1] and killed

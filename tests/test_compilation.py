@@ -52,15 +52,15 @@ def finish(process):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """A folder that four processes have filled at once, and what they have computed."""
+    """A folder that three processes have filled at once, and what they have computed."""
     folder = tmp_path_factory.mktemp("kept")
-    runs = [start(folder, devices) for devices in (1, 1, 2, 8)]
+    runs = [start(folder, devices) for devices in (1, 1, 8)]
     return folder, {run["out"] for run in map(finish, runs)}
 
 
-def test_processes_at_once_and_one_two_and_eight_devices_get_the_same_numbers(kept):
+def test_processes_at_once_and_one_and_eight_devices_get_the_same_numbers(kept):
     folder, out = kept
-    again = [*map(finish, [start(folder, devices) for devices in (1, 2, 8)])]
+    again = [*map(finish, [start(folder, devices) for devices in (1, 8)])]
     assert {run["out"] for run in again} == out and len(out) == 1
     assert all(run["hits"] for run in again)
 
@@ -79,6 +79,7 @@ def test_what_is_damaged_is_compiled_again_and_what_was_being_written_is_removed
     assert not unfinished.exists()
 
 
+@pytest.mark.slow  # A process that compiles a dozen programs.
 def test_the_folder_is_bounded_and_what_was_compiled_last_stays(tmp_path):
     finish(start(tmp_path, limit=60_000, programs=12))
     assert sum(entry.stat().st_size for entry in tmp_path.glob("*-cache")) <= 60_000
@@ -141,16 +142,17 @@ def test_the_option_stands_anywhere_and_needs_a_value(capsys):
         assert capsys.readouterr().err == "jaxrl: --compilation-cache needs a folder, or off\n"
 
 
-def test_a_command_keeps_what_it_compiles_outside_its_run_directory(tmp_path, own_devices):
+@pytest.mark.parametrize("runs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_command_keeps_what_it_compiles_outside_its_run_directory(runs, tmp_path, own_devices):
     kept = tmp_path / "kept"
     words = ["train", "ppo", "bandit/bernoulli", "--total-steps", "64", "--num-envs", "4", "--num-steps", "8"]
     words += ["--num-evaluations", "1", "--evaluation-episodes", "2", "--compilation-cache", str(kept)]
     own_devices.pop("JAX_COMPILATION_CACHE_DIR")
     rows = []
-    for name in ("first", "second"):
+    for name in ("first", "second")[:runs]:
         line = [sys.executable, "-m", "jaxrl", *words, "--out", str(tmp_path / name)]
         done = subprocess.run(line, env=own_devices, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         rows.append((tmp_path / name / "metrics.csv").read_text())
         assert not [path for path in (tmp_path / name).rglob("*") if path.name.endswith(("-cache", "-atime"))]
-    assert rows[0] == rows[1] and [*kept.glob("jit_advance-*-cache")]
+    assert len(set(rows)) == 1 and [*kept.glob("jit_advance-*-cache")]

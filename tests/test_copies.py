@@ -34,7 +34,7 @@ def trained(trainer, mesh):
     return state, jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs), compiled
 
 
-@pytest.mark.parametrize("network", ["mlp", "gru"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("gru", marks=pytest.mark.slow)])
 def test_devices_divide_a_run_and_change_it_by_rounding_alone(network):
     trainer = jaxrl.trainer("ppo", "gymnax/CartPole-v1", network=network, num_minibatches=2, **SETTINGS)
     alone, expected, _ = trained(trainer, None)
@@ -52,6 +52,7 @@ def test_devices_divide_a_run_and_change_it_by_rounding_alone(network):
     assert "all-reduce" in text
 
 
+@pytest.mark.slow  # Two programs more; test_checkpoints reads what other devices wrote.
 def test_what_stopped_on_one_device_goes_on_on_several(tmp_path, monkeypatch):
     run = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=SETTINGS)
     quiet = {"progress": False, "checkpoint_seconds": 0.0, "num_chunks": 4}

@@ -56,7 +56,10 @@ def test_coverage_equals_the_oracle(drawn):
     assert_equal_where_certain(compiled(points, mask), margins(points, mask))
 
 
-@pytest.mark.parametrize(("num_objectives", "count"), [(2, 41), (3, 59), (5, 37), (9, 30)])
+@pytest.mark.parametrize(
+    ("num_objectives", "count"),
+    [pytest.param(2, 41, marks=pytest.mark.slow), (3, 59), (5, 37), pytest.param(9, 30, marks=pytest.mark.slow)],
+)
 def test_coverage_of_larger_sets(num_objectives, count):
     for shape in SHAPES:
         points, mask = shaped(shape, count, num_objectives), np.arange(count) % 7 > 0
@@ -80,7 +83,7 @@ def test_negative_weights_prove_nothing():
     assert compiled(points).tolist() == [True, False, False, False, True, True]
 
 
-@pytest.mark.parametrize("num_objectives", [2, 3])
+@pytest.mark.parametrize("num_objectives", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_dense_fronts_keep_every_point(num_objectives):
     """Neighbours so close that each stands out by less than the tolerance times an objective's range."""
     angles = np.linspace(0.05, 1.5, 400)

@@ -125,7 +125,7 @@ def test_agents_beside_each_other_learn_levels_of_their_own():
     np.testing.assert_allclose(shares, free / free.sum(), atol=0.03)
 
 
-@pytest.mark.parametrize("prioritisation", ["rank", "proportional"])
+@pytest.mark.parametrize("prioritisation", ["rank", pytest.param("proportional", marks=pytest.mark.slow)])
 def test_only_free_levels_are_drawn_at_any_temperature(prioritisation):
     partly = record(
         empty(task(0.0), 6), many([1.0, 2.0, 3.0], [-1] * 3), jnp.array([0.5, -2.0, 0.1]), jnp.ones(3, bool)
@@ -169,6 +169,7 @@ OUTER = {
 }
 
 
+@pytest.mark.slow  # Twelve restarts of a study; levels of agents beside each other are the quick test.
 def test_agents_in_progress_never_share_a_level():
     study = OUTER["gradient"](
         learner(), make_tasks(RICH, (2, 6)), leaf="discount", num_evaluations=1, evaluation_tasks=2,
@@ -221,12 +222,13 @@ def test_regret_ranks_what_can_be_learnt_above_the_trivial_and_the_impossible():
         assert found.size > 1 and found.mean() >= least and found.mean() <= most, kind
 
 
+@pytest.mark.slow  # A learning run of a study; records and draws are the quick tests.
 @pytest.mark.parametrize(
     "curriculum",
     [
         "positive_value_loss",
-        pytest.param("l1_value_loss", marks=pytest.mark.slow),
-        pytest.param("learnability", marks=pytest.mark.slow),
+        "l1_value_loss",
+        "learnability",
     ],
 )
 def test_scores_of_rollouts_tell_levels_without_rewards_from_others(curriculum):

@@ -27,7 +27,7 @@ def trainer(environment="gymnax/CartPole-v1", **settings):
 
 
 def state_of(made):
-    return made.init(jax.random.key(0), made.hyperparameters)
+    return jax.jit(made.init)(jax.random.key(0), made.hyperparameters)
 
 
 # --- clipping ---
@@ -164,7 +164,10 @@ def test_every_optimiser_has_an_oracle_and_ranges():
     assert all(set(plain.settings) == set(plain.ranges) for plain in PLAIN.values())
 
 
-@pytest.mark.parametrize("name", list(OPTAX))
+RARE = ("nadam", "nadamw", "radam", "amsgrad", "adamax", "yogi", "adagrad")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in RARE else ()) for name in OPTAX])
 def test_an_optimiser_takes_the_steps_of_optax_own(name):
     made = trainer()
     config = replace(made.agent.config, optimiser=name, anneal_learning_rate=False)

@@ -80,7 +80,7 @@ def leaves(tree):
 
 
 @pytest.mark.parametrize("name", kinds())
-def test_eight_devices_and_a_stop_change_nothing(name, tmp_path, monkeypatch):
+def test_eight_devices_change_nothing(name):
     program = KINDS[name]()
     assert jax.device_count() == 8
     eight = jaxrl.sweep(program, seeds=8, **QUIET).groups[0].result
@@ -91,6 +91,11 @@ def test_eight_devices_and_a_stop_change_nothing(name, tmp_path, monkeypatch):
     numbers = [leaf for leaf in jax.tree.leaves(eight.state) if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
     assert any(np.any(leaf != leaf[:1]) for leaf in map(np.asarray, numbers)), "seeds are runs of their own"
 
+
+@pytest.mark.slow  # Two programs more; sweeps of agents stop and go on in quick tests.
+@pytest.mark.parametrize("name", KINDS)
+def test_a_stop_changes_nothing(name, tmp_path, monkeypatch):
+    program = KINDS[name]()
     options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=2)
     calls = []
 

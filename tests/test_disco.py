@@ -220,6 +220,7 @@ def silent(trainer):
     return hp._replace(objective=rule)
 
 
+@pytest.mark.slow  # A learning run; two updates are compared with the authors' own.
 def test_predictions_and_values_become_what_they_are_told():
     # A time limit is no end: under a uniform policy q = 1/(1 - γ) = 2.
     trainer = learner(constant_reward(limit=3), updates=150, learning_rate=0.03, discount=0.5)
@@ -327,7 +328,8 @@ def test_the_meta_gradient_is_the_finite_difference_where_nothing_is_cut(monkeyp
     np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
-@pytest.mark.parametrize("outer", [pytest.param("gradient", marks=pytest.mark.slow), "evolution"])
+@pytest.mark.slow  # A study of its own; the rule by itself is tested quickly.
+@pytest.mark.parametrize("outer", ["gradient", "evolution"])
 def test_both_outer_loops_take_it(outer):
     small = {"num_evaluations": 1, "evaluation_tasks": 2}
     small |= {"num_agents": 2, "num_meta_steps": 2} if outer == "gradient" else {"population_size": 2}

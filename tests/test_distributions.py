@@ -11,6 +11,8 @@ from jaxrl.environments.spaces import Box, Discrete, MultiDiscrete
 from jaxrl.errors import UnknownNameError
 from jaxrl.numerics import distributions
 
+pytestmark = pytest.mark.quick_compilation
+
 BOUNDED = Box((-2.0, 0.0, 1.0), (2.0, 3.0, 11.0), (3,))
 UNBOUNDED = Box(-np.inf, np.inf, (3,))
 

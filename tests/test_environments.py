@@ -176,7 +176,7 @@ def test_a_batch_steps_as_its_copies_would(mode):
         assert after.noise[i] == expected_state.noise
 
 
-@pytest.mark.parametrize(("mode", "pool"), [("fresh", None), ("pool", 2)])
+@pytest.mark.parametrize(("mode", "pool"), [("fresh", None), pytest.param("pool", 2, marks=pytest.mark.slow)])
 def test_the_callers_parameters_outlive_a_restart(mode, pool):
     environment = environments.make("gymnax/CartPole-v1")
     params = environment.params.replace(max_steps_in_episode=4, gravity=jnp.asarray(1e-3))

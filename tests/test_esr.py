@@ -33,7 +33,7 @@ def product(returns, *weights):
     return returns[0] * returns[1]
 
 
-@pytest.mark.parametrize("criterion", ["ser", "esr"])
+@pytest.mark.parametrize("criterion", [pytest.param("ser", marks=pytest.mark.slow), "esr"])
 def test_each_criterion_finds_its_own_optimum_of_the_lottery(criterion):
     # The coin's mean is (2, 2), product 4, but each toss has product 0: SER gambles, ESR takes (1, 1).
     if criterion == "ser":
@@ -113,6 +113,7 @@ FISHWOOD_RUN = {
 }
 
 
+@pytest.mark.slow  # A learning run; the lottery is the quick test.
 def test_expected_utility_policy_gradient_nears_the_optimum_of_fishwood():
     optimum, blind = best_expected_meals(), best_blind_meals()
     np.testing.assert_allclose([optimum, blind], [0.9521, 0.7920], atol=1e-4)

@@ -8,6 +8,8 @@ from jaxrl.meta.evolution import EvolutionHyperparameters, make_strategy, search
 from jaxrl.meta.evosax import from_evosax
 from jaxrl.meta.shaping import SHAPING, make_shaping
 
+pytestmark = pytest.mark.quick_compilation
+
 TARGET = {"a": jnp.asarray([1.0, -2.0, 0.5]), "b": jnp.asarray([[0.3], [-0.7]])}
 
 
@@ -185,7 +187,14 @@ def strategy_named(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["open_es", "snes", "pgpe", *FRAGILE, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+    "name",
+    [
+        "open_es",
+        "snes",
+        "pgpe",
+        "LES",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in (*FRAGILE, *SLOW) if name != "LES"),
+    ],
 )
 def test_strategies_take_a_candidate_that_diverged_for_the_worst(name):
     strategy, hp = strategy_named(name), EvolutionHyperparameters()

@@ -22,7 +22,7 @@ from jaxrl.runs.configuration import Configuration
 from tests import short
 from tests.exported import untrained
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 QUIET = jaxrl.RunOptions(progress=False)
 PAGE = Path(__file__).parents[1] / "docs" / "how_to" / "policy.md"
@@ -36,7 +36,9 @@ def load(path):
         )
 
 
-@pytest.mark.parametrize("name", ["discrete", "continuous", "image", "recurrent", "table"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("image", marks=pytest.mark.slow), "discrete", "continuous", "recurrent", "table"]
+)
 def test_a_file_gives_what_the_policy_gives(name, tmp_path):
     policy = untrained(name)
     jaxrl.export(policy, tmp_path / "policy.zip")
@@ -79,7 +81,7 @@ def test_a_description_says_what_spaces_and_preferences_are(tmp_path):
     assert found["objectives"] == ["treasure", "time"] and found["weights"] == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("name", ["discrete", "continuous"])
+@pytest.mark.parametrize("name", ["discrete", pytest.param("continuous", marks=pytest.mark.slow)])
 def test_a_sampled_policy_takes_a_key(name, tmp_path):
     policy = untrained(name, explore=True)
     jaxrl.export(policy, tmp_path / "policy.zip")
@@ -98,7 +100,7 @@ def test_a_sampled_policy_takes_a_key(name, tmp_path):
     assert "key" not in jaxrl.export(policy, tmp_path / "policy.zip", explore=False)["inputs"]
 
 
-@pytest.mark.parametrize("name", ["conditioned", "generated"])
+@pytest.mark.parametrize("name", ["conditioned", pytest.param("generated", marks=pytest.mark.slow)])
 def test_preferences_are_an_input_or_built_in(name, tmp_path):
     policy = untrained(name)
     found = jaxrl.export(policy, tmp_path / "open.zip", weights_input=True)

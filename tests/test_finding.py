@@ -14,7 +14,7 @@ from jaxrl.runs.finding import find_runs
 from jaxrl.sweeps.lock import LOCK, is_locked, lock
 from tests import short
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 
 @pytest.fixture(scope="module")

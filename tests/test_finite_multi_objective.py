@@ -10,6 +10,8 @@ from jaxrl.environments import Outcomes, Timestep, make, transforms
 from jaxrl.environments.outcomes import sampled_step
 from tests.peers import NUM_STEPS, peer_rollout, rollout
 
+pytestmark = pytest.mark.quick_compilation
+
 
 class Constant:
     """A generator whose uniform draws are all the same: 0 makes every event happen, 0.99 none."""

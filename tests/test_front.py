@@ -81,6 +81,7 @@ def test_a_chosen_policy_is_rolled_out_saved_alone_and_plays_what_was_chosen(stu
     assert 0 <= int(action) < 4
 
 
+@pytest.mark.slow  # Every policy by itself; a chosen one is saved and evaluated in the quick test.
 def test_a_study_directory_is_evaluated_and_loaded_policy_by_policy(study_directory, capsys):
     table = pandas.read_csv(study_directory / "front.csv")
     assert main(["evaluate", str(study_directory), "--episodes", "2"]) == 0

@@ -230,7 +230,13 @@ def test_levels_side_by_side_equal_one_by_one():
         jax.tree.map(np.testing.assert_array_equal, pick(together, index), pick(alone, ...))
 
 
-@pytest.mark.parametrize("name", jaxrl.list_environments("grid"))
+QUICK = jaxrl.list_environments("grid")[::4]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in jaxrl.list_environments("grid")],
+)
 def test_every_id_keeps_the_contract(name):
     environment = jaxrl.make(name)
     check(environment)

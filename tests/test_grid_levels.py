@@ -52,7 +52,9 @@ def test_every_distribution_is_known_here():
     assert set(LEVELS) == {*RANDOM, *TABLES, *MAZES}
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if i % 3 else ()) for i, name in enumerate(LEVELS)]
+)
 def test_start_walls_and_objects_share_no_cell(name):
     distribution, levels = LEVELS[name], draw(name)
     size, count = distribution.max_size, distribution.num_objects

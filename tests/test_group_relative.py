@@ -75,7 +75,7 @@ def test_every_iteration_begins_from_a_fresh_shared_start():
     assert np.any(np.asarray(rollout.observation[0]) != np.asarray(second.observation[0]))
 
 
-@pytest.mark.parametrize("agent", ["grpo", "gdpo"])
+@pytest.mark.parametrize("agent", ["grpo", pytest.param("gdpo", marks=pytest.mark.slow)])
 def test_group_relative_agents_learn_which_action_the_weights_prefer(agent):
     environment = probes.choice([[1.0, 0.0], [0.0, 1.0], [0.2, 0.2]])
     trainer = jaxrl.trainer(agent, environment, num_steps=1, num_minibatches=1, total_steps=12_800, learning_rate=0.02)

@@ -16,7 +16,7 @@ from jaxrl.errors import UnknownNameError
 from jaxrl.runs.configuration import configure
 from jaxrl.runs.experiment import run
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 CART_POLE = "gymnasium/CartPole-v1"
 
 
@@ -49,7 +49,7 @@ def test_names_are_those_that_gymnasium_registers():
     assert set(adapter.names()) == own - {"mo-supermario-v0"}
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1", "minecart-v0", "Blackjack-v1"])
+@pytest.mark.parametrize("name", [pytest.param("CartPole-v1", marks=pytest.mark.slow), "minecart-v0", "Blackjack-v1"])
 def test_keeps_the_contract(name):
     check(make(f"gymnasium/{name}"), num_steps=20)
 
@@ -64,7 +64,14 @@ def test_every_environment_that_is_installed_keeps_the_contract(name):
     check(environment, num_steps=20)
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "deep-sea-treasure-v0", "Taxi-v4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("Pendulum-v1", "Taxi-v4")),
+        "CartPole-v1",
+        "deep-sea-treasure-v0",
+    ],
+)
 def test_copies_step_as_gymnasium_does(name):
     environment = make(f"gymnasium/{name}")
     original = gymnasium.make(name, disable_env_checker=True)
@@ -169,6 +176,7 @@ def test_what_does_not_fit_a_policy_is_one_sentence(trained, capsys):
     assert "give --environment, too" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # Copies of one with two objectives are stepped in the quick test.
 def test_rewards_are_vectors():
     trainer = jaxrl.trainer("ppo", "mo/deep-sea-treasure", total_steps=2048)
     result = jax.jit(trainer.run)(jax.random.key(0), trainer.hyperparameters)
@@ -179,14 +187,13 @@ def test_rewards_are_vectors():
 
 
 def test_members_of_a_sweep_are_evaluated_each(tmp_path):
-    settings = {"total_steps": 2048, "num_evaluations": 1}
+    settings = {"total_steps": 8192, "num_evaluations": 1}
     run(
         configure(kind="sweep", agent="ppo", environment="gymnax/CartPole-v1", settings=settings, seeds=(0, 1)),
         tmp_path,
     )
-    # Of so short a training policies differ little, and in few of their episodes.
-    table = jaxrl.evaluate(tmp_path, 64, explore=True, environment=CART_POLE)
+    table = jaxrl.evaluate(tmp_path, 12, explore=True, environment=CART_POLE)
     assert table["member"].tolist() == [0, 1] and table["return"].nunique() == 2
     for member in (0, 1):
-        alone = jaxrl.load(tmp_path, member=member, explore=True).evaluate(CART_POLE, num_episodes=64)
+        alone = jaxrl.load(tmp_path, member=member, explore=True).evaluate(CART_POLE, num_episodes=12)
         assert float(alone.returns[0]) == table["return"][member]

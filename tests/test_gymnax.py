@@ -23,13 +23,21 @@ def roll(environment, actions, params):
 
 
 # Long to compile; of MinAtar, Breakout stays in the quick suite.
-LONG = ("gymnax/Asterix-MinAtar", "gymnax/Freeway-MinAtar", "gymnax/Seaquest-MinAtar", "gymnax/SpaceInvaders-MinAtar")
+QUICK = (
+    "CartPole-v1",
+    "Pendulum-v1",
+    "MountainCar-v0",
+    "Breakout-MinAtar",
+    "Catch-bsuite",
+    "DeepSea-bsuite",
+    "MetaMaze-misc",
+)
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        name if name.removeprefix("gymnax/") in QUICK else pytest.param(name, marks=pytest.mark.slow)
         for name in environments.list_environments("gymnax")
     ],
 )

@@ -45,7 +45,10 @@ def test_host_hypervolume_equals_the_oracle(drawn):
     np.testing.assert_allclose(pareto.hypervolume(points, reference, mask), expected, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("num_objectives", "count"), [(2, 501), (3, 267), (4, 97), (5, 61), (7, 17)])
+@pytest.mark.parametrize(
+    ("num_objectives", "count"),
+    [(3, 267), (5, 61), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((2, 501), (4, 97), (7, 17)))],
+)
 def test_hypervolume_of_larger_sets(num_objectives, count):
     reference = np.full(num_objectives, -0.1, np.float32)
     for shape in SHAPES:
@@ -91,7 +94,7 @@ def test_hypervolume_warns_when_nothing_exceeds_the_reference():
         assert pareto.hypervolume(np.zeros((5, 2), np.float32), (0.0, -1.0)) == 0.0
 
 
-@pytest.mark.parametrize("num_objectives", [3, 4])
+@pytest.mark.parametrize("num_objectives", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_hypervolume_under_vmap(num_objectives):
     points = jax.random.normal(jax.random.key(0), (7, 11, num_objectives)) + 1.0
     reference = jnp.zeros(num_objectives)
@@ -201,7 +204,9 @@ def scaled_sets(num_objectives, count=6):
 
 
 @pytest.mark.filterwarnings("ignore:the hypervolume is beyond")
-@pytest.mark.parametrize("num_objectives", range(2, 10))
+@pytest.mark.parametrize(
+    "num_objectives", [2, 3, 4, 7, *(pytest.param(number, marks=pytest.mark.slow) for number in (5, 6, 8, 9))]
+)
 def test_volumes_of_any_scale_equal_the_oracle(num_objectives):
     reference, limits = np.zeros(num_objectives, np.float32), np.finfo(np.float32)
     both = jax.jit(lambda points: (pareto.hypervolume(points, reference), pareto.log_hypervolume(points, reference)))

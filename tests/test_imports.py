@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from jaxrl.cli import catalogue
 
 HEAVY = ("scipy", "pandas", "matplotlib", "plotly", "jinja2", "seaborn", "orbax", "tqdm", "flax", "optax", "jax")
@@ -42,6 +44,7 @@ for kind, path in catalogue._KINDS.items():
     assert done.stdout.split() == [word for kind in catalogue._KINDS for word in (kind, "True")]
 
 
+@pytest.mark.slow  # A process of its own; what is imported when is tested by the others.
 def test_gymnax_draws_with_the_libraries_that_were_put_off():
     import matplotlib.pyplot
     from gymnax.environments.misc import pong

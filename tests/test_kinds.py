@@ -23,7 +23,7 @@ from jaxrl.sweeps import running
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.training.program import Program
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 PACKAGE = Path(jaxrl.__file__).parent
 ROOMS = ("cli", "figures", "runs", "sweeps", "training")
@@ -145,9 +145,16 @@ def test_a_design_that_repeats_itself_is_refused():
         jaxrl.sweep(trainer, hyperparameters=space, design="random", samples=4)
 
 
-def test_settings_that_look_alike_keep_labels_of_their_own(tmp_path):
-    values = {"learning_rate": [1.00001e-3, 1.00002e-3]}
-    outcome = experiment.run(configuration(settings=SMALL, hyperparameters=values), tmp_path / "run", QUIET)
+ALIKE = {"learning_rate": [1.00001e-3, 1.00002e-3]}
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    place = tmp_path_factory.mktemp("alike") / "run"
+    return experiment.run(configuration(settings=SMALL, hyperparameters=ALIKE), place, QUIET)
+
+
+def test_settings_that_look_alike_keep_labels_of_their_own(outcome):
     assert outcome.sweep.table["setting"].nunique() == 2
     assert "learning_rate=0.00100001" in describe(outcome)
 
@@ -159,7 +166,8 @@ def test_a_comparison_is_not_written_into_a_run(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["configuration.json"]
 
 
-def test_agents_are_compared_by_their_returns(tmp_path, capsys):
+@pytest.mark.parametrize("afterwards", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_agents_are_compared_by_their_returns(afterwards, tmp_path, capsys):
     words = ["compare", "ppo,a2c", "gymnax/CartPole-v1", "--seeds", "3", "--total-steps", "128"]
     pairs = ["--set", "num_envs=4", "--set", "num_steps=16", "--set", "num_evaluations=2"]
     more = ["--set", "ppo.num_epochs=1", "--front-episodes", "3", "--out", str(tmp_path)]
@@ -179,6 +187,8 @@ def test_agents_are_compared_by_their_returns(tmp_path, capsys):
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
     record = json.loads((tmp_path / "gymnax-CartPole-v1" / "a2c" / "configuration.json").read_text())["configuration"]
     assert record["kind"] == "sweep" and "num_epochs" not in record["settings"]
+    if not afterwards:
+        return
     # The same runs, compared afterwards under as many episodes, come to the same.
     again = jaxrl.compare_runs([tmp_path], num_episodes=3)
     columns = ["return", "return_low", "return_high", "seeds", "steps"]
@@ -210,9 +220,8 @@ def test_several_agents_in_a_sweep_are_told_where_they_belong(capsys):
     assert "ENVIRONMENTS is missing" in capsys.readouterr().err
 
 
-def test_a_checkpoint_without_a_metric_of_today_is_read(tmp_path, monkeypatch):
-    chosen = configuration(settings=SMALL, seeds=(0, 1))
-    whole = experiment.run(chosen, tmp_path / "run", QUIET).sweep
+def test_a_checkpoint_without_a_metric_of_today_is_read(outcome, tmp_path, monkeypatch):
+    chosen, whole = configuration(settings=SMALL, hyperparameters=ALIKE), outcome.sweep
     original = Checkpoints.save
 
     def without(self, step, tree, metadata=None):

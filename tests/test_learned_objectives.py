@@ -37,7 +37,7 @@ def parameters(surrogate, seed, scale=1.0):
 
 
 @pytest.mark.parametrize("name", sorted(LEARNED))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10_000), advantage=st.floats(-5, 5), progress=st.floats(0, 0.99))
 def test_whatever_its_parameters_a_drift_is_one(name, seed, advantage, progress):
     surrogate = make_surrogate(name)

@@ -71,6 +71,7 @@ def compare_with_peer(name, num_steps, num_members=3, cone=None):
 # --- the ids ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # A process of its own.
 def test_names_are_listed_without_importing_the_physics():
     program = (
         "import sys; from jaxrl.environments import list_environments; names = list_environments('mo');"
@@ -96,8 +97,8 @@ def test_unknown_backend_is_refused():
     ("name", "time_limit", "discount", "reference"),
     [
         ("hopper-3", 1000, 0.99, -100.0),
-        ("hopper-3-pgmorl", 500, 1.0, 0.0),
-        ("humanoid-pgmorl", 1000, 1.0, 0.0),
+        pytest.param("hopper-3-pgmorl", 500, 1.0, 0.0, marks=pytest.mark.slow),
+        pytest.param("humanoid-pgmorl", 1000, 1.0, 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_protocol_of_each_family(name, time_limit, discount, reference):

@@ -12,6 +12,8 @@ import pytest
 from experiments.lunar_lander_peer import CHANCES, controller
 from jaxrl.environments import make
 
+pytestmark = pytest.mark.quick_compilation
+
 RECORD = json.loads(Path(__file__).with_name("lunar_lander_peer.json").read_text())
 NAMES = ("lunar-lander", "lunar-lander-continuous")
 each_name = pytest.mark.parametrize("name", [NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow)])

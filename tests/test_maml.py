@@ -210,6 +210,7 @@ def test_one_step_of_adaptation_suffices_after_meta_training():
     assert float(jax.nn.softmax(logits)[0, 1]) > 0.85
 
 
+@pytest.mark.slow  # A program of its own; the gradient of the adapted loss is the quick test.
 def test_tasks_may_be_drawn_and_rates_given_one_by_one():
     built = maml(
         corridor(),

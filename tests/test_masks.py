@@ -319,7 +319,7 @@ VARIANTS = {
     **{name: {} for name in ("a2c", "reinforce", "dpo", "stac", "lpg")},
     "grpo": {"group_size": 2},
 }
-QUICK = ("ppo with a divergence", "npg", "stacx", "ta_lpg", "disco")
+QUICK = ("ppo with a divergence", "npg")
 
 
 def variant(name, environment=None, **settings):
@@ -369,7 +369,7 @@ def test_a_masked_agent_learns_the_best_legal_action_and_never_takes_another():
     np.testing.assert_array_equal(action, [max(np.flatnonzero(row[0])) for row in legal])
     np.testing.assert_allclose(result.evaluation.returns[-1, 0], 8 * probes.LEGAL_OPTIMUM, atol=0.6)
     collect = jax.jit(trainer.collect)
-    fresh = trainer.init(jax.random.key(2), trainer.hyperparameters)
+    fresh = jax.jit(trainer.init)(jax.random.key(2), trainer.hyperparameters)
     for state, steps in ((fresh, 5), (result.state, 5)):
         for key in jax.random.split(jax.random.key(3), steps):
             state, rollout, _ = collect(key, state, trainer.hyperparameters)
@@ -378,9 +378,9 @@ def test_a_masked_agent_learns_the_best_legal_action_and_never_takes_another():
 
 def test_what_a_rollout_keeps_is_the_masked_distribution():
     trainer = variant("mdpo", total_steps=128, standardise_advantages="none")
-    state = trainer.init(jax.random.key(0), trainer.hyperparameters)
+    state = jax.jit(trainer.init)(jax.random.key(0), trainer.hyperparameters)
     progress = jaxrl.agents.Progress(jnp.zeros(()), jnp.ones(()))
-    state, rollout, _ = trainer.collect(jax.random.key(1), state, trainer.hyperparameters)
+    state, rollout, _ = jax.jit(trainer.collect)(jax.random.key(1), state, trainer.hyperparameters)
     parts, hp = trainer.agent.update.args[0], trainer.hyperparameters
     batch, _ = prepare(parts, state.agent, rollout, hp)
     batch = batch._replace(advantage=scalarise(parts, state.agent, batch, hp, progress))
@@ -410,6 +410,7 @@ def test_a_table_has_rows_of_what_is_beside_the_mask_and_its_illegal_entries_nev
     assert np.abs(rows[legal]).max() > 0.0 and not legal.all()
 
 
+@pytest.mark.slow  # A sweep of its own; two choices are compared with NumPy.
 def test_masks_of_several_choices_and_of_members_of_a_sweep():
     environment = probes.legal_only(choices=2)
     trainer = variant("ppo", environment, total_steps=256)
@@ -418,6 +419,7 @@ def test_masks_of_several_choices_and_of_members_of_a_sweep():
     assert (table["length"] == 8.0).all() and (table["return"] >= 0.0).all()
 
 
+@pytest.mark.slow  # Two programs; masked probabilities are compared with NumPy.
 def test_a_mask_that_allows_everything_changes_nothing_but_rounding():
     plain = jaxrl.make("gymnax/CartPole-v1")
     masked = transforms.action_mask(plain, lambda state, params: jnp.ones(2, bool))

@@ -145,6 +145,7 @@ def test_both_of_a_pair_face_the_same_tasks_and_random_numbers():
     assert float(metrics["fitness_deviation"]) > 0.0
 
 
+@pytest.mark.slow  # A learning run.
 def test_evolution_finds_a_hyperparameter_that_is_known_to_matter():
     # An entropy bonus far too high keeps the policy of a bandit uniform.
     trainer = clipped(environment="bandit/bernoulli", num_steps=16, anneal_learning_rate=False)
@@ -180,13 +181,14 @@ def test_devices_do_not_change_numbers(drift_evolution):
     np.testing.assert_allclose(one.state.search.mean, two.state.search.mean, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["evolve", pytest.param("differentiate", marks=pytest.mark.slow)])
+@pytest.mark.slow  # Sweeps of any kind of program stop and go on in quick tests.
+@pytest.mark.parametrize("kind", ["evolve", "differentiate"])
 def test_stopped_meta_training_resumes_to_the_same_end(kind, drift_evolution, tmp_path, monkeypatch):
     study = drift_evolution
     if kind == "differentiate":
         study = gradient_study(num_meta_steps=4, curriculum="algorithmic_regret", buffer_size=3)
     options = jaxrl.RunOptions(progress=False, checkpoint_seconds=0.0, num_chunks=4)
-    straight = jaxrl.sweep(study, seeds=1, **QUIET).groups[0].result
+    straight = jaxrl.sweep(study, seeds=1, options=options, say=lambda _: None).groups[0].result
     calls = []
 
     def stop(*_):
@@ -261,10 +263,10 @@ def test_the_meta_gradient_of_lpg_is_the_finite_difference(unroll, recompute):
 @pytest.mark.parametrize(
     "leaf",
     [
-        "discount",
+        pytest.param("discount", marks=pytest.mark.slow),
         pytest.param("gae_lambda", marks=pytest.mark.slow),
         pytest.param("entropy_coefficient", marks=pytest.mark.slow),
-        "objective",
+        pytest.param("objective", marks=pytest.mark.slow),
     ],
 )
 def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
@@ -282,13 +284,14 @@ def test_the_meta_gradient_of_ppo_is_the_finite_difference(leaf):
     np.testing.assert_allclose(derivative, difference, rtol=1e-3)
 
 
+@pytest.mark.slow  # A study for each; finite differences and a life that diverged are quick.
 @pytest.mark.parametrize(
     ("agent", "optimiser"),
     [
         ("a2c", "adam"),
-        pytest.param("a2c", "rmsprop", marks=pytest.mark.slow),
-        pytest.param("a2c", "sgd", marks=pytest.mark.slow),
-        pytest.param("ppo", "adam", marks=pytest.mark.slow),
+        ("a2c", "rmsprop"),
+        ("a2c", "sgd"),
+        ("ppo", "adam"),
     ],
 )
 def test_meta_gradients_are_numbers_where_nothing_has_been_learned(agent, optimiser):

@@ -31,25 +31,27 @@ def test_a_run_directory_repeats_and_returns_what_was_learned(run_directory):
     assert record["kind"] == "meta" and record["agent"] == "lpo" and record["environment"] == "grid/tiny"
     assert record["outer_settings"]["num_generations"] == 2 and record["horizon"] == 2
     assert record["outer_settings"]["fitness"] == {"final": 0.7, "early": 0.3}
-    weights = jaxrl.load_sweep(run_directory).trainer.hyperparameters.outer.fitness_weights
+    swept = jaxrl.load_sweep(run_directory)
+    weights = swept.trainer.hyperparameters.outer.fitness_weights
     assert weights.tolist() == pytest.approx([0.7, 0.0, 0.3, 0.0, 0.0])
     table = pandas.read_csv(run_directory / "metrics.csv")
     assert sorted(table["seed"]) == [0, 1] and table["final_return"].notna().all()
     assert (run_directory / "figures" / "curve_final_return.png").exists()
-    learned = jaxrl.load_sweep(run_directory).learned(1)
+    learned = swept.learned(1)
     assert learned["hidden"].shape == (8, 128)
 
 
 def test_meta_test_compares_on_other_environments(run_directory, capsys):
-    arguments = ["meta-test", str(run_directory), "grid/small", "bandit/bernoulli", "--tasks", "3"]
+    arguments = ["meta-test", str(run_directory), "bandit/bernoulli", "--tasks", "2"]
     assert main([*arguments, "--baselines", "a2c", "--learning-rates", "0.1", "0.01"]) == 0
     table = pandas.read_csv(run_directory / "meta_test.csv")
-    assert set(table["environment"]) == {"grid/small", "bandit/bernoulli"} and len(table) == 6
+    assert set(table["environment"]) == {"bandit/bernoulli"} and len(table) == 3
     assert {"learned", "untrained"} < set(table["contender"])
     assert (table["low"] <= table["iqm"]).all() and (table["iqm"] <= table["high"]).all()
     assert "a2c, learning rate 0." in capsys.readouterr().out
 
 
+@pytest.mark.slow  # Each of the examinations is tested in test_microscope.
 def test_examine_draws_what_was_learned(run_directory, capsys):
     assert main(["examine", str(run_directory)]) == 0
     written = {path.name for path in (run_directory / "examination").iterdir()}

@@ -179,7 +179,9 @@ def test_the_tasks_that_are_always_shown_have_all_departures_between_them():
     assert set().union(*(_departures(TASKS[name]) for name in SHOWN)) == every
 
 
-@EVERY_SCENE
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHOWN[:4] else pytest.mark.slow) for name in NAMES]
+)
 def test_first_observations_are_the_originals(name):
     for episode in RECORD[name]["episodes"][:2]:
         _, observation = reset(name)(jax.random.key(0), variation(name, episode["variation"]))

@@ -286,6 +286,7 @@ def test_examining_a_study_of_drifts(studies, tmp_path):
     assert len(tables["distilled"]) == 3 and tables["distilled"]["table_within_r2"].min() > 0.9
 
 
+@pytest.mark.slow  # A study of its own; one of drifts is the quick test.
 def test_examining_a_study_of_rules(studies, tmp_path):
     rows = examine(studies["rule"], tmp_path)["response"]
     assert {path.name for path in tmp_path.iterdir()} == {"response.png", "prediction.png", "response.csv"}

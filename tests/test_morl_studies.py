@@ -116,7 +116,7 @@ def test_every_algorithm_finds_all_actions_of_a_bandit():
     "settings",
     [
         {},
-        {"scalarise": "after_clipping"},
+        pytest.param({"scalarise": "after_clipping"}, marks=pytest.mark.slow),
         pytest.param({"conditioning": "hypernetwork", "learning_rate": 2e-3}, marks=pytest.mark.slow),
     ],
 )
@@ -186,9 +186,13 @@ def test_extensions_maximise_one_objective_under_bounds_from_the_parent():
     np.testing.assert_array_equal(before.assignment.weights, state.assignment.weights)
 
 
+@pytest.mark.slow  # Bounds from other parents are the quick test.
 def test_a_parent_with_a_return_of_zero_leaves_room_below_it():
     study, state = archived([[0.0, -8.0], [5.0, -20.0]])
-    after = c_morl._extend(study.config, study.trainer, jax.random.key(1), state, study.hyperparameters)
+    extend = jax.jit(
+        lambda state: c_morl._extend(study.config, study.trainer, jax.random.key(1), state, study.hyperparameters)
+    )
+    after = extend(state)
     # A tenth of a tenth of the archive's extent 5.
     assert {round(float(bound), 4) for bound in after.memory[:, 0]} == {-np.inf, -0.05, 4.5}
 

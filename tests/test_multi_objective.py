@@ -102,7 +102,7 @@ def test_cart_holds_no_more_than_its_capacity():
 
 
 # Long to compile, each beside a variant that is quicker.
-LONG = {"highway", "lunar-lander-continuous"}
+LONG = {"highway", "highway-fast", "lunar-lander", "lunar-lander-continuous"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_bad_options_are_named():
         make("mo/minecart", frame_skip=0)
 
 
-@pytest.mark.parametrize("discount", [1.0, 0.99, 0.9])
+@pytest.mark.parametrize("discount", [1.0, 0.99, pytest.param(0.9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name in PEERS if "minecart" not in name])
 def test_exact_front_equals_the_published_one(name, discount):
     peer_id, options = PEERS[name]

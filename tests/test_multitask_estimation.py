@@ -61,7 +61,7 @@ def objective(samples, mask, members, l2_weight, x):
 SUBSETS = jnp.asarray([[1, 1, 0, 0, 0], [0, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 1, 0, 0, 0]], bool)
 
 
-@pytest.mark.parametrize(("l2_weight", "at_once"), [(0.1, 1), (1e-3, 3)])
+@pytest.mark.parametrize(("l2_weight", "at_once"), [pytest.param(0.1, 1, marks=pytest.mark.slow), (1e-3, 3)])
 def test_logistic_solutions_minimise_the_loss(l2_weight, at_once):
     samples, mask = ragged()
     estimate = jax.jit(make_estimator(EstimatorConfig(solver_tolerance=3e-5, subsets_at_once=at_once)))

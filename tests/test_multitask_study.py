@@ -41,9 +41,14 @@ def trained():
     return built, jax.jit(built.run)(jax.random.key(0), built.hyperparameters).state
 
 
-def test_every_task_has_transitions_of_its_own(trained):
+@pytest.fixture(scope="module")
+def experience(trained):
     built, state = trained
-    found = jax.jit(lambda key: gather(built, key, state.agent, built.hyperparameters))(jax.random.key(1))
+    return jax.jit(lambda key: gather(built, key, state.agent, built.hyperparameters))(jax.random.key(1))
+
+
+def test_every_task_has_transitions_of_its_own(experience):
+    found = experience
     assert found.advantage.shape == (6, 512)
     np.testing.assert_array_equal(
         found.observation[..., -6:].argmax(axis=-1), np.repeat(np.arange(6), 512).reshape(6, -1)
@@ -51,14 +56,13 @@ def test_every_task_has_transitions_of_its_own(trained):
     assert bool(jnp.all(found.advantage.std(axis=1) > 0.0))
 
 
-def test_features_are_projected_gradients_of_log_probabilities(trained):
+def test_features_are_projected_gradients_of_log_probabilities(trained, experience):
     built, state = trained
     policy, parts = policy_parameters(state.agent.params), built.agent.update.args[0]
     assert not any(name.startswith("critic") for name in policy)
-    experience = gather(built, jax.random.key(1), state.agent, built.hyperparameters)
     few = jax.tree.map(lambda leaf: leaf[:, :5], experience)
     projection, key = random_projection(policy, ProjectionConfig(projection_dimension=7)), jax.random.key(2)
-    samples = policy_samples(built, state.agent, few, projection, key)
+    samples = jax.jit(lambda few: policy_samples(built, state.agent, few, projection, key))(few)
     taken = (few.observation[2, 3], few.raw_action[2, 3])
     gradient = jax.grad(lambda policy: log_probability(parts, state.agent.params, policy, taken))(policy)
     np.testing.assert_allclose(samples.features[2, 3], projection.project(key, gradient), rtol=2e-4, atol=1e-5)
@@ -66,18 +70,22 @@ def test_features_are_projected_gradients_of_log_probabilities(trained):
     np.testing.assert_allclose(samples.advantage[2], standard, rtol=1e-4, atol=1e-5)
 
 
-def test_planted_groups_are_found(trained):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        pytest.param({"affinity": "cosine"}, marks=pytest.mark.slow),
+        pytest.param({"estimator": "ridge"}, marks=pytest.mark.slow),
+    ],
+)
+def test_planted_groups_are_found(trained, settings):
     built, state = trained
-    for settings in (
-        {"num_groups": 3},
-        {"num_groups": 3, "affinity": "cosine"},
-        {"num_groups": 3, "estimator": "ridge"},
-    ):
-        study = group_study(built, **SETTINGS, **settings)
-        found = jax.jit(study.estimate)(jax.random.key(1), state.agent, built.hyperparameters)
-        np.testing.assert_array_equal(jax.jit(study.group)(found.affinity).labels, [0, 1, 2, 0, 1, 2])
+    study = group_study(built, **SETTINGS, num_groups=3, **settings)
+    found = jax.jit(study.estimate)(jax.random.key(1), state.agent, built.hyperparameters)
+    np.testing.assert_array_equal(jax.jit(study.group)(found.affinity).labels, [0, 1, 2, 0, 1, 2])
 
 
+@pytest.mark.slow  # Both performances of one study are the quick test, in test_multitask_estimation.
 def test_rollouts_of_adapted_policies_agree_with_the_surrogate(trained):
     built, state = trained
     built = built.rebuild(evaluation_episodes=32)
@@ -92,6 +100,7 @@ def test_rollouts_of_adapted_policies_agree_with_the_surrogate(trained):
     assert bool(jnp.all(found.performance < 0.0)) and float(found.performance.std()) > 0.0
 
 
+@pytest.mark.slow  # A learning run; the stages on a run directory train groups as well.
 def test_groups_train_on_their_own_tasks_and_keep_the_agent(trained):
     built, state = trained
     masks = group_masks([0, 1, 2, 0, 1, 2])

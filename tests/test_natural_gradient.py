@@ -59,7 +59,7 @@ def explicit_fisher(parts, params, batch, actions, weights):
     return total
 
 
-@pytest.mark.parametrize("action", [Discrete(3), MultiDiscrete((2, 3))])
+@pytest.mark.parametrize("action", [pytest.param(Discrete(3), marks=pytest.mark.slow), MultiDiscrete((2, 3))])
 def test_products_are_those_of_the_explicit_fisher_matrix(action):
     with jax.enable_x64(True):
         parts, params, batch = policy(action)
@@ -164,6 +164,7 @@ def test_an_iteration_keeps_to_its_divergence():
     assert 0.012 < float(divergence) < 0.025
 
 
+@pytest.mark.slow  # A learning run; its products and divergence are tested quickly.
 def test_npg_learns_the_best_arm():
     settings = {**probes.BANDIT, "total_steps": 10_000}
     trainer = jaxrl.trainer("npg", probes.choice([[0.0], [1.0], [0.5]]), **settings)

@@ -42,8 +42,11 @@ def act(network, params, observation, weights=None, memory=None, start=None):
     ("space", "network"),
     [
         *(("vector", "auto"), ("vector", "gru")),
-        *(("image", "auto"), ("image", "cnn"), ("image", "mlp"), ("image", "gru")),
-        *(("integer", "auto"), ("integers", "mlp"), ("integers", "gru")),
+        *(("image", "cnn"), ("image", "gru"), ("integer", "auto"), ("integers", "gru")),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("image", "auto"), ("image", "mlp"), ("integers", "mlp"))
+        ),
     ],
 )
 def test_shapes_hold_for_steps_sequences_and_single_observations(space, network):

@@ -96,7 +96,10 @@ def test_features_against_plain_loops():
     np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("build", "gru", "hidden"), [(open_optimiser, 8, 16), (open_optimiser_large, 16, 32)])
+@pytest.mark.parametrize(
+    ("build", "gru", "hidden"),
+    [(open_optimiser, 8, 16), pytest.param(open_optimiser_large, 16, 32, marks=pytest.mark.slow)],
+)
 def test_a_file_of_the_authors_is_their_network(build, gru, hidden, tmp_path):
     # The authors' network in Flax, its parameters flattened as theirs are.
     cell = nn.GRUCell(gru)
@@ -151,21 +154,18 @@ def test_an_output_of_zero_leaves_weights_as_they_are():
     moved = hp._replace(optimiser=random_parameters(open_optimiser(), 0))
     # Several optimisers side by side.
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), zeros, drawn, moved)
-    state = trainer.init(jax.random.key(0), hp)
+    state = jax.jit(trainer.init)(jax.random.key(0), hp)
     last = jax.jit(jax.vmap(trainer.train_on, (None, 0)))(state, stacked).state.agent.params
     for before, after in zip(jax.tree.leaves(state.agent.params), jax.tree.leaves(last), strict=True):
         np.testing.assert_array_equal(before, after[0])
         np.testing.assert_array_equal(before, after[1])
         assert np.all(np.isfinite(after[2])) and np.any(np.asarray(before) != np.asarray(after[2]))
-    alone = jax.jit(trainer.train_on)(state, moved).state.agent.params
-    for one, among in zip(jax.tree.leaves(alone), jax.tree.leaves(last), strict=True):
-        np.testing.assert_allclose(one, among[2], rtol=1e-4, atol=1e-6)
 
 
 # --- what it reads of networks ---
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("tanh", marks=pytest.mark.slow)])
 def test_activity_is_the_mean_size_of_a_neurons_output(activation):
     network = actor_critic(Box(-1.0, 1.0, (3,)), 4, 2, hidden_sizes=(5, 4), activation=activation, shared_parameters=2)
     params = like(network.init(jax.random.key(0)), 1)
@@ -189,7 +189,7 @@ def test_activity_is_the_mean_size_of_a_neurons_output(activation):
 def test_layers_are_counted_apart_in_actor_and_critic():
     sizes = (4,) * 11
     network = actor_critic(Box(0.0, 1.0, (5, 5, 2)), 4, 1, network="cnn", hidden_sizes=sizes, shared_parameters=2)
-    params = network.init(jax.random.key(0))
+    params = jax.eval_shape(network.init, jax.random.key(0))
     places = jax.tree.unflatten(jax.tree.structure(params), range(len(jax.tree.leaves(params))))
     at = lambda *path: layer_places(params)[_follow(places, path)]  # noqa: E731
     assert at("actor_torso", "Convolution", "kernel") == Place(True, 0.0)
@@ -211,7 +211,7 @@ def _follow(tree, path):
 def test_gradients_of_actor_and_critic_are_clipped_apart():
     trainer = learner(max_gradient_norm=1.0)
     hp = trainer.hyperparameters._replace(optimiser=random_parameters(open_optimiser(), 0))
-    params = trainer.init(jax.random.key(0), hp).agent.params
+    params = jax.jit(trainer.init)(jax.random.key(0), hp).agent.params
     gradient = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 1e-3), params)
     huge = {name: jax.tree.map(lambda x: 1e6 * x, value) if name.startswith("critic") else value
             for name, value in gradient.items()}  # fmt: skip
@@ -237,13 +237,15 @@ def _unravel(params, flat):
 # --- agents ---
 
 
-@pytest.mark.parametrize("settings", [{"network": "table"}, {"environment": "continuous"}])
+@pytest.mark.parametrize(
+    "settings", [{"network": "table"}, pytest.param({"environment": "continuous"}, marks=pytest.mark.slow)]
+)
 def test_agents_of_many_kinds_learn_with_it(settings):
     environment = {"continuous": lambda: make("gymnax/Pendulum-v1"), None: lambda: RICH}[settings.get("environment")]()
     settings = {name: value for name, value in settings.items() if name != "environment"}
     trainer = learner(environment, num_evaluations=1, total_steps=48, **settings)
     hp = trainer.hyperparameters._replace(optimiser=random_parameters(open_optimiser(), 0))
-    before = trainer.init(jax.random.key(0), hp).agent.params
+    before = jax.jit(trainer.init)(jax.random.key(0), hp).agent.params
     after = jax.jit(trainer.run)(jax.random.key(0), hp).state.agent.params
     for one, two in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         assert np.all(np.isfinite(two)) and np.any(np.asarray(one) != np.asarray(two))

@@ -148,6 +148,7 @@ def test_it_is_tuned_by_its_score(module):
         jaxrl.tune(module.regret("ucb"), space, measure="hypervolume", say=lambda _: None)
 
 
+@pytest.mark.slow  # Agents are compared in test_kinds.
 def test_its_rules_are_compared(tmp_path):
     settings = {"ucb.exploration": 0.5, "num_rounds": 20}
     table = compare(("ucb", "greedy"), ("",), tmp_path, 3, settings, options=jaxrl.RunOptions(progress=False))
@@ -170,6 +171,7 @@ def test_its_settings_are_compared_when_they_have_been(directory):
     assert table["run"][0] == "exploration=0.1, noise=0.1" and (table["seeds"] == 3).all()
 
 
+@pytest.mark.slow  # A variant of the sweep from the shell.
 def test_one_seed_and_static_settings(tmp_path):
     swept = {"num_arms": [9, 10], "noise": [0.0]}
     configuration = experiment.Configuration("regret", "ucb", "", hyperparameters=swept)

@@ -168,6 +168,7 @@ def test_what_modules_cannot_do_is_said():
         jaxrl.register_network("mlp", Wide)
 
 
+@pytest.mark.slow  # Two processes; an agent of one's own goes the same way in test_own_agent.
 def test_the_shell_knows_it(tmp_path, own_devices):
     (tmp_path / "own_net.py").write_text(
         "import flax.linen as nn\nimport jaxrl\njaxrl.register_network('small', nn.Dense(5))\n"

@@ -8,6 +8,8 @@ import pytest
 from jaxrl.environments import check, make
 from tests.peers import mujoco_peer
 
+pytestmark = pytest.mark.quick_compilation
+
 
 @pytest.fixture(scope="module")
 def reacher():

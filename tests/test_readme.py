@@ -1,10 +1,12 @@
 """The README's snippet is true."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+import jaxrl
 from jaxrl.cli import main
 
 pytestmark = pytest.mark.quick_compilation
@@ -12,6 +14,15 @@ pytestmark = pytest.mark.quick_compilation
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
+def test_the_names_of_the_snippet_exist():
+    snippet = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    names = {
+        node.attr for node in ast.walk(ast.parse(snippet)) if getattr(getattr(node, "value", None), "id", "") == "jaxrl"
+    }
+    assert names and all(hasattr(jaxrl, name) for name in names)
+
+
+@pytest.mark.slow  # Every line of it; the first notebook takes the same steps.
 def test_the_snippet_runs_as_written_but_for_its_budget(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--total-steps", "10240", "--num-evaluations", "1", "--progress", "False"]

@@ -101,7 +101,7 @@ def everything(kind):
     return jax.jit(run)(remembered(kind))
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=["lstm", "attention", pytest.param("plain", marks=pytest.mark.slow)])
 def found(request):
     return everything(request.param)
 

@@ -26,7 +26,7 @@ from jaxrl.sweeps import files
 from tests import short
 from tests.page_reading import Page
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 KIND_PAGE = Path(__file__).parents[1] / "docs" / "how_to" / "kind.md"
 QUIET = jaxrl.RunOptions(progress=False)
@@ -468,6 +468,7 @@ def test_the_front_of_a_sweep_waits_for_every_member_and_leaves_lost_ones_out(we
     assert "The front is empty" in page.text and not page.soup.select(".explorer")
 
 
+@pytest.mark.slow  # A sweep of its own; the one over preference weights is the quick test.
 def test_a_sweep_without_preference_weights_has_no_front(tmp_path):
     configuration = Configuration("sweep", "ppo", "mo/deep-sea-treasure", settings=short.SETTINGS, seeds=(0, 1))
     experiment.run(configuration, tmp_path / "run", QUIET)

@@ -13,6 +13,7 @@ import pytest
 import jaxrl
 from jaxrl.errors import CheckpointError, NonFiniteError
 from jaxrl.runs import experiment
+from jaxrl.runs.configuration import claim
 from jaxrl.runs.metrics import read_metrics
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import program
@@ -61,14 +62,14 @@ def whole():
     return trainer, jax.jit(trainer.run)(jax.random.key(7), trainer.hyperparameters)
 
 
-@pytest.mark.parametrize(
-    "num_chunks", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(11, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # What is resumed runs in eleven chunks as well.
+@pytest.mark.parametrize("num_chunks", [1, 4, 11])
 def test_chunked_equals_whole(whole, num_chunks):
     trainer, result = whole
     assert_identical(drive(trainer, num_chunks), result)
 
 
+@pytest.mark.slow  # That leaves compile nothing anew is tested in test_training and test_sweeps.
 @pytest.mark.parametrize("num_members", [0, 2])
 def test_a_run_compiles_each_of_its_programs_once(num_members, caplog):
     # This environment starts with a weakly typed step count, which its first step makes strong.
@@ -98,6 +99,7 @@ def test_resumed_equals_uninterrupted(whole, tmp_path):
     assert_identical(execute(trainer, compiled, *inputs), result)
 
 
+@pytest.mark.slow  # Three processes; of a kind of one's own, test_own_kind kills one quickly.
 def test_a_killed_process_resumes_bit_for_bit(own_devices, tmp_path):
     command = [sys.executable, "-m", "jaxrl", "train", "ppo", "gymnax/CartPole-v1", "--total-steps", "50000"]
     command += ["--num-evaluations", "3", "--evaluation-episodes", "2", "--checkpoint-seconds", "0"]
@@ -161,7 +163,7 @@ def test_a_rare_fault_does_not_stop_the_run():
 def test_a_run_directory_refuses_another_configuration(tmp_path):
     small = {"total_steps": 256, "num_envs": 4, "num_steps": 16, "num_evaluations": 1, "evaluation_episodes": 2}
     configuration = experiment.Configuration("train", "ppo", "gymnax/CartPole-v1", settings=small)
-    experiment.run(configuration, tmp_path, RunOptions(progress=False))
+    claim(tmp_path, configuration)
     other = experiment.Configuration("train", "ppo", "gymnax/CartPole-v1", settings={**small, "discount": 0.5})
     with pytest.raises(CheckpointError, match="another run"):
         experiment.run(other, tmp_path)

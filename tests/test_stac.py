@@ -1,5 +1,7 @@
 """Self-tuning actor-critic: the meta-gradient, its bounds, and hyperparameters that find their way."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,6 +99,7 @@ def lived():
     return after_updates("gymnax/CartPole-v1")
 
 
+@cache
 def after_updates(environment):
     """An agent with two auxiliary heads after some updates, its hyperparameters and a rollout."""
     built = with_heads(environment, gae_lambda=1.0, entropy_coefficient=0.1, learning_rate=0.05)
@@ -120,13 +123,14 @@ def copied(params, head, heads=3):
     return copy
 
 
+@pytest.mark.slow  # The loss of heads is compared with a slow loop.
 @pytest.mark.parametrize(
     "environment",
     [
-        pytest.param(lambda: jaxrl.make("multitask/cart-pole", num_tasks=2), marks=pytest.mark.slow),
+        lambda: jaxrl.make("multitask/cart-pole", num_tasks=2),
         lambda: "gymnax/CartPole-v1",
-        pytest.param(lambda: "gymnax/Pendulum-v1", marks=pytest.mark.slow),
-        pytest.param(lambda: "mo/deep-sea-treasure", marks=pytest.mark.slow),
+        lambda: "gymnax/Pendulum-v1",
+        lambda: "mo/deep-sea-treasure",
     ],
     ids=["tasks", "discrete", "continuous", "objectives"],
 )

@@ -97,6 +97,7 @@ def test_a_broken_step_within_a_decision_is_seen():
     np.testing.assert_array_equal(timestep.info["faulty"], starts > 0.5)
 
 
+@pytest.mark.slow  # A variant of the quick tests above.
 def test_blocks_of_copies_repeat_likewise():
     points = family("point-mass", num_groups=2, group_size=1, time_limit=6)
     built = suite([points.environment._replace(params=pick(points.params, task)) for task in range(2)], points.names)

@@ -56,6 +56,7 @@ def test_every_copy_steps_its_own_environment():
         np.testing.assert_allclose(timestep.observation[copy, :-3], step.observation)
 
 
+@pytest.mark.slow  # A learning run; environments that differ are learnt together in the quick test.
 def test_a_suite_learns_as_the_merged_family_is_evaluated():
     parameters = {**SMALL, "total_steps": 12_000, "learning_rate": 1e-2, "evaluation_episodes": 8}
     built = jaxrl.trainer("ppo", points(), **parameters)
@@ -84,6 +85,7 @@ def test_probes_with_programs_of_their_own_are_both_learnt():
     np.testing.assert_array_equal(result.evaluation.returns[-1], [1.0, 1.0])
 
 
+@pytest.mark.slow  # Groups of a merged family are the quick test.
 def test_a_suite_is_grouped_and_its_groups_are_not_trained():
     built = jaxrl.trainer("ppo", points(), **SMALL, total_steps=960)
     agent = built.init(jax.random.key(0), built.hyperparameters).agent

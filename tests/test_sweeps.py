@@ -47,6 +47,7 @@ def test_arrays_have_named_axes(swept):
     np.testing.assert_array_equal(arrays["length"][:, 0, 0, 0], [3, 5, 7, 3, 5, 7])
 
 
+@pytest.mark.slow  # A program of its own; the axes of others are tested quickly.
 def test_equal_weights_keep_their_own_axis(trainer):
     swept = jaxrl.sweep(trainer, seeds=2, weights=3, **QUIET)
     assert swept.arrays()[0]["returns"].shape == (1, 3, 2, 2, 1)
@@ -117,6 +118,7 @@ def test_a_diverged_member_is_marked_and_loses_nothing(trainer):
     assert np.all(np.isfinite(result.final_returns()[0]))
 
 
+@pytest.mark.slow  # Its design is tested by itself, and a sweep by the others.
 def test_a_sobol_sweep_runs(trainer):
     ranges = {"learning_rate": jaxrl.LogUniform(1e-4, 1e-2)}
     result = jaxrl.sweep(trainer, hyperparameters=ranges, design="sobol", samples=4, **QUIET)
@@ -199,6 +201,7 @@ print("RETURNS", json.dumps(result.final_returns().tolist()))
 """
 
 
+@pytest.mark.slow  # Two processes that import and compile; devices and blocks are the quick test.
 def test_two_processes_share_a_sweep(own_devices, trainer, tmp_path):
     with socket.socket() as listener:
         listener.bind(("localhost", 0))

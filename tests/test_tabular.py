@@ -203,7 +203,7 @@ def test_upper_bound_is_the_linear_programme(width):
         assert bound >= (points @ weights).max() - 1e-4
 
 
-@pytest.fixture(scope="module", params=[CONVEX, CONCAVE])
+@pytest.fixture(scope="module", params=[pytest.param(CONVEX, marks=pytest.mark.slow), CONCAVE])
 def supported(request):
     algorithm = tabular.optimistic_linear_support(jaxrl.make(request.param))
     swept = sweep(algorithm, discount=[1.0, 0.99, 1.0, 1.0], tolerance=[0.0, 0.0, 0.3, 2.0])
@@ -273,7 +273,7 @@ def test_linear_support_over_q_learning():
     assert np.all(np.diff(steps) > 8000) and steps[-1] <= 6 * 8100
 
 
-@pytest.fixture(scope="module", params=[CONVEX, CONCAVE])
+@pytest.fixture(scope="module", params=[pytest.param(CONVEX, marks=pytest.mark.slow), CONCAVE])
 def referents(request):
     algorithm = tabular.ipro_2d(jaxrl.make(request.param))
     swept = sweep(algorithm, discount=[1.0, 0.99, 1.0, 1.0], tolerance=[0.0, 0.0, 1.5, 5.0])
@@ -352,7 +352,7 @@ def test_pareto_q_learning_finds_the_whole_front(learned, row, name, volume):
     np.testing.assert_array_equal(episodes.length, -episodes.returns[:, 1])
 
 
-@pytest.mark.parametrize("selection", ["cardinality", "pareto"])
+@pytest.mark.parametrize("selection", [pytest.param("cardinality", marks=pytest.mark.slow), "pareto"])
 def test_other_selections_learn_a_front(selection):
     config = tabular.ParetoQLearningConfig(2000, 2, 9, selection)
     algorithm = tabular.pareto_q_learning(tree(), config)
@@ -367,7 +367,9 @@ def test_small_sets_report_their_evictions(concave):
     assert result.diagnostics["evicted"][-1] > 0
 
 
-@pytest.mark.parametrize(("scalarisation", "least"), [("linear", 5), ("chebyshev", 2)])
+@pytest.mark.parametrize(
+    ("scalarisation", "least"), [pytest.param("linear", 5, marks=pytest.mark.slow), ("chebyshev", 2)]
+)
 def test_q_learning_over_weights(scalarisation, least):
     config = tabular.QLearningConfig(16_000, 4, 5, scalarisation)
     algorithm = tabular.q_learning(jaxrl.make(CONVEX), config)

@@ -39,7 +39,12 @@ def bandit():
     return time_limit(Environment(reset, step, params, spec), 4)
 
 
-@pytest.mark.parametrize("algorithm", TABULAR)
+QUICK = ("pareto_q_learning", "ipro_2d")
+
+
+@pytest.mark.parametrize(
+    "algorithm", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TABULAR]
+)
 def test_every_tabular_algorithm_is_a_study(algorithm):
     steps = {} if algorithm in ("ipro_2d", "optimistic_linear_support") else {"total_steps": 300}
     study = jaxrl.study(algorithm, bandit(), reference_point=(-0.1, -0.1), **steps)
@@ -64,6 +69,7 @@ def test_every_tabular_algorithm_is_a_study(algorithm):
     np.testing.assert_allclose(table["hypervolume"].iloc[-1], one_program.evaluation.hypervolume[-1], rtol=1e-5)
 
 
+@pytest.mark.slow  # A plan of a whole map; fronts are planned in test_tabular and by the command.
 def test_planning_maximises_what_the_protocol_reports():
     for discount in (1.0, 0.8):
         study = jaxrl.study("ipro_2d", CONCAVE, evaluation_discount=discount, max_queries=32)

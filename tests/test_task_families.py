@@ -161,6 +161,7 @@ def test_an_ant_on_brax_goes_to_a_goal():
     assert (merged.spec.num_tasks, merged.spec.costly_reset) == (3, True)
 
 
+@pytest.mark.slow  # A process of its own.
 def test_families_are_listed_without_brax():
     code = (
         "import sys; sys.modules['brax'] = None; import jaxrl; from jaxrl.multitask.families import family;"

@@ -74,7 +74,9 @@ def test_values_and_advantages_of_other_tasks_are_zero():
     assert np.all(np.asarray(batch.advantage)[own] != 0.0)
 
 
-@pytest.mark.parametrize("scalarise_at", ["after_estimation", "after_clipping", "before_estimation"])
+@pytest.mark.parametrize(
+    "scalarise_at", ["after_estimation", "after_clipping", pytest.param("before_estimation", marks=pytest.mark.slow)]
+)
 def test_shares_of_tasks_add_up_to_the_loss(scalarise_at):
     built = trainer(scalarise=scalarise_at)
     hp, start = built.hyperparameters, Progress(jnp.zeros(()), jnp.ones(()))
@@ -285,7 +287,8 @@ def test_normalised_average_gives_every_task_the_same_say():
     np.testing.assert_allclose(got / np.linalg.norm(got), np.sqrt([0.5, 0.5]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["pcgrad", pytest.param("cagrad", marks=pytest.mark.slow)])
+@pytest.mark.slow  # A learning run; directions are compared with slow loops.
+@pytest.mark.parametrize("name", ["pcgrad", "cagrad"])
 def test_contradicting_tasks_are_both_learnt(name):
     settings = {**SMALL, "num_steps": 35, "learning_rate": 1e-2, "total_steps": 40_000}
     built = jaxrl.trainer("ppo", merge(POINTS), combination=name, **settings)

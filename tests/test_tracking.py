@@ -16,7 +16,7 @@ from jaxrl.runs.configuration import Configuration
 from jaxrl.tracking.csv import CsvLogger
 from tests import short
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 RUN = Configuration("train", "ppo", "gymnax/CartPole-v1", settings=short.SETTINGS)
 SWEEP = Configuration(
@@ -90,7 +90,9 @@ def test_a_sweep_in_python_takes_loggers_and_names():
     assert recorder.run.directory is None and recorder.run.configuration["num_envs"] == 4
 
 
-@pytest.mark.parametrize("fails", ["open", "write", "close"])
+@pytest.mark.parametrize(
+    "fails", ["write", *(pytest.param(part, marks=pytest.mark.slow) for part in ("open", "close"))]
+)
 def test_a_logger_that_fails_costs_a_warning_and_nothing_else(tmp_path, fails):
     said, recorder, other = [], Recorder(fails), Recorder()
     alone = run(RUN, tmp_path / "alone")

@@ -30,6 +30,7 @@ def value_at(trainer, result, observation):
 # --- probes ---
 
 
+@pytest.mark.slow  # A delayed reward, whose last step this is, is the quick test.
 def test_one_step_reward_is_the_value():
     trainer = small_trainer(environment=probes.one_step(3.0), total_steps=20_000, learning_rate=3e-3)
     np.testing.assert_allclose(value_at(trainer, learn(trainer), [0.0]), 3.0, atol=0.05)
@@ -43,6 +44,7 @@ def test_time_limit_is_not_termination():
     np.testing.assert_allclose(value_at(trainer, learn(trainer), [0.0]), 10.0, atol=0.3)
 
 
+@pytest.mark.slow  # The value under a time limit is the quick test.
 def test_staying_beats_leaving_only_if_truncation_bootstraps():
     trainer = small_trainer(
         environment=probes.stay_or_leave(),
@@ -72,8 +74,8 @@ def test_delayed_reward_is_discounted_backwards():
     "agent",
     [
         "ppo",
-        "a2c",
-        "reinforce",
+        pytest.param("a2c", marks=pytest.mark.slow),
+        pytest.param("reinforce", marks=pytest.mark.slow),
         pytest.param("mdpo", marks=pytest.mark.slow),
         pytest.param("dpo", marks=pytest.mark.slow),
     ],
@@ -94,6 +96,7 @@ def test_weights_choose_the_action(network):
         np.testing.assert_allclose(returns, np.eye(3)[best])
 
 
+@pytest.mark.slow  # A conditioned study of three actions is the quick test.
 def test_one_conditioned_network_serves_every_weight():
     environment = probes.choice([[1.0, 0.0], [0.0, 1.0]])
     trainer = small_trainer(
@@ -108,52 +111,53 @@ def test_one_conditioned_network_serves_every_weight():
 # --- contracts ---
 
 
+@pytest.mark.slow  # Two programs; what weights make of advantages is tested by itself.
 def test_one_objective_is_the_scalar_agent_bit_for_bit():
     # The scalar agent takes its only advantage as it is, without weights or sums.
     scalar = aggregation.linear()._replace(coefficients=lambda state, weights, parameters: jnp.ones_like(weights))
-    one, two = learn(small_trainer(aggregator="linear")), learn(small_trainer(aggregator=scalar))
+    trainers = (small_trainer(total_steps=256, aggregator=each) for each in ("linear", scalar))
+    one, two = map(learn, trainers)
     for vector, plain in zip(jax.tree.leaves(one.state.agent.params), jax.tree.leaves(two.state.agent.params)):
         np.testing.assert_array_equal(vector, plain)
 
 
 def test_seeds_have_different_initial_parameters_and_starts():
     trainer = small_trainer()
-    states = jax.vmap(trainer.init, in_axes=(0, None))(jax.random.split(jax.random.key(0), 5), trainer.hyperparameters)
+    init = jax.jit(jax.vmap(trainer.init, in_axes=(0, None)))
+    states = init(jax.random.split(jax.random.key(0), 5), trainer.hyperparameters)
     kernels = np.asarray(states.agent.params["actor_head"]["kernel"]).reshape(5, -1)
     assert len(np.unique(kernels, axis=0)) == 5
     assert len(np.unique(np.asarray(states.observation).reshape(-1, 4), axis=0)) == 5 * 4
 
 
-def test_vmapped_member_equals_the_single_run():
+@pytest.fixture(scope="module")
+def shared():
+    """A trainer with much of what may be set, and its run, compiled once for the tests that vary traced leaves."""
+    trainer = small_trainer(total_steps=256, clip_values=True, normalise_observations=True, learning_rate=5e-3)
+    return trainer, jax.jit(trainer.run)
+
+
+def test_vmapped_member_equals_the_single_run(shared):
     # Batched and single matrix products add in another order, so equality holds to float
     # tolerance and for a short run only; longer, chaotic dynamics amplify rounding.
-    trainer = small_trainer(total_steps=256)
+    trainer, run = shared
     keys = jax.random.split(jax.random.key(3), 3)
     many = jax.jit(jax.vmap(trainer.run, in_axes=(0, None)))(keys, trainer.hyperparameters)
-    one = jax.jit(trainer.run)(keys[1], trainer.hyperparameters)
+    one = run(keys[1], trainer.hyperparameters)
     for batched, single in zip(jax.tree.leaves(many.state.agent.params), jax.tree.leaves(one.state.agent.params)):
         np.testing.assert_allclose(batched[1], single, rtol=2e-4, atol=2e-5)
 
 
-def test_changing_a_traced_leaf_does_not_recompile():
-    trainer = small_trainer(total_steps=256)
-    traces = []
-
-    @jax.jit
-    def run(key, hyperparameters):
-        traces.append(1)
-        return trainer.run(key, hyperparameters).evaluation.returns
-
+def test_changing_a_traced_leaf_does_not_recompile(shared):
+    trainer, run = shared
     hyperparameters = trainer.hyperparameters
-    run(jax.random.key(0), hyperparameters)
     for name, leaf in leaves(hyperparameters).items():
         run(jax.random.key(0), replace(hyperparameters, {name: leaf if leaf.dtype == jnp.int32 else leaf * 0.5}))
-    assert len(traces) == 1
+    assert run._cache_size() == 1
 
 
-def test_every_traced_leaf_changes_the_run():
-    trainer = small_trainer(total_steps=1280, clip_values=True, learning_rate=5e-3)
-    run = jax.jit(trainer.run)
+def test_every_traced_leaf_changes_the_run(shared):
+    trainer, run = shared
 
     def kernel(hyperparameters):
         params = run(jax.random.key(0), hyperparameters).state.agent.params
@@ -174,19 +178,19 @@ def test_every_traced_leaf_changes_the_run():
         assert not np.array_equal(before, kernel(half)), name
 
 
-def test_evaluation_uses_the_swept_environment_parameters():
-    trainer = small_trainer(total_steps=256)
+def test_evaluation_uses_the_swept_environment_parameters(shared):
+    trainer, run = shared
     limited = trainer.hyperparameters._replace(
         environment=trainer.hyperparameters.environment.replace(max_steps_in_episode=jnp.asarray(4))
     )
-    result = jax.jit(trainer.run)(jax.random.key(0), limited)
+    result = run(jax.random.key(0), limited)
     np.testing.assert_allclose(result.evaluation.length, 4.0)
 
 
-def test_evaluation_uses_the_training_statistics():
-    trainer = small_trainer(total_steps=1280, normalise_observations=True)
-    result = learn(trainer)
-    assert float(result.state.agent.observations.count) == 1280
+def test_evaluation_uses_the_training_statistics(shared):
+    trainer, run = shared
+    result = run(jax.random.key(0), trainer.hyperparameters)
+    assert float(result.state.agent.observations.count) == 256
     broken = result.state.agent._replace(
         observations=jax.tree.map(lambda leaf: leaf * 0 + 1e3, result.state.agent.observations)
     )
@@ -197,17 +201,17 @@ def test_evaluation_uses_the_training_statistics():
     assert not np.allclose(right.returns, wrong.returns)
 
 
-@pytest.mark.parametrize("normalise", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_ratios_are_one_before_the_first_step(normalise):
+def test_ratios_are_one_before_the_first_step(shared):
     # Statistics move after the update that used them, so behaviour and target policy agree.
-    trainer = small_trainer(total_steps=1280, normalise_observations=normalise, learning_rate=0.0, num_epochs=1)
-    metrics = learn(trainer).metrics
+    trainer, run = shared
+    metrics = run(jax.random.key(0), replace(trainer.hyperparameters, {"learning_rate": jnp.float32(0.0)})).metrics
     np.testing.assert_allclose(metrics["kl"], 0.0, atol=1e-6)
 
 
 def test_branches_stay_branches_under_vmap():
     trainer = small_trainer(total_steps=256)
-    states = jax.vmap(trainer.init, in_axes=(0, None))(jax.random.split(jax.random.key(0), 2), trainer.hyperparameters)
+    init = jax.vmap(trainer.init, in_axes=(0, None))
+    states = jax.eval_shape(init, jax.random.split(jax.random.key(0), 2), trainer.hyperparameters)
     step = jax.vmap(trainer.step, in_axes=(0, None, None))
     jaxpr = str(jax.make_jaxpr(step)(states, trainer.hyperparameters, jnp.asarray(0)))
     assert " cond[" in jaxpr
@@ -232,7 +236,8 @@ def test_no_key_is_used_twice():
 
 def test_iterations_draw_different_numbers():
     trainer = small_trainer(total_steps=256)
-    assert not np.array_equal(collected(trainer, 0).raw_action, collected(trainer, 1).raw_action)
+    collect = jax.jit(lambda index: collected(trainer, index).raw_action)
+    assert not np.array_equal(collect(0), collect(1))
 
 
 def collected(trainer, index):
@@ -261,9 +266,9 @@ def test_the_gradient_norm_is_global():
     np.testing.assert_allclose(change["b"], [[-0.8]], rtol=1e-6)
 
 
-def test_a_run_continues_where_it_stopped():
-    trainer = small_trainer(total_steps=1280)
-    first = learn(trainer)
+def test_a_run_continues_where_it_stopped(shared):
+    trainer, run = shared
+    first = run(jax.random.key(0), trainer.hyperparameters)
     more = jax.jit(trainer.train_on)(first.state, trainer.hyperparameters)
     assert float(more.evaluation.returns[-1, 0]) >= 8.0
     assert not np.array_equal(

@@ -10,6 +10,8 @@ from jaxrl.aggregation import welfare
 from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, MultiDiscrete, Timestep, transforms
 from tests import environments as probes
 
+pytestmark = pytest.mark.quick_compilation
+
 LIMIT = 5
 SPACES = {
     "discrete": (Discrete(4), lambda t: t % 4, lambda t: np.eye(4)[t % 4]),

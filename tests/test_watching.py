@@ -20,7 +20,7 @@ from jaxrl.runs import experiment, watching
 from jaxrl.runs.configuration import Configuration
 from tests import short
 
-pytestmark = pytest.mark.quick_compilation
+pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 DRAWN = [
     "gymnax/CartPole-v1", "gymnax/Acrobot-v1", "gymnax/Pendulum-v1", "gymnax/MountainCar-v0",
@@ -44,7 +44,9 @@ def scene_of(environment, steps=0, seed=0):
     return draw, Scene(unwrap(jax.device_get(state)), jax.device_get(observation), environment.params, environment.spec)
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if i % 3 else ()) for i, name in enumerate(DRAWN)]
+)
 def test_an_environment_has_a_picture_of_its_own_that_changes_as_it_goes_on(name):
     environment = jaxrl.make(name)
     draw, first = scene_of(environment)
@@ -190,6 +192,7 @@ def test_a_video_is_one(run, tmp_path):
     assert path.read_bytes()[4:8] == b"ftyp"
 
 
+@pytest.mark.slow  # A study of its own; test_front chooses by preference.
 def test_a_front_is_watched_by_preference(tmp_path):
     settings = {**short.SETTINGS, "total_steps": 2000}
     configuration = Configuration("pareto", "ppo", "mo/deep-sea-treasure", settings=settings, weights=2)

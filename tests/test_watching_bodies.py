@@ -14,8 +14,7 @@ from jaxrl.cli import main
 from jaxrl.environments.suite import suite
 from jaxrl.rendering import NotDrawn, Scene, bodies, renderer_of
 from jaxrl.rendering.generic import what_is_seen
-from jaxrl.runs import experiment
-from jaxrl.runs.configuration import Configuration
+from jaxrl.runs.trained import save_policy_of
 from tests import short
 
 mujoco = pytest.importorskip("mujoco")
@@ -67,7 +66,9 @@ def scene_of(environment, seed=1):
     return draw, state, Scene(unwrap(jax.device_get(state)), observation, environment.params, environment.spec)
 
 
-@pytest.mark.parametrize("backend", ["spring", "generalized", "mjx"])
+@pytest.mark.parametrize(
+    "backend", ["spring", *(pytest.param(name, marks=pytest.mark.slow) for name in ("generalized", "mjx"))]
+)
 def test_a_body_of_brax_is_drawn_where_its_state_says(backend, stub):
     environment = jaxrl.make("brax/inverted_pendulum", backend=backend)
     draw, _, scene = scene_of(environment)
@@ -80,6 +81,7 @@ def test_a_body_of_brax_is_drawn_where_its_state_says(backend, stub):
     assert renderer.seen[0][2] == "track" or isinstance(renderer.seen[0][2], int)
 
 
+@pytest.mark.slow  # A body of brax is the quick test.
 def test_a_robot_of_mo_is_drawn_as_the_backend_models_it(stub):
     draw, _, scene = scene_of(jaxrl.make("mo/hopper-2", backend="mjx-lite"))
     draw(scene)
@@ -91,7 +93,7 @@ def test_a_robot_of_mo_is_drawn_as_the_backend_models_it(stub):
 def test_a_task_of_meta_world_is_drawn_with_its_objects_where_the_episode_has_them(stub):
     environment = jaxrl.make("metaworld/drawer-open", num_variations=3)
     places = []
-    for seed in range(6):
+    for seed in range(3):
         draw, state, scene = scene_of(environment, seed)
         draw(scene)
         own = scene.params.tasks.object[int(state.task)]
@@ -127,10 +129,12 @@ def test_what_goes_by_another_name_is_drawn_as_it_is_seen(stub):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
+    """A policy that has learned nothing, saved alone: what is drawn needs no training."""
     place = tmp_path_factory.mktemp("bodies") / "run"
     settings = {**short.SETTINGS, "total_steps": 64, "num_evaluations": 1}
-    configuration = Configuration("train", "ppo", "brax/inverted_pendulum", settings=settings)
-    experiment.run(configuration, place, jaxrl.RunOptions(progress=False))
+    trainer = jaxrl.trainer("ppo", "brax/inverted_pendulum", **settings)
+    state = jax.jit(trainer.init)(jax.random.key(0), trainer.hyperparameters)
+    save_policy_of(trainer, jaxrl.Policy(*trainer.actor(state, trainer.hyperparameters)), place)
     return place
 
 

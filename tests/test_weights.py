@@ -9,6 +9,8 @@ import pytest
 
 from jaxrl.numerics import weights
 
+pytestmark = pytest.mark.quick_compilation
+
 
 def nearest_neighbours(points):
     points = np.asarray(points, np.float64)
@@ -33,7 +35,10 @@ def test_lattice_is_every_multiple(num_objectives, divisions):
     assert len(np.unique(np.round(multiples), axis=0)) == len(points)
 
 
-@pytest.mark.parametrize(("num_objectives", "count"), [(2, 11), (3, 28), (4, 37), (6, 41), (5, 5)])
+@pytest.mark.parametrize(
+    ("num_objectives", "count"),
+    [(2, 11), (3, 28), (5, 5), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((4, 37), (6, 41)))],
+)
 def test_riesz_weights_are_even_and_hold_the_corners(num_objectives, count):
     points = weights.riesz_energy(num_objectives, count)
     assert_on_simplex(points, num_objectives, count)
