@@ -54,9 +54,10 @@ class ValueConfig(OffPolicyConfig):
     cosines: Annotated[int, COUNT] = 64
     """Features of a fraction in an implicit network."""
     policies: str = "own"
-    """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of `num_candidates`
-    other samples of the minibatch while learning (envelope Q-learning); support, those of the hyperparameter `support`,
-    in learning and in acting (generalised policy improvement), from which every copy and sample then has its own."""
+    """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of
+    `num_candidates` other samples of the minibatch while learning (envelope Q-learning); support, those of the
+    hyperparameter `support`, in learning and in acting (generalised policy improvement), from which every copy and
+    sample then has its own."""
     num_candidates: Annotated[int, COUNT] = 8
     """How many preferences these are."""
     homotopy: bool = False
