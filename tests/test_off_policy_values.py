@@ -7,7 +7,7 @@ import pytest
 
 import jaxrl
 from jaxrl.agents.off_policy import value_learning
-from jaxrl.agents.off_policy.backups import BACKUPS
+from jaxrl.agents.off_policy.backups import BACKUPS, least
 from jaxrl.agents.off_policy.exploring import Chances, sometimes_random
 from jaxrl.agents.off_policy.heads import HEADS, project, quantile_loss
 from jaxrl.numerics.weights import equally_spaced
@@ -197,6 +197,28 @@ def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies)
     taken = np.take_along_axis(np.asarray(taken), np.asarray(experience.action)[:, None, None], axis=1)[:, 0]
     np.testing.assert_allclose(metrics["loss"], np.mean(0.5 * (taken - target) ** 2), rtol=1e-4)
     np.testing.assert_allclose(errors, np.abs(np.sum((target - taken) * np.asarray(weights), axis=-1)), atol=1e-5)
+
+
+def test_of_several_critics_the_whole_vector_of_the_least_counts():
+    """Per action the critic with the smaller sum, where the smallest entry of every objective would be another vector."""
+    outputs = jnp.asarray([[[[5.0], [0.0]], [[1.0], [1.0]]], [[[0.0], [4.0]], [[3.0], [3.0]]]])[:, None]
+    weights = np.asarray([0.5, 0.5])
+    scores = jnp.asarray(np.asarray(outputs)[..., 0] @ weights)
+    np.testing.assert_array_equal(least(outputs, scores)[0, :, :, 0], [[0.0, 4.0], [1.0, 1.0]])
+    trainer, parts, _ = _learner("gpi_dqn", probes.choice([[1.0, 0.0], [0.0, 1.0]]), num_candidates=2, num_critics=3)
+    hp, state = trainer.hyperparameters, trainer.init(KEY, trainer.hyperparameters).agent
+    observation, best = jnp.asarray([[0.3], [2.0]]), []
+    for row in observation:
+        choices = []
+        for other in hp.support:
+            each = [jax.tree.map(lambda leaf, i=i: leaf[i], state.params["values"]) for i in range(3)]
+            tables = [parts.acting.network.values(own, row, other, None, None)[..., 0] for own in each]
+            choices.append(np.min([np.asarray(table) @ np.asarray(hp.weights) for table in tables], axis=0))
+        best.append(np.argmax(np.max(choices, axis=0)))
+    np.testing.assert_array_equal(trainer.agent.act(KEY, state, observation, (), hp)[0], best)
+    result = train(trainer)
+    assert jax.tree.leaves(result.state.agent.params)[0].shape[0] == 3
+    assert bool(jnp.isfinite(result.metrics["loss"][-1]))
 
 
 def test_generalised_policies_act_by_the_best_of_the_support():
@@ -394,6 +416,7 @@ def test_agents_keep_to_the_contract(agent):
         ("dqn", {"head": "categorical", "backup": "soft"}, "logits of head='categorical' cannot be mixed"),
         ("dqn", {"priority_exponent": 0.5}, "priority_exponent would have no effect here: it needs replay=prioritised"),
         ("dqn", {"homotopy": True}, "homotopy=True moves between errors"),
+        ("r2d2", {"num_critics": 2, "hidden_sizes": (8, 8)}, "num_critics=2 needs a network without a memory"),
         ("dqn", {"policies": "sampled"}, "policies='sampled' needs condition_on_weights=True"),
         ("dqn", {"replay": "priority"}, "replay 'priority'|unknown replay"),
         ("dqn", {"buffer_size": 2_000_000_000}, "GiB for it: buffer_size=[0-9]+ at most"),

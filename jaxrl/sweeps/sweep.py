@@ -273,7 +273,9 @@ def _run_group(
     axes, batched = batch_hyperparameters(trainer, swept)
     keys = jax.vmap(jax.random.key)(jnp.asarray([row[2] for row in rows], jnp.uint32))
     mesh = member_mesh(min(len(rows), max_devices or len(jax.devices())))
-    batch = members_per_block or members_that_fit(trainer, mesh.size)
+    # One member a device is the least there is: whether it fits is not asked, since that traces the program.
+    alone = len(rows) <= mesh.size
+    batch = members_per_block or (len(rows) if alone else members_that_fit(trainer, mesh.size))
     batch = -(-min(batch, len(rows)) // mesh.size) * mesh.size
     compiled = program(trainer, options.num_chunks, axes, batch, mesh)
     if batch < len(rows):

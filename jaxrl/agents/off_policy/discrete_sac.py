@@ -12,7 +12,7 @@ import optax
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Agent, Progress
 from jaxrl.agents.entries import AgentEntry
-from jaxrl.agents.off_policy.backups import at, expected
+from jaxrl.agents.off_policy.backups import at, expected, least
 from jaxrl.agents.off_policy.experience import Experience
 from jaxrl.agents.off_policy.exploring import greedy, legal_scores
 from jaxrl.agents.off_policy.heads import HEADS, Head
@@ -151,9 +151,7 @@ def _values(
 
 def _least(values: Float[Array, "critic *batch action objective 1"], weights: Array) -> Array:
     """Of every action the vector of the critic whose weighted value is least."""
-    scores = jnp.sum(values[..., 0] * weights[..., None, :], axis=-1)
-    chosen = jnp.argmin(scores, axis=0)
-    return jnp.take_along_axis(values, chosen[None, ..., None, None], axis=0)[0]
+    return least(values, jnp.sum(values[..., 0] * weights[..., None, :], axis=-1))
 
 
 def _temperature(parts: _Parts, state: OffPolicyState, hp: Any) -> Float[Array, ""]:

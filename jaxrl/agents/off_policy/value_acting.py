@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress
-from jaxrl.agents.off_policy.backups import at
+from jaxrl.agents.off_policy.backups import at, least
 from jaxrl.agents.off_policy.exploring import (
     Chances,
     epsilon,
@@ -26,7 +26,19 @@ from jaxrl.networks.trunk import Layers
 from jaxrl.networks.values import ValueNetwork, value_network
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Acting", "act", "explore", "make_acting", "require_discrete", "scores_of", "value", "visible", "wide"]
+__all__ = [
+    "Acting",
+    "act",
+    "explore",
+    "make_acting",
+    "of_critics",
+    "of_each_critic",
+    "require_discrete",
+    "scores_of",
+    "value",
+    "visible",
+    "wide",
+]
 
 
 class Acting(NamedTuple):
@@ -122,10 +134,53 @@ def _outputs(
     fractions = parts.head.fractions
     taus = None if fractions is None else jnp.broadcast_to(fractions, (*start.shape, *fractions.shape))
     seen_now = visible(parts, state, observation, hp)
-    if getattr(parts.config, "policies", "own") == "support":
-        run = lambda other: parts.network.values(state.params["values"], seen_now, other, taus, key)  # noqa: E731
-        return wide(run, hp.support), memory
-    return parts.network.act(state.params["values"], seen_now, weights, memory, start, taus, key)
+    if parts.network.recurrent:
+        return parts.network.act(state.params["values"], seen_now, weights, memory, start, taus, key)
+
+    def run(params: PyTree, key: PRNGKeyArray | None) -> Array:
+        under = lambda other: parts.network.values(params, seen_now, other, taus, key)  # noqa: E731
+        return wide(under, hp.support) if getattr(parts.config, "policies", "own") == "support" else under(weights)
+
+    return of_critics(parts, state.params, run, key, weights, hp), memory
+
+
+def of_each_critic(
+    parts: Acting, params: PyTree, run: Callable[[PyTree, PRNGKeyArray | None], Array], key: PRNGKeyArray | None
+) -> Array:
+    """Outputs `[critic, ...]`, of one critic alone without that axis; each has noise of its own.
+
+    Args:
+        parts: whose network.
+        params: of all networks.
+        run: `(params of one critic, key) -> outputs`.
+        key: of noise, or None.
+    """
+    count = num_critics(parts.config)
+    if count == 1:
+        return run(params["values"], key)
+    if key is None:
+        return jax.vmap(lambda own: run(own, None))(params["values"])
+    return jax.vmap(run)(params["values"], jax.random.split(key, count))
+
+
+def of_critics(
+    parts: Acting,
+    params: PyTree,
+    run: Callable[[PyTree, PRNGKeyArray | None], Array],
+    key: PRNGKeyArray | None,
+    weights: Array,
+    hp: Any,
+) -> Float[Array, "*batch choice objective atom"]:
+    """For every choice the outputs of the critic whose mean, weighted, is smallest; see `of_each_critic`."""
+    found = of_each_critic(parts, params, run, key)
+    if num_critics(parts.config) == 1:
+        return found
+    return least(found, jnp.sum(parts.head.mean(found, hp.head) * weights[..., None, :], axis=-1))
+
+
+def num_critics(config: Any) -> int:
+    """Networks of action values; 1 where there is no such setting."""
+    return getattr(config, "num_critics", 1)
 
 
 def _action(parts: Acting, choice: Int[Array, "*batch"]) -> Int[Array, "*batch"]:

@@ -1,7 +1,7 @@
 """Learning action values: DQN, its variants, and their sum, as settings of one learner for discrete actions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, NamedTuple
@@ -18,7 +18,15 @@ from jaxrl.agents.off_policy.exploring import EPSILON, EPSILON_RANGES, chances
 from jaxrl.agents.off_policy.heads import HEADS, Head
 from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy
 from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPolicyHyperparameters
-from jaxrl.agents.off_policy.value_acting import Acting, make_acting, scores_of, visible, wide
+from jaxrl.agents.off_policy.value_acting import (
+    Acting,
+    make_acting,
+    of_critics,
+    of_each_critic,
+    scores_of,
+    visible,
+    wide,
+)
 from jaxrl.agents.off_policy.value_sequences import along
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.environments.base import EnvironmentSpec
@@ -47,6 +55,8 @@ class ValueConfig(OffPolicyConfig):
     backup: str = "double"
     """What values of the next step are backed up: max (of the target network), double (of the target network for the
     action that is best by the other), soft or munchausen, with hyperparameters of their own."""
+    num_critics: Annotated[int, COUNT] = 1
+    """Networks of action values; for every action the one counts whose weighted value is smallest."""
     dueling: bool = False
     """Whether values and advantages have a last layer of their own each."""
     noisy: bool = False
@@ -177,6 +187,10 @@ def _require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: 
         )
     require_name("policies", config.policies, ("own", "sampled", "support"))
     _require_preferences(config, num_objectives, recurrent)
+    if recurrent and config.num_critics > 1:
+        raise ValueError(
+            f"num_critics={config.num_critics} needs a network without a memory, got network={config.network!r}"
+        )
     only_with = (
         ("num_candidates", config.policies != "own", "policies='sampled' or 'support'"),
         ("num_atoms", head.num_atoms > 1, "head='categorical', 'quantile' or 'implicit'"),
@@ -214,7 +228,8 @@ def _require_preferences(config: ValueConfig, num_objectives: int, recurrent: bo
 
 
 def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
-    params = {"values": parts.acting.network.init(key)}
+    count, init = parts.config.num_critics, parts.acting.network.init
+    params = {"values": init(key) if count == 1 else jax.vmap(init)(jax.random.split(key, count))}
     return params, params, make_optimiser(parts.config, hp, 0.0).init(params)
 
 
@@ -226,51 +241,56 @@ def _noise(parts: _Parts, key: PRNGKeyArray) -> PRNGKeyArray | None:
     return key if parts.config.noisy or parts.config.dropout else None
 
 
-def _outputs(
-    parts: _Parts, params: PyTree, state: OffPolicyState, observation: PyTree, weights: Array, taus: Array | None,
-    key: PRNGKeyArray, hp: Any,
-) -> Float[Array, "*batch action objective atom"]:  # fmt: skip
-    """Of a network without a memory."""
-    now = visible(parts.acting, state, observation, hp)
-    return parts.acting.network.values(params["values"], now, weights, taus, _noise(parts, key))
-
-
 def _learn(
     parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Experience, hp: Any, progress: Progress
 ) -> tuple[OffPolicyState, Float[Array, " batch"], dict[str, Array]]:
     """One gradient step on single transitions."""
     keys = jax.random.split(key, 8)
-    weights, batch = experience.weights, experience.importance.shape
-    observation, following = experience.observation, experience.following
+    acting, weights, batch = parts.acting, experience.weights, experience.importance.shape
+    observation = visible(acting, state, experience.observation, hp)
+    following = visible(acting, state, experience.following, hp)
 
-    def outputs(params: PyTree, index: int, seen: PyTree, under: Array = weights) -> Array:
-        taus = _taus(parts, keys[index], batch)
-        return _outputs(parts, params, state, seen, under, taus, keys[index + 1], hp)
+    def under(taus: Array | None, seen: PyTree, preferences: Array) -> Callable[[PyTree, PRNGKeyArray | None], Array]:
+        return lambda params, key: acting.network.values(params, seen, preferences, taus, key)
+
+    def least(params: PyTree, index: int, seen: PyTree) -> Array:
+        run = under(_taus(parts, keys[index], batch), seen, weights)
+        return of_critics(acting, params, run, _noise(parts, keys[index + 1]), weights, hp)
 
     def of_policies(params: PyTree, index: int) -> Array:
         """What follows, under the policies among which the best action is sought."""
         if parts.config.policies == "own":
-            return outputs(params, index, following)
+            return least(params, index, following)
         others = hp.support if parts.config.policies == "support" else weights[: parts.config.num_candidates]
-        return wide(lambda under: outputs(params, index, following, under), others)
+        taus = _taus(parts, keys[index], batch)
+        run = lambda own, key: wide(lambda other: under(taus, following, other)(own, key), others)  # noqa: E731
+        return of_critics(acting, params, run, _noise(parts, keys[index + 1]), weights, hp)
 
     later = of_policies(state.target, 0)
     other = of_policies(state.params, 2) if parts.backup.double else later
-    before = outputs(state.target, 4, observation) if parts.backup.bonus else None
+    before = least(state.target, 4, observation) if parts.backup.bonus else None
     mixed, reward = _backed_up(parts, later, other, before, experience, hp)
     factor = jnp.broadcast_to(experience.factor, reward.shape)
     target = jax.lax.stop_gradient(parts.head.target(reward, factor, mixed, hp.head))
     taus = _taus(parts, keys[6], batch)
 
     def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
-        found = _outputs(parts, params, state, observation, weights, taus, keys[7], hp)
-        taken = at(found, experience.action)
-        losses = _loss(parts, taken, target, taus, weights, hp, progress)
+        run = under(taus, observation, weights)
+        taken = of_each_critic(
+            acting, params, lambda own, key: at(run(own, key), experience.action), _noise(parts, keys[7])
+        )
+        losses = _over_critics(parts, _loss(parts, taken, target, taus, weights, hp, progress))
         return jnp.mean(experience.importance * losses), (taken, losses)
 
     state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
     means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
-    return state, _errors(parts, taken, target, losses, weights), {**metrics, "value": means.mean()}
+    errors = _errors(parts, taken, target, losses, weights)
+    return state, errors, {**metrics, "value": means.mean()}
+
+
+def _over_critics(parts: _Parts, values: Float[Array, "... batch"]) -> Float[Array, " batch"]:
+    """Means over critics, where there are several."""
+    return values if parts.config.num_critics == 1 else values.mean(axis=0)
 
 
 def _loss(
@@ -316,7 +336,7 @@ def _errors(parts: _Parts, taken: Array, target: Array, losses: Array, weights: 
     """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3)."""
     if parts.head.num_atoms > 1:
         return jnp.abs(losses)
-    return jnp.abs(jnp.sum((target - taken)[..., 0] * weights, axis=-1))
+    return _over_critics(parts, jnp.abs(jnp.sum((target - taken)[..., 0] * weights, axis=-1)))
 
 
 # A sequence counts by its largest error and by their mean (R2D2, section 2.3).
