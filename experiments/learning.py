@@ -77,6 +77,28 @@ STUDIES = {
             "discrete_sac": {"learning_rate": 1e-3, "target_rate": 0.02, "target_entropy_ratio": 0.2},
         },
     ),
+    "continuous": Study(
+        "gymnax/Pendulum-v1",
+        4,
+        "every agent above -250",
+        {
+            "total_steps": 20_000,
+            "evaluation_episodes": 32,
+            "hidden_sizes": (64, 64),
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+        },
+        {
+            "sac": {},
+            "td3": {},
+            "ddpg": {},
+            "tqc": {"num_critics": 2},
+            "crossq": {"critic_sizes": (64, 64)},
+            "redq": {"num_critics": 5, "num_updates": 160, "policy_delay": 5},
+            "droq": {"num_updates": 160, "policy_delay": 5},
+            "simba": {"hidden_sizes": (32,), "critic_sizes": (64,)},
+        },
+    ),
     "self_tuning": Study(
         "gymnax/Acrobot-v1",
         16,

@@ -200,7 +200,7 @@ def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies)
 
 
 def test_of_several_critics_the_whole_vector_of_the_least_counts():
-    """Per action the critic with the smaller sum, where the smallest entry of every objective would be another vector."""
+    """Per action the critic with the smaller sum; the smallest entry of every objective would be another vector."""
     outputs = jnp.asarray([[[[5.0], [0.0]], [[1.0], [1.0]]], [[[0.0], [4.0]], [[3.0], [3.0]]]])[:, None]
     weights = np.asarray([0.5, 0.5])
     scores = jnp.asarray(np.asarray(outputs)[..., 0] @ weights)
