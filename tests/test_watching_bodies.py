@@ -14,7 +14,8 @@ from jaxrl.cli import main
 from jaxrl.environments.suite import suite
 from jaxrl.rendering import NotDrawn, Scene, bodies, renderer_of
 from jaxrl.rendering.generic import what_is_seen
-from jaxrl.runs.trained import save_policy_of
+from jaxrl.runs import experiment
+from jaxrl.runs.configuration import Configuration
 from tests import short
 
 mujoco = pytest.importorskip("mujoco")
@@ -129,12 +130,11 @@ def test_what_goes_by_another_name_is_drawn_as_it_is_seen(stub):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A policy that has learned nothing, saved alone: what is drawn needs no training."""
+    """A short run."""
     place = tmp_path_factory.mktemp("bodies") / "run"
     settings = {**short.SETTINGS, "total_steps": 64, "num_evaluations": 1}
-    trainer = jaxrl.trainer("ppo", "brax/inverted_pendulum", **settings)
-    state = jax.jit(trainer.init)(jax.random.key(0), trainer.hyperparameters)
-    save_policy_of(trainer, jaxrl.Policy(*trainer.actor(state, trainer.hyperparameters)), place)
+    configuration = Configuration("train", "ppo", "brax/inverted_pendulum", settings=settings)
+    experiment.run(configuration, place, jaxrl.RunOptions(progress=False))
     return place
 
 

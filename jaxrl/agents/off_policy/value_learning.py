@@ -288,7 +288,7 @@ def _learn(
     return state, errors, {**metrics, "value": means.mean()}
 
 
-def _over_critics(parts: _Parts, values: Float[Array, "... batch"]) -> Float[Array, " batch"]:
+def _over_critics(parts: _Parts, values: Float[Array, "..."]) -> Float[Array, "..."]:
     """Means over critics, where there are several."""
     return values if parts.config.num_critics == 1 else values.mean(axis=0)
 
