@@ -62,9 +62,9 @@ STUDIES = {
     ),
     "values": Study(
         "gymnax/CartPole-v1",
-        8,
-        "every agent above 400",
-        {"total_steps": 200_000, "evaluation_episodes": 32, "hidden_sizes": (64, 64)},
+        4,
+        "above 400",
+        {"total_steps": 150_000, "evaluation_episodes": 32, "hidden_sizes": (64, 64)},
         {
             "dqn": {"learning_rate": 1e-3},
             "c51": {"learning_rate": 1e-3, "v_min": 0.0, "v_max": 100.0},
@@ -80,7 +80,7 @@ STUDIES = {
     "continuous": Study(
         "gymnax/Pendulum-v1",
         4,
-        "every agent above -250",
+        "above -250",
         {
             "total_steps": 20_000,
             "evaluation_episodes": 32,
