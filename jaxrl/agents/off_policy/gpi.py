@@ -8,7 +8,12 @@ from jaxrl.environments.base import EnvironmentSpec
 __all__ = ["CONFIG", "DEFAULTS", "GPI", "gpi"]
 
 CONFIG = ValueConfig(
-    policies="support", condition_on_weights=True, replay="prioritised", layer_norm=True, hidden_sizes=(256, 256)
+    policies="support",
+    condition_on_weights=True,
+    num_critics=2,
+    replay="prioritised",
+    layer_norm=True,
+    hidden_sizes=(256, 256),
 )
 DEFAULTS: dict[str, float] = {}
 
