@@ -223,7 +223,7 @@ def test_of_several_critics_the_whole_vector_of_the_least_counts():
 
 def test_generalised_policies_act_by_the_best_of_the_support():
     environment = probes.choice([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]])
-    trainer, parts, _ = _learner("gpi_dqn", environment, num_candidates=4)
+    trainer, parts, _ = _learner("gpi_dqn", environment, num_candidates=4, num_critics=1)
     hp = trainer.hyperparameters._replace(weights=jnp.asarray([0.3, 0.7]))
     state = trainer.init(KEY, hp).agent
     observation = jax.random.normal(KEY, (20, 1))
