@@ -1,5 +1,7 @@
 """Learning action values: maths against slow loops, probes with known answers, and the promises of the loop."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxrl.agents.off_policy.backups import BACKUPS, least
 from jaxrl.agents.off_policy.exploring import Chances, sometimes_random
 from jaxrl.agents.off_policy.heads import HEADS, project, quantile_loss
 from jaxrl.numerics.weights import equally_spaced
+from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import environments as probes
 
 pytestmark = pytest.mark.quick_compilation
@@ -374,21 +377,52 @@ def test_nothing_is_learned_from_a_step_that_is_not_finite(agent):
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(result.state.agent.params))
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(tmp_path):
+def test_a_stopped_run_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    """Buffer and priorities among what is saved: stopped between two checkpoints, resumed, and as if never stopped."""
     trainer = build("rainbow", "gymnax/CartPole-v1", hidden_sizes=(8, 8), num_updates=2, num_evaluations=2)
     options = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
-    whole = jaxrl.sweep(trainer, 2, options=options, say=lambda _: None)
-    half = trainer.rebuild(total_steps=128, num_evaluations=1)
-    state = jax.jit(half.run)(jax.random.key(0), half.hyperparameters).state
-    # The buffer and its priorities are part of the state.
-    assert int(state.agent.buffer.written) == 128 // trainer.agent.config.num_envs
-    assert float(state.agent.buffer.largest) > 0.0
-    again = jaxrl.sweep(trainer, 2, options=options, directory=tmp_path / "run", say=lambda _: None)
-    for one, other in zip(
-        jax.tree.leaves(whole.groups[0].result), jax.tree.leaves(again.groups[0].result), strict=True
-    ):
+
+    def run(directory):
+        return jaxrl.sweep(trainer, 2, options=options, directory=directory, say=lambda _: None)
+
+    whole = run(tmp_path / "whole")
+    save, saved = Checkpoints.save, []
+
+    def saving(self, *arguments, **rest):
+        save(self, *arguments, **rest)
+        saved.append(1)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", saving)
+        with contextlib.suppress(KeyboardInterrupt):
+            run(tmp_path / "stopped")
+    assert len(saved) == 2
+    again = run(tmp_path / "stopped")
+    results = (jax.tree.leaves(swept.groups[0].result) for swept in (whole, again))
+    for one, other in zip(*results, strict=True):
         if not jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
             np.testing.assert_array_equal(one, other)
+    buffer = again.groups[0].result.state.agent.buffer
+    assert np.all(np.asarray(buffer.written) == 256 // 4) and np.all(np.asarray(buffer.largest) > 0.0)
+
+
+def test_nothing_is_drawn_before_a_window_is_whole():
+    settings = {"num_steps": 1, "return_steps": 3, "replay": "prioritised", "learning_starts": 0, "num_updates": 1}
+    trainer = build("dqn", "gymnax/CartPole-v1", total_steps=24, **settings)
+    result = train(trainer)
+    np.testing.assert_array_equal(result.metrics["updates"], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    # All mass lies on windows that were written.
+    leaves = np.asarray(result.state.agent.buffer.priorities[0])
+    assert np.count_nonzero(leaves) == (6 - 2) * 4 and not np.any(leaves[16:])
+    assert int(result.state.agent.updates) == 4
+
+
+def test_a_default_gives_way_to_a_small_buffer():
+    settings = {name: value for name, value in SMALL.items() if name not in ("learning_starts", "buffer_size")}
+    trainer = jaxrl.trainer("dqn", "gymnax/CartPole-v1", total_steps=4000, buffer_size=256, **settings)
+    assert trainer.agent.config.learning_starts == 256
 
 
 def test_policies_hold_neither_buffer_nor_optimiser():

@@ -61,6 +61,7 @@ class Replay(NamedTuple):
         take: `(buffer, group, indices, offset=0) -> tree`: what lies `offset` steps after rows, broadcast.
         prioritise: `(buffer, indices, pᵅ) -> Buffer`; as it was where all are alike.
         capacity: steps that fit, of all copies together.
+        least: steps that must have been added before anything is drawn, so that a window is whole.
         num_bytes: of a buffer.
     """
 
@@ -70,6 +71,7 @@ class Replay(NamedTuple):
     take: Callable[..., PyTree]
     prioritise: Callable[[Buffer, Array, Array], Buffer]
     capacity: int
+    least: int
     num_bytes: int
 
 
@@ -135,6 +137,7 @@ def make_replay(
         partial(_take, ring),
         _prioritise if prioritised else lambda buffer, indices, priorities: buffer,
         ring.num_rows,
+        window * num_envs,
         num_bytes + (ring.num_rows * 4 if prioritised else 0),
     )
 

@@ -82,11 +82,12 @@ def _with_experience(config: Any, given: frozenset[str], schedule: TrainerConfig
     total = schedule.total_steps
     if "buffer_size" not in given:
         config = replace(config, buffer_size=max(min(config.buffer_size, total), config.batch_size))
-    if config.learning_starts < total:
-        return config
-    if "learning_starts" in given:
+    if "learning_starts" not in given:
+        starts = config.learning_starts if config.learning_starts < total else total // 10
+        return replace(config, learning_starts=min(starts, config.buffer_size))
+    if config.learning_starts >= total:
         raise ValueError(f"learning_starts={config.learning_starts} leaves none of total_steps={total} to learn in")
-    return replace(config, learning_starts=total // 10)
+    return config
 
 
 def _shortened(

@@ -206,12 +206,19 @@ def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> OffPolicyState:
     )
 
 
-def warming_up(config: OffPolicyConfig, progress: Progress, more: int = 0) -> Array:
-    """Whether fewer than `learning_starts` environment steps were taken before this iteration, or `more` steps later.
+def warming_up(config: OffPolicyConfig, progress: Progress) -> Array:
+    """Whether fewer than `learning_starts` environment steps were taken before this iteration.
 
     It depends on how far the run is alone, which members of a sweep share: so that what waits for it is a branch.
     """
-    return _iterations(progress) * (config.num_envs * config.num_steps) + more < config.learning_starts
+    return _iterations(progress) * (config.num_envs * config.num_steps) < config.learning_starts
+
+
+def _iterations_without_learning(parts: _Parts) -> int:
+    """After the first of them that has seen enough steps, and a whole window, there is something to learn from."""
+    config = parts.config
+    needed = max(config.learning_starts, parts.storage.replay.least)
+    return max(0, -(-needed // (config.num_envs * config.num_steps)) - 1)
 
 
 def _iterations(progress: Progress) -> Float[Array, ""]:
@@ -219,10 +226,10 @@ def _iterations(progress: Progress) -> Float[Array, ""]:
     return jnp.round(progress.fraction * progress.horizon)
 
 
-def _updates_before(config: OffPolicyConfig, progress: Progress) -> Int[Array, ""]:
+def _updates_before(parts: _Parts, progress: Progress) -> Int[Array, ""]:
     """Gradient steps before this iteration."""
-    waited = max(0, -(-config.learning_starts // (config.num_envs * config.num_steps)) - 1)
-    return (jnp.maximum(_iterations(progress) - waited, 0.0)).astype(jnp.int32) * config.num_updates
+    learned = jnp.maximum(_iterations(progress) - _iterations_without_learning(parts), 0.0)
+    return learned.astype(jnp.int32) * parts.config.num_updates
 
 
 def _update(
@@ -246,8 +253,8 @@ def _update(
     shapes = jax.eval_shape(learn, *arguments)
     # The buffer goes in and does not come out, or it would be copied.
     waiting = lambda key, state, *_: _nothing(state, shapes)  # noqa: E731
-    first = config.num_envs * config.num_steps
-    state, drawn, priorities, metrics = jax.lax.cond(warming_up(config, progress, first), waiting, learn, *arguments)
+    too_early = _iterations(progress) < _iterations_without_learning(parts)
+    state, drawn, priorities, metrics = jax.lax.cond(too_early, waiting, learn, *arguments)
     if config.replay == "prioritised":
         known = buffer.priorities[0][drawn]
         buffer = parts.storage.replay.prioritise(buffer, drawn, jnp.where(priorities < 0.0, known, priorities))
@@ -273,7 +280,7 @@ def _learn(
     importance = _importance(config, drawn, hp, progress)
     weights = _weights(parts, weights_key, shape, hp)
     block = parts.storage.take(buffer, drawn.indices, hp.discount)(weights, importance)
-    state = state._replace(updates=_updates_before(config, progress))
+    state = state._replace(updates=_updates_before(parts, progress))
 
     def step(state: OffPolicyState, inputs: tuple) -> tuple[OffPolicyState, tuple]:
         step_key, experience = inputs
