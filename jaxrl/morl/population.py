@@ -24,7 +24,8 @@ from jaxrl.morl.study import (
 )
 from jaxrl.numerics import archive as archives
 from jaxrl.numerics.archive import Archive
-from jaxrl.training.loop import scan_steps, traced_once
+from jaxrl.numerics.tracing import traced_once
+from jaxrl.training.loop import scan_steps
 from jaxrl.training.trainer import Trainer
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from jaxrl.validity import pooled

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.machine import device_memory
+from jaxrl.numerics.tracing import traced_once
 from jaxrl.sweeps.liveness import peak_bytes
 from jaxrl.sweeps.program import strongly_typed
-from jaxrl.training.loop import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrl.numerics.copies import shardings
-from jaxrl.training.loop import traced_once
+from jaxrl.numerics.tracing import traced_once
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.numerics.tracing import traced_once
 from jaxrl.types import Array, Bool, Int, PRNGKeyArray, PyTree
 
-__all__ = ["Result", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps", "traced_once"]
+__all__ = ["Result", "evaluate_where", "evaluation_due", "evaluation_iterations", "scan_steps"]
 
 
 class Result(NamedTuple):
@@ -66,11 +67,3 @@ def evaluate_where(
         return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
 
     return jax.lax.cond(due, evaluate, skipped, key, agent_state, hyperparameters)
-
-
-def traced_once(function: Callable) -> Callable:
-    """The same function; where it is called again with arguments of the same shapes, its equations are copied.
-
-    A shape that is asked for before a call would else be as slow to find as the call to trace.
-    """
-    return jax.jit(function, inline=True)

@@ -27,6 +27,7 @@ from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
 from jaxrl.machine import device_memory
 from jaxrl.numerics.normalisation import init_parts, update_parts
+from jaxrl.numerics.tracing import traced_once
 from jaxrl.numerics.weights import preferences
 from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import Range
@@ -248,7 +249,7 @@ def _update(
     if observations is not None:
         observations = update_parts(observations, rollout.observation, rollout.valid)
     state = state._replace(observations=observations, buffer=())
-    learn = partial(_learn, parts)
+    learn = traced_once(partial(_learn, parts))
     arguments = (key, state, buffer, hp, progress)
     shapes = jax.eval_shape(learn, *arguments)
     # The buffer goes in and does not come out, or it would be copied.
