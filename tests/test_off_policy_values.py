@@ -9,7 +9,8 @@ import pytest
 
 import jaxrl
 from jaxrl.agents.off_policy import value_learning
-from jaxrl.agents.off_policy.backups import BACKUPS, least
+from jaxrl.agents.off_policy.backups import BACKUPS
+from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.exploring import Chances, sometimes_random
 from jaxrl.agents.off_policy.heads import HEADS, project, quantile_loss
 from jaxrl.numerics.weights import equally_spaced

@@ -15,7 +15,7 @@ from jaxrl.ranges import NOT_NEGATIVE, POSITIVE, Range
 from jaxrl.registry import Registry
 from jaxrl.types import Array, Float, Int
 
-__all__ = ["BACKUPS", "Backup", "at", "expected", "least", "log_policy"]
+__all__ = ["BACKUPS", "Backup", "at", "expected", "log_policy"]
 
 Scores = Float[Array, "..."]
 
@@ -44,14 +44,6 @@ class Backup(NamedTuple):
 def at(outputs: Float[Array, "*batch action objective atom"], action: Int[Array, "*batch"]) -> Array:
     """Outputs of one action."""
     return jnp.take_along_axis(outputs, action[..., None, None, None], axis=-3)[..., 0, :, :]
-
-
-def least(
-    outputs: Float[Array, "critic *batch choice objective atom"], scores: Float[Array, "critic *batch choice"]
-) -> Float[Array, "*batch choice objective atom"]:
-    """For every action the whole vector of the critic that scores it lowest."""
-    chosen = jnp.argmin(scores, axis=0)
-    return jnp.take_along_axis(outputs, chosen[None, ..., None, None], axis=0)[0]
 
 
 def log_policy(scores: Scores, temperature: Float[Array, ""] | float) -> Scores:

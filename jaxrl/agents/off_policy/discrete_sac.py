@@ -12,7 +12,8 @@ import optax
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Agent, Progress
 from jaxrl.agents.entries import AgentEntry
-from jaxrl.agents.off_policy.backups import at, expected, least
+from jaxrl.agents.off_policy.backups import at, expected
+from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.experience import Experience
 from jaxrl.agents.off_policy.exploring import greedy, legal_scores
 from jaxrl.agents.off_policy.heads import HEADS, Head

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["IMPROVEMENTS", "REDUCTIONS", "Reduction", "chosen_critics", "mean", "smallest", "truncated"]
+__all__ = ["IMPROVEMENTS", "REDUCTIONS", "Reduction", "chosen_critics", "least", "mean", "smallest", "truncated"]
 
 Outputs = Float[Array, "critic *batch objective atom"]
 Means = Float[Array, "critic *batch objective"]
@@ -24,8 +24,14 @@ def _scores(means: Means, weights: Weights) -> Array:
     return jnp.sum(means * weights, axis=-1)
 
 
-def _selected(outputs: Array, chosen: Int[Array, "*batch"]) -> Array:
-    """One critic's part of `[critic, *batch, ...]`, whole."""
+def least(outputs: Float[Array, "critic ..."], scores: Float[Array, "critic ..."]) -> Array:
+    """Of every sample, and choice, all that the critic says which scores it lowest, whole.
+
+    Args:
+        outputs: `[critic, *batch, ...]`.
+        scores: `[critic, *batch]`, what a preference makes of each critic's means.
+    """
+    chosen = jnp.argmin(scores, axis=0)
     critics = jnp.arange(outputs.shape[0]).reshape(-1, *(1,) * chosen.ndim)
     own = (critics == chosen).reshape(outputs.shape[0], *chosen.shape, *(1,) * (outputs.ndim - 1 - chosen.ndim))
     return jnp.sum(jnp.where(own, outputs, 0.0), axis=0)
@@ -35,7 +41,7 @@ def smallest(outputs: Array, means: Means, weights: Weights) -> Array:
     """All that critic k says, k = argmin_k w·Q_k, sample by sample (Fujimoto et al., 2018, equation 10)."""
     if outputs.shape[0] == 1:
         return outputs[0]
-    return _selected(outputs, jnp.argmin(_scores(means, weights), axis=0))
+    return least(outputs, _scores(means, weights))
 
 
 def mean(outputs: Array, means: Means, weights: Weights) -> Array:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from jaxrl.agents.acting import see
 from jaxrl.agents.base import Progress
-from jaxrl.agents.off_policy.backups import at, least
+from jaxrl.agents.off_policy.backups import at
+from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.exploring import (
     Chances,
     epsilon,
