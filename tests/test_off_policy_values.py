@@ -484,3 +484,13 @@ def test_preferences_stay_until_the_episode_ends():
     assert np.array_equal(weights[0], weights[1])
     assert not np.any(np.isclose(weights[1], weights[2])) and not np.any(np.isclose(weights[2], weights[3]))
     assert len(np.unique(weights[0][:, 0])) == 3
+
+
+def test_the_entropy_of_a_discrete_policy_nears_its_target():
+    """One action is best, and the temperature rises until the others are taken, too: to 0.6 log 3."""
+    environment = probes.choice([[0.0], [0.0], [1.0]])
+    settings = {"learning_rate": 1e-2, "num_updates": 16, "target_entropy_ratio": 0.6, "initial_temperature": 0.1}
+    result = train(build("discrete_sac", environment, total_steps=3000, **settings))
+    np.testing.assert_allclose(result.metrics["entropy"][-1], 0.6 * np.log(3.0), atol=0.08)
+    fixed = build("discrete_sac", environment, tune_temperature=False)
+    assert set(fixed.hyperparameters.exploration) == {"temperature"}

@@ -19,6 +19,7 @@ from jaxrl.agents.off_policy.exploring import greedy, legal_scores
 from jaxrl.agents.off_policy.heads import HEADS, Head
 from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy, warming_up
 from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPolicyHyperparameters
+from jaxrl.agents.off_policy.temperature import FIXED, TEMPERATURE_RANGES, init_temperature, temperature
 from jaxrl.agents.off_policy.value_acting import require_discrete
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.environments.base import EnvironmentSpec
@@ -27,10 +28,12 @@ from jaxrl.environments.parts import batch_shape
 from jaxrl.errors import require_name
 from jaxrl.networks.trunk import Layers
 from jaxrl.networks.values import ValueNetwork, value_network
-from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
+from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["CONFIG", "DEFAULTS", "DISCRETE_SAC", "DiscreteSACConfig", "DiscreteSACHyperparameters", "discrete_sac"]
+
+_TUNED = {"initial_temperature": 0.2, "target_entropy_ratio": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +45,24 @@ class DiscreteSACConfig(OffPolicyConfig):
     num_critics: Annotated[int, COUNT] = 2
     """Critics, of which the one that the preference likes least counts, action by action."""
     tune_temperature: bool = True
-    """Tune the temperature towards an entropy of target_entropy_ratio times the largest; else it stays."""
+    """Whether the worth of entropy is tuned so that entropy becomes target_entropy_ratio times the largest there is,
+    from initial_temperature on; otherwise it is temperature, a hyperparameter."""
 
 
 class DiscreteSACHyperparameters(OffPolicyHyperparameters):
     """As `OffPolicyHyperparameters`."""
 
-    brought_by = {**BROUGHT_BY, "target_entropy_ratio": "tune_temperature=True"}  # noqa: RUF012
+    brought_by = {  # noqa: RUF012
+        **BROUGHT_BY,
+        **dict.fromkeys(_TUNED, "tune_temperature=True"),
+        **dict.fromkeys(FIXED, "tune_temperature=False"),
+    }
 
 
 CONFIG = DiscreteSACConfig()
 DEFAULTS: dict[str, float] = {}
-_RANGES = {"backup.temperature": NOT_NEGATIVE, "backup.target_entropy_ratio": PROBABILITY}
+_RANGES = {f"exploration.{name}": within for name, within in TEMPERATURE_RANGES.items()}
+_RANGES |= {"exploration.target_entropy_ratio": PROBABILITY}
 
 
 class _Parts(NamedTuple):
@@ -102,7 +111,6 @@ def discrete_sac(spec: EnvironmentSpec, config: DiscreteSACConfig = CONFIG) -> A
     if critic.recurrent:
         raise ValueError(f"discrete_sac learns from single steps: network={config.network!r} has a memory; use r2d2")
     parts = _Parts(spec, config, policy, critic, head)
-    leaves = {"temperature": 0.2} | ({"target_entropy_ratio": 0.5} if config.tune_temperature else {})
     learner = Learner(
         init=partial(_init, parts),
         learn=partial(_learn, parts),
@@ -111,7 +119,7 @@ def discrete_sac(spec: EnvironmentSpec, config: DiscreteSACConfig = CONFIG) -> A
         raw_action=jax.ShapeDtypeStruct((), jnp.int32),
         noise=lambda key, shape: jax.random.gumbel(key, (*shape, spec.action.n)),
         value=partial(_value, parts),
-        leaves={"backup": leaves},
+        leaves={"exploration": _TUNED if config.tune_temperature else FIXED},
         ranges=_RANGES,
     )
     return off_policy(spec, config, learner, DEFAULTS, DiscreteSACHyperparameters)
@@ -122,7 +130,7 @@ def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, Py
     critics = jax.vmap(parts.critic.init)(jax.random.split(critic_key, parts.config.num_critics))
     params = {"policy": parts.policy.init(policy_key), "critics": critics}
     if parts.config.tune_temperature:
-        params["log_temperature"] = jnp.log(jnp.maximum(hp.backup["temperature"], 1e-8))
+        params["temperature"] = init_temperature(hp.exploration)
     optimiser = {name: make_optimiser(parts.config, hp, 0.0).init(leaf) for name, leaf in params.items()}
     return params, {"critics": critics}, optimiser
 
@@ -153,10 +161,6 @@ def _values(
 def _least(values: Float[Array, "critic *batch action objective 1"], weights: Array) -> Array:
     """Of every action the vector of the critic whose weighted value is least."""
     return least(values, jnp.sum(values[..., 0] * weights[..., None, :], axis=-1))
-
-
-def _temperature(parts: _Parts, state: OffPolicyState, hp: Any) -> Float[Array, ""]:
-    return jnp.exp(state.params["log_temperature"]) if parts.config.tune_temperature else hp.backup["temperature"]
 
 
 def _act(
@@ -206,7 +210,7 @@ def _learn(
     """One step of critics, policy and temperature, all from the same minibatch."""
     keys = jax.random.split(key, 3)
     weights, importance = experience.weights, experience.importance
-    alpha = _temperature(parts, state, hp)
+    alpha = temperature(state.params, hp.exploration)
     logs_later = _log_policy(parts, state.params, state, experience.following, weights, hp)
     later = _least(_values(parts, state.target["critics"], state, experience.following, weights, keys[0], hp), weights)
     finite = jnp.where(jnp.isfinite(logs_later), logs_later, 0.0)
@@ -232,8 +236,8 @@ def _learn(
     (policy_cost, entropy), policy_gradient = jax.value_and_grad(policy_loss, has_aux=True)(state.params["policy"])
     gradients = {"critics": critic_gradient, "policy": policy_gradient}
     if parts.config.tune_temperature:
-        gap = entropy - hp.backup["target_entropy_ratio"] * _largest_entropy(parts, experience.observation)
-        gradients["log_temperature"] = jnp.mean(importance * gap)
+        gap = entropy - hp.exploration["target_entropy_ratio"] * _largest_entropy(parts, experience.observation)
+        gradients["temperature"] = jnp.mean(importance * gap)
     params, moments = {}, {}
     for name, gradient in gradients.items():
         optimiser = make_optimiser(parts.config, hp, progress.fraction)
