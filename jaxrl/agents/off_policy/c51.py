@@ -2,7 +2,8 @@
 
 from jaxrl.agents.base import Agent
 from jaxrl.agents.entries import AgentEntry
-from jaxrl.agents.off_policy.value_learning import ValueConfig, ValueHyperparameters, value_learning
+from jaxrl.agents.off_policy.value_learning import value_learning
+from jaxrl.agents.off_policy.value_settings import ValueConfig, ValueHyperparameters
 from jaxrl.environments.base import EnvironmentSpec
 
 __all__ = ["CONFIG", "DEFAULTS", "C51", "c51"]
