@@ -20,7 +20,8 @@ from jaxrl.agents.off_policy.continuous import (
 )
 from jaxrl.agents.off_policy.critic_learning import learn_critics
 from jaxrl.agents.off_policy.experience import Experience
-from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy, warming_up
+from jaxrl.agents.off_policy.learner import Learner, OffPolicyState
+from jaxrl.agents.off_policy.loop import off_policy, warming_up
 from jaxrl.agents.off_policy.policies import uniform_action
 from jaxrl.agents.off_policy.policy_learning import learn_policy, vectors
 from jaxrl.agents.off_policy.temperature import FIXED, TEMPERATURE_RANGES, TUNED, init_temperature, temperature

@@ -10,7 +10,7 @@ from jaxrl.agents.base import Progress
 from jaxrl.agents.off_policy.continuous import Parts
 from jaxrl.agents.off_policy.ensembles import chosen_critics
 from jaxrl.agents.off_policy.experience import Experience
-from jaxrl.agents.off_policy.loop import OffPolicyState
+from jaxrl.agents.off_policy.learner import OffPolicyState
 from jaxrl.agents.off_policy.temperature import temperature
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree

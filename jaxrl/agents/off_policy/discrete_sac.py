@@ -17,7 +17,8 @@ from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.experience import Experience
 from jaxrl.agents.off_policy.exploring import greedy, legal_scores
 from jaxrl.agents.off_policy.heads import HEADS, Head
-from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy, warming_up
+from jaxrl.agents.off_policy.learner import Learner, OffPolicyState
+from jaxrl.agents.off_policy.loop import off_policy, warming_up
 from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPolicyHyperparameters
 from jaxrl.agents.off_policy.temperature import FIXED, TEMPERATURE_RANGES, init_temperature, temperature
 from jaxrl.agents.off_policy.value_acting import require_discrete

@@ -11,7 +11,7 @@ from jaxrl.agents.off_policy.continuous import Parts
 from jaxrl.agents.off_policy.critic_learning import dropout_key
 from jaxrl.agents.off_policy.ensembles import IMPROVEMENTS
 from jaxrl.agents.off_policy.experience import Experience
-from jaxrl.agents.off_policy.loop import OffPolicyState
+from jaxrl.agents.off_policy.learner import OffPolicyState
 from jaxrl.agents.off_policy.temperature import temperature, temperature_gradient
 from jaxrl.agents.optimisation import make_optimiser
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree

@@ -14,7 +14,8 @@ from jaxrl.agents.off_policy.backups import BACKUPS, Backup, at
 from jaxrl.agents.off_policy.experience import Experience, Sequences
 from jaxrl.agents.off_policy.exploring import EPSILON, EPSILON_RANGES, chances
 from jaxrl.agents.off_policy.heads import HEADS, Head
-from jaxrl.agents.off_policy.loop import Learner, OffPolicyState, off_policy
+from jaxrl.agents.off_policy.learner import Learner, OffPolicyState
+from jaxrl.agents.off_policy.loop import off_policy
 from jaxrl.agents.off_policy.value_acting import (
     Acting,
     make_acting,
