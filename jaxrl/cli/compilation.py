@@ -27,6 +27,8 @@ def default_folder() -> Path:
 def keep_compiled(choice: str | None = None) -> Path | None:
     """Turns JAX's persistent compilation cache on, in a folder of at most `LIMIT` bytes that processes share by a lock.
 
+    Below it are whole programs, which are found without being traced (`jaxrl.sweeps.kept`).
+
     Entries are told apart by program, versions, flags, devices and the processor's features. One that is damaged is
     compiled again, with a warning.
 
@@ -39,9 +41,12 @@ def keep_compiled(choice: str | None = None) -> Path | None:
     """
     import jax
 
+    from jaxrl.sweeps.kept import keep_in
+
     choice = choice or os.environ.get(_VARIABLE)
     if choice is None and jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
+    keep_in(None)
     if choice == "off":
         jax.config.update("jax_enable_compilation_cache", False)
         return None
@@ -56,6 +61,7 @@ def keep_compiled(choice: str | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", LIMIT)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST)
+    keep_in(folder / "programs")
     return folder
 
 

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxrl.numerics.copies import shardings
 from jaxrl.numerics.tracing import traced_once
+from jaxrl.sweeps.kept import Kept
 from jaxrl.training.program import Program
 from jaxrl.types import PyTree
 
@@ -44,7 +45,7 @@ class Compiled:
 
     def __init__(self, function: Callable, mesh: Mesh | None = None, **options: Any) -> None:
         self.function = jax.jit(function, **options)
-        self._mesh = mesh
+        self._mesh, self._recipe = mesh, (function, (options, mesh))
         self._executables: dict[tuple, Any] = {}
 
     def __call__(self, timing: "Timing", *arguments: Any) -> Any:
@@ -54,10 +55,14 @@ class Compiled:
         )
         if shapes not in self._executables:
             start = time.perf_counter()
-            with nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
-                self._executables[shapes] = self.function.lower(*arguments).compile()
+            kept = Kept(*self._recipe, arguments)
+            self._executables[shapes] = kept.load() or self._compile(arguments, kept)
             timing.compile_seconds += time.perf_counter() - start
         return self._executables[shapes](*arguments)
+
+    def _compile(self, arguments: tuple, kept: Kept) -> jax.stages.Compiled:
+        with nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
+            return kept.compile(self.function.lower(*arguments))
 
 
 class Timed(NamedTuple):
