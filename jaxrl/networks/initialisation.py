@@ -1,5 +1,6 @@
 """Orthogonal initialisation of all kernels from one draw."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -52,11 +53,13 @@ def orthogonal_params(
     return jax.tree.unflatten(structure, leaves)
 
 
+@partial(jax.jit, static_argnums=1)
 def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
     """An array of `shape` whose columns (or rows, the fewer) are orthonormal, uniform over such matrices.
 
     Gram-Schmidt, each column projected twice (Giraud et al., 2005), instead of LAPACK's QR: batched over members,
-    that call holds every thread of a CPU while it waits for one, and a vmapped run would hang.
+    that call holds every thread of a CPU while it waits for one, and a vmapped run would hang. Jitted, so that kernels
+    of one shape, such as an actor's and a critic's, are traced and lowered once.
     """
     columns = shape[-1]
     rows = draw.size // columns
