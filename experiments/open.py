@@ -1,13 +1,14 @@
 """OPEN on small grid-worlds: an optimiser that is evolved, beside tuned SGD and tuned Adam on levels held out.
 
-    python experiments/open.py
+    python experiments/open.py [ppo|dqn]
 
-PPO with small networks learns levels of 3x3 cells; three meta-seeds, and the untrained optimiser as control, which
-changes nothing. Returns of held-out levels are normalised: 0 is a uniform policy (exact), 1 tuned Adam; learning rates
-of Adam and SGD are the best on levels of their own. Writes results/meta/open.{json,png}.
+PPO, or DQN, with small networks learns levels of 3x3 cells; three meta-seeds, and the untrained optimiser as control,
+which changes nothing. Returns of held-out levels are normalised: 0 is a uniform policy (exact), 1 tuned Adam; learning
+rates of Adam and SGD are the best on levels of their own. Writes results/meta/open.{json,png}, or open_dqn.
 """
 
 import json
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -25,16 +26,34 @@ from jaxrl.meta.held_out import held_out_key, held_out_tasks, learn_tasks
 
 RESULTS = Path(__file__).parents[1] / "results" / "meta"
 HORIZON, LIMIT, META_SEEDS, HELD_OUT = 30, 20, 3, 256
-AGENT: dict[str, Any] = {
-    "num_envs": 8,
-    "num_steps": 20,
-    "network": "mlp",
-    "hidden_sizes": (4,),
-    "num_epochs": 2,
-    "num_minibatches": 1,
-    "anneal_learning_rate": False,
-    "num_evaluations": 1,
+NAME = sys.argv[1] if len(sys.argv) > 1 else "ppo"
+FILE = {"ppo": "open", "dqn": "open_dqn"}[NAME]
+AGENTS: dict[str, dict[str, Any]] = {
+    "ppo": {
+        "num_envs": 8,
+        "num_steps": 20,
+        "network": "mlp",
+        "hidden_sizes": (4,),
+        "num_epochs": 2,
+        "num_minibatches": 1,
+        "anneal_learning_rate": False,
+        "num_evaluations": 1,
+    },
+    "dqn": {
+        "num_envs": 8,
+        "num_steps": 5,
+        "num_updates": 4,
+        "batch_size": 32,
+        "buffer_size": 2_400,
+        "learning_starts": 80,
+        "network": "mlp",
+        "hidden_sizes": (8,),
+        "target_rate": 0.1,
+        "epsilon_fraction": 0.5,
+        "num_evaluations": 1,
+    },
 }
+AGENT = AGENTS[NAME]
 RATES = {"sgd": (0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0), "adam": (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)}
 # Steps are larger than the paper's 1e-3, because lives are 60 updates long.
 OPEN = {"optimiser": "open", "learning_rate": 0.1}
@@ -58,7 +77,7 @@ def environment() -> Environment:
 def learner(**settings: Any) -> jaxrl.Trainer:
     """An agent that lives for one horizon."""
     steps = HORIZON * AGENT["num_envs"] * AGENT["num_steps"]
-    return jaxrl.trainer("ppo", environment(), total_steps=steps, **{**AGENT, **settings})
+    return jaxrl.trainer(NAME, environment(), total_steps=steps, **{**AGENT, **settings})
 
 
 def tuned(optimiser: str) -> dict[str, float]:
@@ -100,12 +119,12 @@ def draw(curves: np.ndarray, generations: np.ndarray, anchors: dict[str, float])
     plotting.style_axes(axes, "generations", "held-out return (0 uniform, 1 Adam)")
     plotting.add_legend(figure, axes)
     plotting.note(figure, f"thin: each of {len(curves)} meta-seeds; thick: their mean; at 0 the untrained optimiser")
-    plotting.save(figure, RESULTS / "open.png")
+    plotting.save(figure, RESULTS / f"{FILE}.png")
 
 
 def redraw() -> None:
     """The figure again, from the record."""
-    record = json.loads((RESULTS / "open.json").read_text())
+    record = json.loads((RESULTS / f"{FILE}.json").read_text())
     curves = np.asarray(list(record["curves"].values()))
     generations = np.linspace(0.0, record["outer"]["num_generations"], curves.shape[1] + 1)[1:]
     anchors = {name: value for name, value in record["normalised"].items() if name != "OPEN"}
@@ -135,7 +154,7 @@ def main() -> None:
     curves = {int(seed): np.round(rows["normalised"], 4).tolist() for seed, rows in table.groupby("seed")}
     record = {"agent": AGENT, "open": OPEN, "outer": OUTER, "horizon": HORIZON, "held_out": HELD_OUT, "returns": scale}
     record |= {"normalised": {**anchors, "OPEN": final.tolist()}, "curves": curves, "seconds_all_seeds": seconds}
-    (RESULTS / "open.json").write_text(json.dumps(record, indent=1) + "\n")
+    (RESULTS / f"{FILE}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(record["normalised"], f"{seconds:.0f} s", flush=True)
     redraw()
 

@@ -1,4 +1,4 @@
-"""Optimisers of on-policy agents: hand-written ones, and learned ones with what they read besides the gradient."""
+"""Optimisers of agents: hand-written ones, and learned ones with what they read besides the gradient."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from jaxrl.optimisers import Signals
 from jaxrl.optimisers.plain import PLAIN, decayed
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["clip_by_global_norm", "learned_steps", "make_optimiser", "optimiser_of", "signals"]
+__all__ = ["clip_by_global_norm", "learned_steps", "make_optimiser", "optimiser_of", "signals", "training_share"]
 
 
 class Step(NamedTuple):
@@ -34,9 +34,16 @@ class Step(NamedTuple):
 
 
 def optimiser_of(
-    parts: Parts, hp: OnPolicyHyperparameters, fraction: Float[Array, ""] | float, params: PyTree
+    parts: Any, hp: Any, fraction: Float[Array, ""] | float, params: PyTree
 ) -> optax.GradientTransformationExtraArgs:
-    """The agent's optimiser at one point of its training, for a network with such parameters."""
+    """An agent's optimiser at one point of its training, for networks with such parameters.
+
+    Args:
+        parts: of the agent; of an off-policy one no more than `config` and `optimiser` are read.
+        hp: its hyperparameters.
+        fraction: of training that is over.
+        params: of its networks.
+    """
     if parts.config.optimiser == "natural":
         return _natural(parts.config, hp, fraction, params)
     if parts.optimiser is None:
@@ -74,9 +81,12 @@ def signals(
     if parts.optimiser is None:
         return {}
     activity = parts.network.activity(params, batch.observation, batch.weights, memory, batch.start)
-    # 1 in the last of T iterations.
-    training = progress.fraction * progress.horizon / jnp.maximum(progress.horizon - 1.0, 1.0)
-    return {"signals": Signals(step.key, training, step.epoch, activity)}
+    return {"signals": Signals(step.key, training_share(progress), step.epoch, activity)}
+
+
+def training_share(progress: Progress) -> Float[Array, ""]:
+    """Share of training that is over; 1 in the last of T iterations."""
+    return progress.fraction * progress.horizon / jnp.maximum(progress.horizon - 1.0, 1.0)
 
 
 def _clip_apart(max_norm: Float[Array, ""] | float, places: list[Place]) -> optax.GradientTransformation:

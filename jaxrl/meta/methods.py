@@ -122,6 +122,14 @@ METHODS: dict[str, Method] = {
         _OPEN,
         "optimiser",
     ),
+    "open_dqn": Method(
+        "the same optimiser, of a network of action values that learns from a buffer, by evolution",
+        "dqn",
+        "evolution",
+        {"optimiser": "open", "learning_starts": 64},
+        _OPEN,
+        "optimiser",
+    ),
 }
 
 

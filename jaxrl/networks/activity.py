@@ -14,7 +14,7 @@ __all__ = ["Place", "layer_places", "mean_size", "module_activity"]
 
 
 class Place(NamedTuple):
-    """Where a tensor lies in an actor-critic.
+    """Where a tensor lies in an actor-critic, or in a network of action values, which counts as a critic.
 
     Attributes:
         actor: whether in the actor, not the critic.
@@ -26,7 +26,8 @@ class Place(NamedTuple):
 
 
 def layer_places(params: PyTree) -> list[Place]:
-    """The place of every tensor of an actor-critic that shares nothing, in the order of `jax.tree.leaves`.
+    """The place of every tensor of an actor-critic that shares nothing, or of `{"values": action values}`, in the order
+    of `jax.tree.leaves`.
 
     A vector of log standard deviations is a layer after the actor's head.
     """
@@ -44,29 +45,43 @@ def _layer(path: tuple) -> tuple[str, ...]:
 
 
 def _is_actor(layer: tuple[str, ...]) -> bool:
-    return not layer[0].startswith("critic")
+    return not layer[0].startswith(("critic", "values"))
 
 
 def _depth(layer: tuple[str, ...]) -> int:
     """Rises from the first layer to the last; encoders of parts lie side by side."""
     last = 1_000_000
+    if layer[0] == "values":
+        return _depth_in_values(layer, last)
     if layer[0].endswith("torso"):
         return 0 if not layer[-1].startswith("Dense_") else 1 + int(layer[-1].removeprefix("Dense_"))
     return last + 1 if layer[0] == "log_std" else last
 
 
-def module_activity(module: nn.Module, activation: str) -> Callable[..., PyTree]:
-    """`(params, observations, weights, memory, starts) -> tree like params`: mean |activation| of neurons.
+def _depth_in_values(layer: tuple[str, ...], last: int) -> int:
+    """Encoder, shared layers, those of value and advantage, heads."""
+    if len(layer) == 2 or layer[1] == "encode":
+        return last if len(layer) == 2 else 0
+    return 1 + int(layer[2].removeprefix("Dense_")) if layer[1] == "shared" else last - 1
 
-    Every tensor has its layer's, after the nonlinearity in a torso and the plain output of a head; of a convolution one
-    entry per channel, and of log standard deviations 1.
+
+def module_activity(
+    module: nn.Module,
+    activation: str,
+    hidden: Callable[[tuple[str, ...]], bool] = lambda layer: layer[0].endswith("torso"),
+    method: str = "sequence",
+) -> Callable[..., PyTree]:
+    """`(params, *inputs of the method) -> tree like params`: mean |activation| of neurons.
+
+    Every tensor has its layer's, after the nonlinearity in a `hidden` layer and the plain output of a head; of a
+    convolution one entry per channel, and of log standard deviations 1.
     """
 
     def activity(params: PyTree, *inputs: PyTree) -> PyTree:
         _, captured = module.apply(
             {"params": params},
             *inputs,
-            method="sequence",
+            method=method,
             capture_intermediates=lambda found, name: isinstance(found, nn.Dense),
             mutable=["intermediates"],
         )
@@ -80,7 +95,7 @@ def module_activity(module: nn.Module, activation: str) -> Callable[..., PyTree]
             for name in layer:
                 found = found[name]
             output = found["__call__"][0]
-            return mean_size(ACTIVATIONS[activation](output) if layer[0].endswith("torso") else output)
+            return mean_size(ACTIVATIONS[activation](output) if hidden(layer) else output)
 
         return jax.tree_util.tree_map_with_path(of, params)
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxrl.environments.parts import zeros
 from jaxrl.environments.spaces import Space
 from jaxrl.errors import require_name
+from jaxrl.networks.activity import module_activity
 from jaxrl.networks.attention import Attention
 from jaxrl.networks.encoders import encoder_of, features_of, part_kinds
 from jaxrl.networks.layers import ACTIVATIONS, Torso
@@ -36,6 +37,8 @@ class ValueNetwork(NamedTuple):
         sequence: `(params, observations, following, weights, memory, starts, taus, key) -> (values, values of what
             follows each step, memory)`: leaves `[time, batch, ...]`, with a memory.
         recurrent: whether there is a memory.
+        activity: `(params, observation, weights, taus) -> tree like params`: mean |activation| of neurons; None for
+            other layers than plain dense ones.
     """
 
     init: Callable[[PRNGKeyArray], PyTree]
@@ -44,6 +47,7 @@ class ValueNetwork(NamedTuple):
     act: Callable[..., tuple[Array, PyTree]]
     sequence: Callable[..., tuple[Array, Array, PyTree]]
     recurrent: bool
+    activity: Callable[..., PyTree] | None
 
 
 class _Values(nn.Module):
@@ -201,4 +205,7 @@ def value_network(
             params, key, observations, following, weights, memory, starts, taus, method="sequence"
         ),
         recurrent=bool(memory),
+        activity=None
+        if memory or cosines or layers.noisy or layers.layer_norm or layers.residual or layers.batch_norm != "none"
+        else module_activity(module, layers.activation, lambda layer: len(layer) > 1, "__call__"),
     )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxrl.optimisers import LearnedOptimiser
 from jaxrl.ranges import Range
 from jaxrl.replay import Buffer
 from jaxrl.types import Array, Int, PyTree
@@ -52,6 +53,7 @@ class Learner(NamedTuple):
         actor: `params -> params` of what acts, where that is not all of them.
         leaves: defaults of the fields of hyperparameters that are dicts of leaves, by field.
         ranges: of these leaves, by path.
+        optimiser: where it is a learned one.
     """
 
     init: Callable[..., tuple[PyTree, PyTree, PyTree]]
@@ -67,3 +69,4 @@ class Learner(NamedTuple):
     actor: Callable[[PyTree], PyTree] = lambda params: params
     leaves: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     ranges: Mapping[str, Range] = MappingProxyType({})
+    optimiser: LearnedOptimiser | None = None

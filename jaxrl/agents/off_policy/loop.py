@@ -64,7 +64,7 @@ def off_policy(
     Raises:
         ValueError: for settings that contradict each other, or do not fit the environment.
     """
-    validate(config, spec)
+    validate(config, spec, learner.optimiser is not None)
     parts = _Parts(spec, config, learner, _storage(spec, config, learner))
     _require_memory(config, parts.storage.replay)
     optional = {name: given for name in ("noise", "memory", "value") if (given := getattr(learner, name))}
@@ -87,7 +87,8 @@ def off_policy(
         action=learner.action,
         actor=partial(_actor, learner),
         inherit=lambda fresh, parent: parent,
-        ranges={**RANGES, **learner.ranges, **_optimiser_ranges(config)},
+        ranges={**RANGES, **learner.ranges, **_optimiser_ranges(parts)},
+        initialisers={"optimiser": learner.optimiser.init} if learner.optimiser else {},
         **optional,
     )
     return complete(agent)
@@ -115,14 +116,19 @@ def _require_memory(config: OffPolicyConfig, replay: Replay) -> None:
         )
 
 
-def _optimiser_ranges(config: OffPolicyConfig) -> dict[str, Range]:
-    return {f"optimiser.{name}": within for name, within in PLAIN[config.optimiser].ranges.items()}
+def _optimiser_ranges(parts: _Parts) -> dict[str, Range]:
+    optimiser = parts.learner.optimiser or PLAIN[parts.config.optimiser]
+    return {f"optimiser.{name}": within for name, within in optimiser.ranges.items()}
 
 
 def _hyperparameters(parts: _Parts, kind: type, defaults: Mapping[str, Any]) -> Any:
+    learned = parts.learner.optimiser
+    if learned is not None:
+        # It brings the step size that it is meant for.
+        defaults = {**defaults, "learning_rate": learned.learning_rate}
     leaves = {
         "replay": replay_leaves(parts.config),
-        "optimiser": dict(PLAIN[parts.config.optimiser].settings),
+        "optimiser": learned.init(None) if learned else dict(PLAIN[parts.config.optimiser].settings),
         **{name: dict(values) for name, values in parts.learner.leaves.items()},
     }
     # A default of an algorithm's may be a leaf within a field.

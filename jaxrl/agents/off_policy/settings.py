@@ -9,6 +9,7 @@ from jaxrl.configs import check_config
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
 from jaxrl.errors import require_name
+from jaxrl.optimisers import OPTIMISERS
 from jaxrl.optimisers.plain import PLAIN
 from jaxrl.ranges import COUNT, LIMIT, NOT_NEGATIVE, PROBABILITY, SOME, Range
 from jaxrl.types import Array, Float, PyTree
@@ -75,7 +76,7 @@ class OffPolicyConfig:
     optimiser: str = "adam"
     """After clipping by global norm adam, rmsprop or sgd, or one whose settings are hyperparameters that come with it
     (weight_decay, beta_1, beta_2, momentum): adamw, nadam, nadamw, radam, amsgrad, adabelief, adamax, yogi, adagrad,
-    lion, momentum or nesterov."""
+    lion, momentum or nesterov; or a learned one: open or open_large (for values of discrete actions)."""
     anneal_learning_rate: bool = False
     """Anneal the learning rate linearly to zero over the run."""
 
@@ -135,15 +136,19 @@ def replay_leaves(config: OffPolicyConfig) -> dict[str, float]:
     return dict(_PRIORITISED) if config.replay == "prioritised" else {}
 
 
-def validate(config: OffPolicyConfig, spec: EnvironmentSpec) -> None:
-    """Checks settings against each other and the environment.
+def validate(config: OffPolicyConfig, spec: EnvironmentSpec, learned: bool = False) -> None:
+    """Checks settings against each other and the environment; `learned` says that the optimiser is, and was checked.
 
     Raises:
         UnknownNameError: for an unknown replay or optimiser, with the nearest match.
         ValueError: naming the setting, its value and what is allowed.
     """
     require_name("replay", config.replay, ("uniform", "prioritised"))
-    require_name("optimiser", config.optimiser, PLAIN)
+    if config.optimiser in OPTIMISERS and not learned:
+        raise ValueError(
+            f"optimiser={config.optimiser!r} is learned, and among off-policy agents those of action values take one"
+        )
+    require_name("optimiser", config.optimiser, (*PLAIN, *OPTIMISERS))
     if spec.num_tasks:
         raise ValueError(f"off-policy agents do not learn several tasks at once, {spec.name} has {spec.num_tasks}")
     if config.buffer_size < config.batch_size:

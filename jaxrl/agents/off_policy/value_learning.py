@@ -33,9 +33,10 @@ from jaxrl.agents.off_policy.value_settings import (
     ValueHyperparameters,
     require_effect,
 )
-from jaxrl.agents.optimisation import make_optimiser
+from jaxrl.agents.optimisation import optimiser_of, training_share
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.numerics.weights import equally_spaced
+from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser, Signals
 from jaxrl.ranges import PROBABILITY
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
@@ -45,6 +46,7 @@ __all__ = ["value_learning"]
 class _Parts(NamedTuple):
     acting: Acting
     backup: Backup
+    optimiser: LearnedOptimiser | None
 
     @property
     def config(self) -> ValueConfig:
@@ -72,7 +74,8 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
 
     Raises:
         UnknownNameError: for an unknown head, backup or network, with the nearest match.
-        ValueError: for actions that are not discrete, or settings that contradict each other.
+        ValueError: for actions that are not discrete, settings that contradict each other, or a learned optimiser of
+            layers that it cannot read.
     """
     head, backup = HEADS[config.head](config.num_atoms), BACKUPS[config.backup]
     acting = make_acting(
@@ -84,7 +87,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         recurrent_size=config.recurrent_size,
     )
     require_effect(config, head, backup, acting.network.recurrent, spec.num_objectives)
-    parts = _Parts(acting, backup)
+    parts = _Parts(acting, backup, _learned_optimiser(config, acting))
     brought = {"head": head, "backup": backup}
     recurrent = {"memory": acting.network.memory, "sequence_length": config.burn_in + config.sequence_length}
     learner = Learner(
@@ -105,6 +108,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
             **{f"backup.{name}": PROBABILITY for name in HOMOTOPY},
             **{f"{field}.{name}": within for field, part in brought.items() for name, within in part.ranges.items()},
         },
+        optimiser=parts.optimiser,
         **(recurrent if acting.network.recurrent else {}),
     )
     agent = off_policy(spec, config, learner, {**DEFAULTS, **defaults}, ValueHyperparameters)
@@ -112,6 +116,17 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         return agent
     support = equally_spaced(spec.num_objectives, config.num_candidates)
     return agent._replace(hyperparameters=agent.hyperparameters._replace(support=support), preferences=_of_support)
+
+
+def _learned_optimiser(config: ValueConfig, acting: Acting) -> LearnedOptimiser | None:
+    if config.optimiser not in OPTIMISERS:
+        return None
+    if acting.network.activity is None or config.num_critics > 1:
+        raise ValueError(
+            f"optimiser={config.optimiser!r} reads how active the neurons of plain dense layers are: it needs a "
+            "network without memory, noise, LayerNorm, residual blocks or fractions, and num_critics=1"
+        )
+    return OPTIMISERS.make(config.optimiser)
 
 
 def _of_support(key: PRNGKeyArray, count: int, hp: Any) -> Float[Array, "env objective"]:
@@ -123,7 +138,7 @@ def _of_support(key: PRNGKeyArray, count: int, hp: Any) -> Float[Array, "env obj
 def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
     count, init = parts.config.num_critics, parts.acting.network.init
     params = {"values": init(key) if count == 1 else jax.vmap(init)(jax.random.split(key, count))}
-    return params, params, make_optimiser(parts.config, hp, 0.0).init(params)
+    return params, params, optimiser_of(parts, hp, 0.0, params).init(params)
 
 
 def _taus(parts: _Parts, key: PRNGKeyArray, batch: tuple[int, ...]) -> Array | None:
@@ -175,7 +190,8 @@ def _learn(
         losses = _over_critics(parts, _loss(parts, taken, target, taus, weights, hp, progress))
         return jnp.mean(experience.importance * losses), (taken, losses)
 
-    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
+    read = partial(_signals, parts, keys[7], state, observation, weights, taus, progress)
+    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress, read)
     means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
     errors = _errors(parts, taken, target, losses, weights)
     return state, errors, {**metrics, "value": means.mean()}
@@ -215,12 +231,34 @@ def _backed_up(
     return mixed, experience.reward + bonus[..., None]
 
 
+def _signals(
+    parts: _Parts,
+    key: PRNGKeyArray,
+    state: OffPolicyState,
+    observation: PyTree,
+    weights: Array,
+    taus: Array | None,
+    progress: Progress,
+) -> Signals:
+    """What a learned optimiser reads at one gradient step; passes are the steps of an iteration."""
+    activity = parts.acting.network.activity(state.params["values"], observation, weights, taus)
+    count = parts.config.num_updates
+    passed = (state.updates % count) / max(1, count - 1)
+    return Signals(key, training_share(progress), passed, {"values": activity})
+
+
 def _descend(
-    parts: _Parts, state: OffPolicyState, loss_of: Any, hp: Any, progress: Progress
+    parts: _Parts,
+    state: OffPolicyState,
+    loss_of: Any,
+    hp: Any,
+    progress: Progress,
+    read: Callable[[], Signals] | None = None,
 ) -> tuple[OffPolicyState, Any, dict[str, Array]]:
     (loss, extras), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    optimiser = make_optimiser(parts.config, hp, progress.fraction)
-    updates, moments = optimiser.update(gradient, state.optimiser, state.params)
+    optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
+    seen = {"signals": read()} if parts.optimiser is not None else {}
+    updates, moments = optimiser.update(gradient, state.optimiser, state.params, **seen)
     state = state._replace(params=optax.apply_updates(state.params, updates), optimiser=moments)
     return state, extras, {"loss": loss}
 
