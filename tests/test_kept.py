@@ -113,6 +113,14 @@ def test_what_calls_python_is_not_kept(folder):
     assert not folder.exists() or not [*folder.iterdir()]
 
 
+def test_what_jax_has_in_its_own_cache_runs_the_second_time(folder, tmp_path):
+    # XLA could serialise it again, into something that loads and cannot be called.
+    call(power(2))
+    kept.keep_in(tmp_path / "other")
+    for _ in range(2):
+        np.testing.assert_array_equal(call(power(2))[0], [0, 1, 4])
+
+
 def test_what_was_used_longest_ago_makes_room(folder, monkeypatch):
     call(power(2))
     first = [*folder.iterdir()]
