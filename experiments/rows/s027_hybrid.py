@@ -26,9 +26,9 @@ from scipy.linalg import hadamard
 from experiments.rows.base import Measured, Row, above
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
-ACTIONS, SEEDS, NOISE, EXPLORE = 5, 8, 0.05, 0.15
+ACTIONS, SEEDS, NOISE, EXPLORE = 5, 6, 0.05, 0.15
 HORIZONS = (4, 8, 16)
-EPISODES, OFFLINE, ITERATIONS, STEP, RIDGE = 32, 200, 60, 4.0, 1.0
+EPISODES, OFFLINE, ITERATIONS, STEP, RIDGE = 32, 200, 40, 4.0, 1e-3
 
 
 class Batch(NamedTuple):
@@ -112,7 +112,7 @@ def fit(
         targets = [b.reward[level] + next_values(b, policy, critic, level, greedy) for b in (online, offline)]
         targets[0] = jnp.where(returns_weight > 0, to_go[level], targets[0])
         weights = (1.0 / EPISODES, offline_weight / offline.action.shape[1])
-        gram = sum(w * x.T @ x for w, x in zip(weights, inputs)) + RIDGE * 1e-3 * jnp.eye(size * ACTIONS)
+        gram = sum(w * x.T @ x for w, x in zip(weights, inputs)) + RIDGE * jnp.eye(size * ACTIONS)
         right = sum(w * x.T @ y for w, x, y in zip(weights, inputs, targets))
         found = jnp.linalg.solve(gram, right).reshape(ACTIONS, size).T
         return critic.at[level].set(found), None
@@ -121,38 +121,56 @@ def fit(
     return jax.lax.scan(body, first, jnp.arange(horizon)[::-1])[0]
 
 
-def run(method: str, horizon: int, key: PRNGKeyArray) -> Float[Array, ""]:
-    """Probability that the last policy opens the lock."""
-    good_key, offline_key, run_key, test_key = jax.random.split(key, 4)
-    good = jax.random.randint(good_key, (horizon, 2), 0, ACTIONS)
+def setup(key: PRNGKeyArray, horizon: int) -> tuple[Int[Array, "level 2"], Array, Batch]:
+    """The lock's good actions, the uniform policy, and offline data."""
+    good = jax.random.randint(key, (horizon, 2), 0, ACTIONS)
     policy = jnp.zeros((horizon, features(horizon), ACTIONS))
-    offline = collect(offline_key, good, policy, EXPLORE, horizon, OFFLINE, offline=True)
+    return good, policy, collect(jax.random.fold_in(key, 1), good, policy, EXPLORE, horizon, OFFLINE, offline=True)
+
+
+def opened(key: PRNGKeyArray, good: Int[Array, "level 2"], policy: Array, horizon: int) -> Float[Array, ""]:
+    """Probability that a policy opens the lock."""
+    return jnp.mean(collect(key, good, policy, 0.0, horizon, 256).reward[-1] >= 1.0)
+
+
+def natural_gradient(horizon: int, offline_weight: Float[Array, ""], key: PRNGKeyArray) -> Float[Array, ""]:
+    """HNPG, or with weight 0 the natural policy gradient alone."""
+    good_key, run_key, test_key = jax.random.split(key, 3)
+    good, policy, offline = setup(good_key, horizon)
+
+    def body(policy: Array, key: PRNGKeyArray) -> tuple[Array, None]:
+        online = collect(key, good, policy, 0.0, horizon, EPISODES)
+        return policy + STEP * fit(online, offline, policy, 1.0, offline_weight, greedy=False), None
+
+    policy = jax.lax.scan(body, policy, jax.random.split(run_key, ITERATIONS))[0]
+    return opened(test_key, good, policy, horizon)
+
+
+def fitted_q(horizon: int, key: PRNGKeyArray) -> Float[Array, ""]:
+    """Fitted Q-iteration on offline data and the last `OFFLINE` online episodes, almost greedy."""
+    good_key, run_key, test_key = jax.random.split(key, 3)
+    good, policy, offline = setup(good_key, horizon)
 
     def body(carry: tuple, key: PRNGKeyArray) -> tuple[tuple, None]:
-        policy, pooled = carry
-        online = collect(key, good, policy, 0.05 if method == "pooled" else 0.0, horizon, EPISODES)
-        if method == "pooled":
-            # All that was ever seen: what leaves the buffer first is the oldest online data.
-            pooled = jax.tree.map(lambda old, new: jnp.concatenate([old[:, EPISODES:], new], 1), pooled, online)
-            both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), offline, pooled)
-            critic = fit(online, both, policy, 0.0, 1.0, greedy=True)
-            return (50.0 * critic, pooled), None
-        critic = fit(online, offline, policy, 1.0, 1.0 if method == "hybrid" else 0.0, greedy=False)
-        return (policy + STEP * critic, pooled), None
+        policy, recent = carry
+        online = collect(key, good, policy, 0.05, horizon, EPISODES)
+        recent = jax.tree.map(lambda old, new: jnp.concatenate([old[:, EPISODES:], new], 1), recent, online)
+        pooled = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), offline, recent)
+        return (50.0 * fit(online, pooled, policy, 0.0, 1.0, greedy=True), recent), None
 
-    empty = jax.tree.map(lambda leaf: leaf[:, :OFFLINE], offline)
-    policy = jax.lax.scan(body, (policy, empty), jax.random.split(run_key, ITERATIONS))[0][0]
-    test = collect(test_key, good, policy, 0.0, horizon, 256)
-    return jnp.mean(test.reward[-1] >= 1.0)
+    policy = jax.lax.scan(body, (policy, offline), jax.random.split(run_key, ITERATIONS))[0][0]
+    return opened(test_key, good, policy, horizon)
 
 
 def measure() -> Measured:
     """Success at the longest horizon."""
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    found = {
-        method: {h: np.asarray(jax.jit(jax.vmap(partial(run, method, h)))(keys)) for h in HORIZONS}
-        for method in ("hybrid", "online", "pooled")
-    }
+    found = {name: {} for name in ("hybrid", "online", "pooled")}
+    for horizon in HORIZONS:
+        mapped = jax.vmap(jax.vmap(partial(natural_gradient, horizon), (None, 0)), (0, None))
+        both = np.asarray(jax.jit(mapped)(jnp.array([1.0, 0.0]), keys))
+        found["hybrid"][horizon], found["online"][horizon] = both
+        found["pooled"][horizon] = np.asarray(jax.jit(jax.vmap(partial(fitted_q, horizon)))(keys))
     shown = lambda method: ", ".join(f"{found[method][h].mean():.2f}" for h in HORIZONS)  # noqa: E731
     note = (
         f"Success at horizons {', '.join(map(str, HORIZONS))}: HNPG {shown('hybrid')}; without offline data {shown('online')}; "
