@@ -1,4 +1,4 @@
-"""What a row of the table is: one paper, one small check of its headline, measured beside what it claims to be beyond."""
+"""What a row of the table is: one paper, one small check of its headline beside what it claims to beat."""
 
 from collections.abc import Callable
 from typing import NamedTuple

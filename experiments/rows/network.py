@@ -1,6 +1,7 @@
 """The small networks and the clipped policy loss that several rows share."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ _CLIP = make_surrogate("clip")
 def layers(key: PRNGKeyArray, sizes: Sequence[int], last: float = 0.1) -> Layers:
     """Kernels and biases between layers of these sizes; the last kernel is `last` as large as the others."""
     keys = jax.random.split(key, len(sizes) - 1)
-    pairs = list(zip(sizes[:-1], sizes[1:]))
+    pairs = list(pairwise(sizes))
     made = [(jax.random.normal(k, (a, b)) / np.sqrt(a), jnp.zeros(b)) for k, (a, b) in zip(keys, pairs)]
     return [*made[:-1], (last * made[-1][0], made[-1][1])]
 

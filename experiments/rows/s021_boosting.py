@@ -6,8 +6,8 @@ the functional gradient −∂L/∂θ(oᵢ) of a batch: splits are the candidate
 Σ_leaf ‖Σ g‖² / n over both outputs together, and leaves hold the mean gradient. Trees are oblivious (one split a level)
 and of fixed depth, and the ensemble has a fixed capacity, so that everything is compiled.
 
-The task has categorical observations: eight codes of six values, two of which pick the rule by which two others name the
-best action. PPO's network, with the same loop and loss, sees the codes as numbers, or as one-hot vectors.
+The task has categorical observations: eight codes of six values, two of which pick the rule by which two others name
+the best action. PPO's network, with the same loop and loss, sees the codes as numbers, or as one-hot vectors.
 """
 
 from functools import partial
@@ -101,7 +101,7 @@ class Batch(NamedTuple):
     reward: Float[Array, " sample"]
 
 
-def right_action(rule: Int[Array, "value value value"], observation: Int[Array, "*batch field"]) -> Int[Array, "*batch"]:
+def right_action(rule: Int[Array, "2 value"], observation: Int[Array, "*batch field"]) -> Int[Array, "*batch"]:
     """Two codes decide which of two others counts."""
     second = (observation[..., 0] < VALUES // 2) == (observation[..., 1] < VALUES // 2)
     code = jnp.where(second, observation[..., 2], observation[..., 3])
@@ -186,7 +186,8 @@ def measure() -> Measured:
     half = {name: curve[:, ITERATIONS // 2 - 10 : ITERATIONS // 2].mean() for name, curve in curves.items()}
     best = max(("numbers", "one-hot"), key=lambda name: last[name].mean())
     note = (
-        f"Share of right actions at the end (half way): trees {last['trees'].mean():.3f} ({half['trees']:.3f}), network on "
+        f"Share of right actions at the end (half way): trees {last['trees'].mean():.3f} ({half['trees']:.3f}), "
+        "network on "
         f"numbers {last['numbers'].mean():.3f} ({half['numbers']:.3f}), on one-hot codes {last['one-hot'].mean():.3f} "
         f"({half['one-hot']:.3f}); chance {1 / ACTIONS:.2f}. {CAPACITY} trees of depth {DEPTH}; {EPOCHS} trees a batch "
         f"of {BATCH}, 8 gradient steps of the network."
@@ -197,7 +198,8 @@ def measure() -> Measured:
 ROW = Row(
     "S021",
     "Gradient Boosting Reinforcement Learning",
-    "Categorical observations: boosted trees above PPO's network on the same codes (the baseline is the better encoding)",
+    "Categorical observations: boosted trees above PPO's network on the same codes (the baseline is the better "
+    "encoding)",
     "share of right actions, trees",
     "share of right actions, better network",
     measure,

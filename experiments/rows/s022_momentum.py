@@ -1,4 +1,4 @@
-"""N-PG-IGT and N-HARPG: policy gradients with transported and with Hessian-corrected momentum, as optax transformations.
+"""N-PG-IGT and N-HARPG: policy gradients with transported or Hessian-corrected momentum, optax transformations.
 
 Fatkhullin et al., 2023 (arXiv 2302.01734), algorithms 1 and 2, for a cost that is minimised:
 
@@ -169,10 +169,12 @@ def measure() -> Measured:
         slopes[method] = np.polyfit(np.log(2.0) * np.arange(logs.shape[1]), logs.T, 1)[0]
         last[method] = (STEPS[best], gaps[best, :, -1].mean())
     note = (
-        f"Slopes over the last factor of 16: plain {slopes['plain'].mean():.2f}, N-PG-IGT {slopes['igt'].mean():.2f}, N-HARPG "
+        f"Slopes over the last factor of 16: plain {slopes['plain'].mean():.2f}, N-PG-IGT {slopes['igt'].mean():.2f}, "
+        "N-HARPG "
         f"{slopes['harpg'].mean():.2f} (to be expected: -0.67, -0.80, -1.00); gaps after {TRAJECTORIES} trajectories "
         f"{last['plain'][1]:.2g}, {last['igt'][1]:.2g}, {last['harpg'][1]:.2g} at the best of {len(STEPS)} step sizes "
-        f"({last['plain'][0]:g}/30, {last['igt'][0]:g}, {last['harpg'][0]:g}); {GROUPS} groups of {RUNS // GROUPS} runs."
+        f"({last['plain'][0]:g}/30, {last['igt'][0]:g}, {last['harpg'][0]:g}); {GROUPS} groups of {RUNS // GROUPS} "
+        "runs."
     )
     order = above(slopes["plain"], slopes["igt"]) and above(slopes["plain"], slopes["harpg"])
     return Measured(slopes["harpg"], slopes["plain"], order, note)
@@ -181,7 +183,8 @@ def measure() -> Measured:
 ROW = Row(
     "S022",
     "Stochastic Policy Gradient Methods: Improved Sample Complexity for Fisher-non-degenerate Policies",
-    "Linear-quadratic regulator: gaps of both fall more steeply with the number of trajectories than the plain gradient's",
+    "Linear-quadratic regulator: gaps of both fall more steeply with the number of trajectories than the plain "
+    "gradient's",
     "slope of N-HARPG, log gap over log n",
     "slope of the plain gradient",
     measure,

@@ -82,7 +82,9 @@ def fixed_policy(props: bool, key: PRNGKeyArray) -> Float[Array, " episode"]:
     return jax.lax.scan(body, jnp.zeros((STATES, ACTIONS)), jax.random.split(run_key, EPISODES))[1]
 
 
-def learning(props: bool, key: PRNGKeyArray, iterations: int = 60, per_iteration: int = 2) -> Float[Array, " iteration"]:
+def learning(
+    props: bool, key: PRNGKeyArray, iterations: int = 60, per_iteration: int = 2
+) -> Float[Array, " iteration"]:
     """Share of the optimal return, from the uniform policy's up, after each iteration."""
     model_key, run_key = jax.random.split(key)
     model = random_model(model_key, STATES, ACTIONS, 3)

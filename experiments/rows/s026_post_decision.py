@@ -206,8 +206,10 @@ def measure() -> Measured:
     (dual, plain), whole = curves[:, :, -ITERATIONS // 10 :].mean(2), curves.mean((1, 2))
     better, gain = np.mean(dual > plain), dual - plain
     note = (
-        f"Return per episode from {curves[1, :, 0].mean():.1f} at the start; the same plant and seed for both: PDPPO better "
-        f"at the end in {better:.2f} of {SEEDS}, by {gain.mean():.2f} (standard error {gain.std(ddof=1) / np.sqrt(SEEDS):.2f}); "
+        f"Return per episode from {curves[1, :, 0].mean():.1f} at the start; the same plant and seed for both: PDPPO "
+        "better "
+        f"at the end in {better:.2f} of {SEEDS}, by {gain.mean():.2f} (standard error "
+        f"{gain.std(ddof=1) / np.sqrt(SEEDS):.2f}); "
         f"along the whole run {whole[0]:.2f} and {whole[1]:.2f}."
     )
     return Measured(dual, plain, above(gain, 0.0), note)

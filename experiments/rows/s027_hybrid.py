@@ -98,7 +98,12 @@ def next_values(batch: Batch, policy: Array, critic: Array, level: Array, greedy
 
 
 def fit(
-    online: Batch, offline: Batch, policy: Array, returns_weight: Array | float, offline_weight: Array | float, greedy: bool
+    online: Batch,
+    offline: Batch,
+    policy: Float[Array, "level feature action"],
+    returns_weight: Array | float,
+    offline_weight: Array | float,
+    greedy: bool,
 ) -> Float[Array, "level feature action"]:
     """The critics of all levels, backwards: squared errors to returns on-policy, to one-step targets on pooled data.
 
@@ -173,7 +178,8 @@ def measure() -> Measured:
         found["pooled"][horizon] = np.asarray(jax.jit(jax.vmap(partial(fitted_q, horizon)))(keys))
     shown = lambda method: ", ".join(f"{found[method][h].mean():.2f}" for h in HORIZONS)  # noqa: E731
     note = (
-        f"Success at horizons {', '.join(map(str, HORIZONS))}: HNPG {shown('hybrid')}; without offline data {shown('online')}; "
+        f"Success at horizons {', '.join(map(str, HORIZONS))}: HNPG {shown('hybrid')}; without offline data "
+        f"{shown('online')}; "
         f"fitted Q-iteration on pooled data {shown('pooled')} (linear observations are complete under the Bellman "
         "operator, so that its failure is not to be expected)."
     )

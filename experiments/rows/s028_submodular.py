@@ -113,7 +113,9 @@ def fields(key: PRNGKeyArray, count: int) -> Float[Array, "field row column"]:
     return weight / weight.sum((1, 2), keepdims=True)
 
 
-def covered_by_policies(weight: Float[Array, "field row column"], total_steps: int) -> Float[np.ndarray, "2 field seed"]:
+def covered_by_policies(
+    weight: Float[Array, "field row column"], total_steps: int
+) -> Float[np.ndarray, "2 field seed"]:
     """What learned policies cover on average, by marginal gains and by modular rewards."""
     settings = {"num_envs": 32, "num_steps": HORIZON, "network": "table", "learning_rate": 0.03, "discount": 1.0}
     settings |= {"num_evaluations": 1, "evaluation_episodes": 64, "evaluation_explores": True}
@@ -136,7 +138,8 @@ def measure() -> Measured:
     share = covered_by_policies(weight, 64_000) / best[:, None]
     submodular, modular = share.mean(1)
     note = (
-        f"Shares of the best walk's coverage over {FIELDS} fields; the myopic greedy walk has {greedy.mean():.2f}; SubPO's "
+        f"Shares of the best walk's coverage over {FIELDS} fields; the myopic greedy walk has {greedy.mean():.2f}; "
+        "SubPO's "
         f"least of all fields and seeds is {share[0].min():.2f}, the greedy bound is {GREEDY_BOUND:.2f}."
     )
     holds = above(submodular, modular) and above(submodular, GREEDY_BOUND)

@@ -1,9 +1,9 @@
 """SQIRL and the effective horizon: how hard a few steps of fitted Q-iteration find a layout, and how hard PPO does.
 
 Laidlaw et al., 2024 (arXiv 2312.08369), sections 3 and 4. Q¹ is the action value of the uniformly random policy and
-Qⁱ⁺¹ = r + E[max Qⁱ]; an environment is k-QVI-solvable if acting greedily on Qᵏ is optimal. SQIRL (algorithm 1) gives the
-policy of one time step after another: m episodes follow what is found and act at random afterwards; Q¹ of k - 1 steps
-later is regressed on their returns, and k - 1 regressions bring it back.
+Qⁱ⁺¹ = r + E[max Qⁱ]; an environment is k-QVI-solvable if acting greedily on Qᵏ is optimal. SQIRL (algorithm 1) gives
+the policy of one time step after another: m episodes follow what is found and act at random afterwards; Q¹ of k - 1
+steps later is regressed on their returns, and k - 1 regressions bring it back.
 
 Layouts are 6x6 grids with walls, a goal and a decoy that end the episode; with probability 1/4 the action before is
 repeated. A state is a cell and that action; the regressor is a table. PPO is jaxrl's, with a table.
@@ -223,8 +223,10 @@ def measure() -> Measured:
     agree = float((np.isfinite(sqirls) == np.isfinite(ppos)).mean())
     counts = {int(i): int((k == i).sum()) for i in np.unique(k)}
     note = (
-        f"Least k by exact planning over {LAYOUTS} layouts: {counts}; solved by SQIRL {np.isfinite(sqirls).mean():.2f}, by "
-        f"PPO {np.isfinite(ppos).mean():.2f} of layouts and seeds, the same verdict in {agree:.2f}; rank correlation of PPO "
+        f"Least k by exact planning over {LAYOUTS} layouts: {counts}; solved by SQIRL "
+        f"{np.isfinite(sqirls).mean():.2f}, by "
+        f"PPO {np.isfinite(ppos).mean():.2f} of layouts and seeds, the same verdict in {agree:.2f}; rank correlation "
+        "of PPO "
         f"with k alone {np.nanmean([spearmanr(k, ppos[:, i])[0] for i in range(SEEDS)]):.2f}."
     )
     return Measured(of_sqirl, of_states, above(of_sqirl, of_states) and of_sqirl.mean() > 0.6, note)
@@ -233,7 +235,8 @@ def measure() -> Measured:
 ROW = Row(
     "S030",
     "The Effective Horizon Explains Deep RL Performance in Stochastic Environments",
-    "Sticky grids: what SQIRL needs tells what PPO needs (rank correlation above 0.6 and above that of the state count)",
+    "Sticky grids: what SQIRL needs tells what PPO needs (rank correlation above 0.6 and above that of the state "
+    "count)",
     "correlation of SQIRL's and PPO's steps",
     "correlation of free cells and PPO's steps",
     measure,

@@ -1,8 +1,9 @@
 """IWOCS: a robust policy from a growing set of static decision processes.
 
-Zouitine et al., 2024 (arXiv 2406.08406), section 4: with models T₀ … Tᵢ already there, the candidate policy is greedy in
-minⱼ Qⱼ(s, a), the least of their optimal action values; a search finds the parameters under which that policy does
-worst; the optimal action values there join the set. The worst-case value never falls, as the minimum grows.
+Zouitine et al., 2024 (arXiv 2406.08406), section 4: with models T₀ … Tᵢ already there, the candidate policy is greedy
+in minⱼ Qⱼ(s, a), the least of their optimal action values; a search finds the parameters under which that policy does
+worst; the optimal action values there join the set. A policy that is greedy
+in the least of all is robust if one model is the worst of all at once, and an approximation otherwise.
 
 A pole on a pivot with uncertain weight, wind and motor (three parameters); state and action are discretised for value
 iteration, and policies act in the continuous model between the grid points. The adversary is a small evolution strategy
@@ -88,7 +89,8 @@ def optimal(models: Float[Array, "model 3"]) -> Float[Array, "node action"]:
 
 
 def returns(critic: Float[Array, "node action"], model: Float[Array, "3"]) -> Float[Array, ""]:
-    """Undiscounted return of the greedy policy in the continuous model, the mean over fixed starts, over the horizon."""
+    """Undiscounted return of the greedy policy in the continuous model, the mean over fixed starts, over the "
+    "horizon."""
 
     def body(carry: tuple, _: None) -> tuple[tuple, Array]:
         state, alive = carry
@@ -113,13 +115,18 @@ def worst_model(key: PRNGKeyArray, critic: Float[Array, "node action"]) -> Float
         elite = points[jnp.argsort(scores)[: POPULATION // 4]]
         lower = scores.min() < least
         best = jnp.where(lower, points[scores.argmin()], best)
-        return (elite.mean(0), 0.5 * deviation + 0.5 * elite.std(0) + 0.02, best, jnp.minimum(least, scores.min())), None
+        return (
+            elite.mean(0),
+            0.5 * deviation + 0.5 * elite.std(0) + 0.02,
+            best,
+            jnp.minimum(least, scores.min()),
+        ), None
 
     first = (jnp.full(3, 0.5), jnp.full(3, 0.5), jnp.full(3, 0.5), jnp.array(jnp.inf))
     return jax.lax.scan(body, first, jax.random.split(key, GENERATIONS))[0][2]
 
 
-def robust(key: PRNGKeyArray) -> tuple[Float[Array, "node action"], Float[Array, "model 3"], Float[Array, "model"]]:
+def robust(key: PRNGKeyArray) -> tuple[Float[Array, "node action"], Float[Array, "model 3"], Float[Array, " model"]]:
     """The least of all critics, the models in the order in which they joined, and the worst return before each."""
 
     def body(critic: Array, key: PRNGKeyArray) -> tuple[Array, tuple]:
@@ -144,7 +151,7 @@ def every_model(points: int = 9) -> Float[Array, "model 3"]:
 def measure() -> Measured:
     """Worst returns over the grid of parameters."""
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    found, models, worst = jax.jit(jax.vmap(robust))(keys)
+    found, _, worst = jax.jit(jax.vmap(robust))(keys)
     critics = {"robust": found, "randomised": jax.jit(jax.vmap(randomised))(keys)}
     critics["nominal"] = optimal(jnp.full((1, 3), 0.5))[None]
     over_grid = jax.jit(jax.vmap(jax.vmap(returns, (None, 0)), (0, None)))
@@ -153,8 +160,10 @@ def measure() -> Measured:
     along = np.asarray(worst).mean(0)
     note = (
         f"Return per step over {len(every_model())} models, worst (mean): IWOCS {least['robust'].mean():.3f} "
-        f"({table['robust'].mean():.3f}), randomisation {least['randomised'].mean():.3f} ({table['randomised'].mean():.3f}), "
-        f"nominal {least['nominal'].mean():.3f} ({table['nominal'].mean():.3f}). Worst that the search finds before each "
+        f"({table['robust'].mean():.3f}), randomisation {least['randomised'].mean():.3f} "
+        f"({table['randomised'].mean():.3f}), "
+        f"nominal {least['nominal'].mean():.3f} ({table['nominal'].mean():.3f}). Worst that the search finds before "
+        "each "
         f"new model: {', '.join(f'{x:.2f}' for x in along)}."
     )
     return Measured(least["robust"], least["randomised"], above(least["robust"], least["randomised"]), note)

@@ -1,17 +1,17 @@
 """PROTECTED: a small set of non-dominated policies, and a bandit among them at test time.
 
-Liu et al., 2024 (arXiv 2402.12673), sections 4 and 5. An attacker ν shows the policy another state nearby. Policies join
-the set Π one by one, each the solution of
+Liu et al., 2024 (arXiv 2402.12673), sections 4 and 5. An attacker ν shows the policy another state nearby. Policies
+join the set Π one by one, each the solution of
 
     max_π max_ν J(π, ν) − max_{π' ∈ Π} J(π', ν),
 
 so that it is the best answer to some attack for which Π has none (algorithm 1); at test time EXP3 picks one of them for
 each episode (section 4). Compared with the one policy that is best against its worst attack, max_π min_ν J(π, ν).
 
-Grids with pits and a goal; an attacker may show any neighbouring cell. Returns are exact, and so is the worst attack on a
-policy, which is the solution of the attacker's own decision process; policies and attacks are found by gradient ascent.
+Grids with pits and a goal; an attacker may show any neighbouring cell. Returns are exact, and so is the worst attack on
+a policy, which is the solution of the attacker's own decision process; policies and attacks are found by gradient
+ascent.
 """
-
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -195,8 +195,10 @@ def measure() -> Measured:
         f"{name} {a:.2f} and {b:.2f}" for name, a, b in zip(names, found["bandit"].mean(0), found["minimax"].mean(0))
     )
     note = (
-        f"Mean returns of EXP3 and of the minimax policy under attacks: {shown}. Regret to the best of the set grows as "
-        f"rounds to the power {', '.join(f'{s:.2f}' for s in slopes)}; {POLICIES} policies, each ahead of those before by "
+        f"Mean returns of EXP3 and of the minimax policy under attacks: {shown}. Regret to the best of the set grows "
+        "as "
+        f"rounds to the power {', '.join(f'{s:.2f}' for s in slopes)}; {POLICIES} policies, each ahead of those before "
+        "by "
         f"{', '.join(f'{x:.2f}' for x in found['ahead'].mean(0))} at some attack."
     )
     value, baseline = found["bandit"][:, 0], found["minimax"][:, 0]

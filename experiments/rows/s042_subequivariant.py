@@ -1,12 +1,13 @@
 """SET: one policy for several bodies, a transformer over limbs that is equivariant to rotations about gravity.
 
 Chen et al., 2023 (3D-SGRL, arXiv 2305.18951), section 4. Every limb has scalars h and vectors Z (place, speed, goal,
-relative to the root). With gravity g beside them, the Gram matrix [Z, g]ᵀ[Z, g] is invariant to rotations about g, so that
+relative to the root). With gravity g beside them, the Gram matrix [Z, g]ᵀ[Z, g] is invariant to rotations about g, so
+that
 
     (h', M) = MLP([Z, g]ᵀ[Z, g], h),  Z' = [Z, g] M
 
-is a message whose vectors turn with the body. Attention between the limbs of a body is weighted by invariant scalars; an
-action is a vector per limb. Without symmetry, the same transformer reads the coordinates themselves as scalars.
+is a message whose vectors turn with the body. Attention between the limbs of a body is weighted by invariant scalars;
+an action is a vector per limb. Without symmetry, the same transformer reads the coordinates themselves as scalars.
 
 Bodies are trees of masses joined by springs on a floor with friction; every limb but the root can push, and the root is
 to reach a goal. In training goals lie ahead (within 20° of one axis), in the test anywhere. Differing from the paper,
@@ -70,7 +71,8 @@ def start(key: PRNGKeyArray, limbs: Body, spread: float) -> State:
 
 
 def advance(state: State, limbs: Body, push: Float[Array, "limb 3"]) -> State:
-    """One step: springs along the tree, floor, gravity, friction, and pushes of at most `PUSH` of limbs but the root."""
+    """One step: springs along the tree, floor, gravity, friction, and pushes of at most `PUSH` of limbs but the "
+    "root."""
     moves = limbs.there * (jnp.arange(LIMBS) > 0)
     size = jnp.sqrt(jnp.sum(push**2, -1, keepdims=True) + 1e-6)
     force = PUSH * jnp.tanh(size) * push / size * moves[:, None]
@@ -207,7 +209,8 @@ def measure() -> Measured:
     shown = lambda name: ", ".join(f"{case} {found[name][case].mean():.3f}" for case in found[name])  # noqa: E731
     change = np.abs(found["set"]["anywhere"] - found["set"]["ahead"]).max()
     note = (
-        f"Minus mean distance to the goal, SET: {shown('set')}; without symmetry: {shown('plain')}. Turning start and goal "
+        f"Minus mean distance to the goal, SET: {shown('set')}; without symmetry: {shown('plain')}. Turning start and "
+        "goal "
         f"changes SET's return by at most {change:.1e}; standing still has about -1."
     )
     value, baseline = found["set"]["anywhere"], found["plain"]["anywhere"]

@@ -36,7 +36,9 @@ def random_model(key: PRNGKeyArray, num_states: int, num_actions: int, branches:
     return Model(weights / weights.sum(-1, keepdims=True), reward, jax.nn.one_hot(0, num_states))
 
 
-def action_values(model: Model, policy: Float[Array, "state action"], horizon: int) -> Float[Array, "time state action"]:
+def action_values(
+    model: Model, policy: Float[Array, "state action"], horizon: int
+) -> Float[Array, "time state action"]:
     """Q_t(s, a), undiscounted, of a policy with t steps gone."""
 
     def body(values: Array, _: None) -> tuple[Array, Array]:
