@@ -215,10 +215,10 @@ def test_a_tree_splits_where_brute_force_does_and_holds_mean_gradients():
     where = sum(2**i * bits[i] for i in range(row.DEPTH))
     for i in np.unique(where):
         np.testing.assert_allclose(leaf[i], gradient[where == i].mean(0), atol=1e-5)
-    forest = row.add(row.add(row.empty(), split, leaf), split, 2.0 * leaf)
+    forest = row.add(row.add(row.empty(2.0), split, leaf), split, 2.0 * leaf)
     outputs = np.asarray(jax.jit(row.predict)(forest, jnp.asarray(seen)))
-    np.testing.assert_allclose(outputs[:, :-1], 3.0 * row.RATES[0] * np.asarray(leaf)[where, :-1], atol=1e-4)
-    np.testing.assert_allclose(outputs[:, -1], 3.0 * row.RATES[1] * np.asarray(leaf)[where, -1], atol=1e-4)
+    np.testing.assert_allclose(outputs[:, :-1], 3.0 * 2.0 * np.asarray(leaf)[where, :-1], atol=1e-4)
+    np.testing.assert_allclose(outputs[:, -1], 3.0 * row.CRITIC_RATE * np.asarray(leaf)[where, -1], atol=1e-4)
 
 
 def test_lot_sizing_keeps_its_books_and_the_larger_advantage_counts():
