@@ -6,8 +6,8 @@ the functional gradient −∂L/∂θ(oᵢ) of a batch: splits are the candidate
 Σ_leaf ‖Σ g‖² / n over both outputs together, and leaves hold the mean gradient. Trees are oblivious (one split a level)
 and of fixed depth, and the ensemble has a fixed capacity, so that everything is compiled.
 
-The task has categorical observations: eight codes of six values, two of which pick the rule by which two others name
-the best action. PPO's network, with the same loop and loss, sees the codes as numbers, or as one-hot vectors.
+The task has categorical observations: eight codes of six values, one of which says which of two others names the best
+action. PPO's network, with the same loop and loss, sees the codes as numbers, or as one-hot vectors.
 """
 
 from functools import partial

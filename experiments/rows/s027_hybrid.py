@@ -27,7 +27,7 @@ from experiments.rows.base import Measured, Row, above
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
 ACTIONS, SEEDS, NOISE, EXPLORE = 5, 6, 0.05, 0.15
-HORIZONS = (4, 8, 16)
+HORIZONS = (3, 6, 9)
 EPISODES, OFFLINE, ITERATIONS, STEP, RIDGE = 32, 200, 40, 4.0, 1e-3
 
 
@@ -82,11 +82,6 @@ def collect(
     return jax.lax.scan(body, first, (jnp.arange(horizon), jax.random.split(key, horizon)))[1]
 
 
-def encode(observation: Float[Array, "sample feature"], action: Int[Array, " sample"]) -> Float[Array, "sample pair"]:
-    """φ(s) in the block of the action."""
-    return (jax.nn.one_hot(action, ACTIONS)[:, :, None] * observation[:, None]).reshape(len(action), -1)
-
-
 def next_values(batch: Batch, policy: Array, critic: Array, level: Array, greedy: bool) -> Float[Array, " episode"]:
     """f̄(s', π), or the largest; 0 after the last level."""
     last = level == batch.action.shape[0] - 1
@@ -113,13 +108,16 @@ def fit(
     to_go = jnp.cumsum(online.reward[::-1], axis=0)[::-1]
 
     def body(critic: Array, level: Array) -> tuple[Array, None]:
-        inputs = [encode(batch.observation[level], batch.action[level]) for batch in (online, offline)]
         targets = [b.reward[level] + next_values(b, policy, critic, level, greedy) for b in (online, offline)]
         targets[0] = jnp.where(returns_weight > 0, to_go[level], targets[0])
-        weights = (1.0 / EPISODES, offline_weight / offline.action.shape[1])
-        gram = sum(w * x.T @ x for w, x in zip(weights, inputs)) + RIDGE * jnp.eye(size * ACTIONS)
-        right = sum(w * x.T @ y for w, x, y in zip(weights, inputs, targets))
-        found = jnp.linalg.solve(gram, right).reshape(ACTIONS, size).T
+        gram, right = RIDGE * jnp.eye(size), 0.0
+        for batch, target, weight in zip((online, offline), targets, (1.0, offline_weight)):
+            x, taken = batch.observation[level], jax.nn.one_hot(batch.action[level], ACTIONS)
+            taken = weight / len(x) * taken
+            gram = gram + jnp.einsum("na,nf,ng->afg", taken, x, x)
+            right = right + jnp.einsum("na,nf,n->af", taken, x, target)
+        # Each action has weights of its own.
+        found = jnp.linalg.solve(gram, right[..., None])[..., 0].T
         return critic.at[level].set(found), None
 
     first = jnp.zeros((horizon, size, ACTIONS))
