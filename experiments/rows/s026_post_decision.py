@@ -24,9 +24,9 @@ from jaxrl.environments.batching import vectorise
 from jaxrl.environments.spaces import Box, MultiDiscrete
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray
 
-ITEMS, MACHINES, HORIZON, SEEDS = 4, 2, 20, 16
+ITEMS, MACHINES, HORIZON, SEEDS = 4, 2, 20, 12
 ORDERS = 6  # that may come for an item, each with the same probability
-ENVS, ITERATIONS, EPOCHS, DISCOUNT, ENTROPY = 32, 120, 6, 0.99, 0.01
+ENVS, ITERATIONS, EPOCHS, WIDTH, DISCOUNT, ENTROPY = 32, 100, 4, 32, 0.99, 0.01
 FEATURES = ITEMS + MACHINES * (ITEMS + 1)
 
 
@@ -177,11 +177,11 @@ def run(dual: Bool[Array, ""], key: PRNGKeyArray) -> Float[Array, " iteration"]:
     plant_key, actor_key, critic_key, post_key, run_key = jax.random.split(key, 5)
     environment = lot_sizing(plant(plant_key))
     params = {
-        "actor": layers(actor_key, (FEATURES, 64, 64, MACHINES * (ITEMS + 1))),
-        "critic": layers(critic_key, (FEATURES, 64, 64, 1)),
-        "post": layers(post_key, (FEATURES, 64, 64, 1)),
+        "actor": layers(actor_key, (FEATURES, WIDTH, WIDTH, MACHINES * (ITEMS + 1))),
+        "critic": layers(critic_key, (FEATURES, WIDTH, WIDTH, 1)),
+        "post": layers(post_key, (FEATURES, WIDTH, WIDTH, 1)),
     }
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(2e-3))
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(3e-3))
 
     def body(carry: tuple, key: PRNGKeyArray) -> tuple[tuple, Array]:
         params, state = carry

@@ -27,7 +27,7 @@ from experiments.rows.base import Measured, Row, above
 from jaxrl.types import Array, Float, Int, PRNGKeyArray
 
 ACTIONS, SEEDS, NOISE, EXPLORE = 5, 6, 0.05, 0.15
-HORIZONS = (3, 6, 9)
+HORIZONS = (3, 9)
 EPISODES, OFFLINE, ITERATIONS, STEP, RIDGE = 32, 200, 40, 4.0, 1e-3
 
 
@@ -45,12 +45,13 @@ def features(horizon: int) -> int:
     return int(2 ** np.ceil(np.log2(3 * (horizon + 1))))
 
 
-def observe(key: PRNGKeyArray, level: Array, chain: Int[Array, " episode"], horizon: int) -> Array:
+def observe(
+    noise: Float[Array, "episode feature"], level: Int[Array, ""], chain: Int[Array, " episode"]
+) -> Float[Array, "episode feature"]:
     """The rotated noisy one-hot code of level and chain."""
-    size = features(horizon)
-    code = jax.nn.one_hot(level * 3 + chain, size)
+    size = noise.shape[-1]
     rotation = jnp.asarray(hadamard(size) / np.sqrt(size), jnp.float32)
-    return (code + NOISE * jax.random.normal(key, code.shape)) @ rotation
+    return (jax.nn.one_hot(level * 3 + chain, size) + NOISE * noise) @ rotation
 
 
 def collect(
@@ -64,22 +65,25 @@ def collect(
 ) -> Batch:
     """Episodes of a softmax policy, or of the good actions with probability 1 − `explore`, else random ones."""
 
+    # All randomness is drawn at once, which compiles in a fraction of the time.
+    keys = jax.random.split(key)
+    noise = jax.random.normal(keys[0], (horizon, episodes, features(horizon)))
+    draws = jax.random.uniform(keys[1], (horizon, 4, episodes))
+
     def body(chain: Array, inputs: tuple) -> tuple[Array, Batch]:
-        level, key = inputs
-        keys = jax.random.split(key, 5)
-        observation = observe(keys[0], level, chain, horizon)
+        level, noise, (drawn, random, explores, turns) = inputs
+        observation = observe(noise, level, chain)
         right = good[level, jnp.minimum(chain, 1)]
-        drawn = jax.random.categorical(keys[1], observation @ policy[level])
-        taken = right if offline else drawn
-        random = jax.random.randint(keys[2], chain.shape, 0, ACTIONS)
-        action = jnp.where(jax.random.uniform(keys[3], chain.shape) < explore, random, taken)
+        below = jnp.cumsum(jax.nn.softmax(observation @ policy[level]), -1) < drawn[:, None]
+        taken = right if offline else jnp.minimum(below.sum(-1), ACTIONS - 1)
+        action = jnp.where(explores < explore, jnp.floor(random * ACTIONS).astype(jnp.int32), taken)
         alive = (chain < 2) & (action == right)
-        after = jnp.where(alive, jax.random.bernoulli(keys[4], shape=chain.shape).astype(jnp.int32), 2)
+        after = jnp.where(alive, (turns < 0.5).astype(jnp.int32), 2)
         reward = jnp.where((chain < 2) & ~alive, 0.1, 0.0) + jnp.where(alive & (level == horizon - 1), 1.0, 0.0)
         return after, Batch(observation, action, reward, chain)
 
     first = jnp.zeros(episodes, jnp.int32)
-    return jax.lax.scan(body, first, (jnp.arange(horizon), jax.random.split(key, horizon)))[1]
+    return jax.lax.scan(body, first, (jnp.arange(horizon), noise, draws))[1]
 
 
 def next_values(batch: Batch, policy: Array, critic: Array, level: Array, greedy: bool) -> Float[Array, " episode"]:
