@@ -83,6 +83,8 @@ AGENTS = Registry(
         "tqc": "jaxrl.agents.off_policy.tqc:TQC",
         "crossq": "jaxrl.agents.off_policy.crossq:CROSSQ",
         "simba": "jaxrl.agents.off_policy.simba:SIMBA",
+        "off_policy_mdpo": "jaxrl.agents.off_policy.mdpo:OFF_POLICY_MDPO",
+        "pmoe": "jaxrl.agents.off_policy.pmoe:PMOE",
     },
     AgentEntry,
 )
