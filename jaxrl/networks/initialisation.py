@@ -1,5 +1,6 @@
 """Orthogonal initialisation of all kernels from one draw."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Scales", "orthogonal_params"]
+__all__ = ["Scales", "orthogonal_kernel", "orthogonal_params"]
 
 
 class Scales(NamedTuple):
@@ -50,6 +51,11 @@ def orthogonal_params(
             constant = constants.get("/".join(name[-2:]), constants.get(name[-1], 0.0))
             leaves.append(jnp.full(leaf.shape, constant, leaf.dtype))
     return jax.tree.unflatten(structure, leaves)
+
+
+def orthogonal_kernel(key: PRNGKeyArray, shape: tuple[int, ...], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
+    """An orthogonal kernel, as an initialiser of flax; see `_orthogonal` for why not flax's own."""
+    return _orthogonal(jax.random.normal(key, (math.prod(shape),)), shape).astype(dtype)
 
 
 def _orthogonal(draw: Float[Array, " size"], shape: tuple[int, ...]) -> Array:
