@@ -629,7 +629,7 @@ def test_samples_that_are_not_finite_are_not_learned_from():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_discrete_and_unbounded_actions_are_refused_in_a_sentence(name):
-    with pytest.raises(ValueError, match=r"needs continuous actions, probe/one-step takes .*: dqn"):
+    with pytest.raises(ValueError, match=r"needs continuous actions, probe/one-step takes .*: discrete_sac, dqn"):
         jaxrl.trainer(name, probes.one_step())
     unbounded = probes.nearest()
     spec = replace(unbounded.spec, action=Box(-np.inf, np.inf, (1,)))

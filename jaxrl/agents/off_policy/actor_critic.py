@@ -75,11 +75,10 @@ def actor_critic(spec: EnvironmentSpec, config: ActorCriticConfig, defaults: Map
             **{f"head.{name}": within for name, within in found.head.ranges.items()},
         },
     )
-    absent = {} if config.target_network else {"target_rate": None}
-    return off_policy(spec, config, learner, {**defaults, **absent}, ActorCriticHyperparameters)
+    return off_policy(spec, config, learner, _of_targets(config, defaults), ActorCriticHyperparameters)
 
 
-def entry(build: Callable[..., Agent], config: ActorCriticConfig, defaults: Mapping[str, float]) -> AgentEntry:
+def entry(build: Callable[..., Agent], config: ActorCriticConfig, defaults: Mapping[str, Any]) -> AgentEntry:
     """The registry's entry of an algorithm."""
     return AgentEntry(build, config, defaults, ActorCriticHyperparameters, partial(fit_updates, config))
 
@@ -102,6 +101,12 @@ def _networks(spec: EnvironmentSpec, config: ActorCriticConfig, found: Choices) 
         **shared,
     )
     return actor, critics
+
+
+def _of_targets(config: ActorCriticConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults with a rate of target networks where there are any, and without one where there are none."""
+    rate = ActorCriticHyperparameters._field_defaults["target_rate"]
+    return {**defaults, "target_rate": (defaults.get("target_rate") or rate) if config.target_network else None}
 
 
 def _leaves(config: ActorCriticConfig, found: Choices, action_size: int) -> dict[str, dict[str, float]]:

@@ -139,7 +139,8 @@ def choices(spec: EnvironmentSpec, config: ActorCriticConfig) -> Choices:
 def _require_bounded(spec: EnvironmentSpec) -> None:
     if not isinstance(spec.action, Box):
         raise ValueError(
-            f"this agent needs continuous actions, {spec.name} takes {spec.action}; for discrete ones: dqn"
+            f"this agent needs continuous actions, {spec.name} takes {spec.action}; agents for discrete actions: "
+            "discrete_sac, dqn, rainbow; for either: ppo"
         )
     if not spec.action.bounded:
         raise ValueError(f"this agent acts within finite bounds, and {spec.action} of {spec.name} has none")
