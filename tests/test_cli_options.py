@@ -1,5 +1,6 @@
 """Options of the command line: how words are read, what help says, and what becomes of errors."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,12 +9,15 @@ import pytest
 
 import jaxrl
 from jaxrl.cli import commands, main, values
-from jaxrl.cli.declaration import option_of, positional, repeated
+from jaxrl.cli.declaration import TRACED, option_of, positional, repeated
+from jaxrl.cli.leaves import leaf_options
 from jaxrl.cli.parsing import first_word, parse
+from jaxrl.cli.training import agent_options
 from jaxrl.multitask import comparison
 from jaxrl.ranges import COUNT, PROBABILITY
 from jaxrl.runs import experiment, saved
 from jaxrl.sweeps import tuning
+from tests import environments as probes
 
 OPTIONS = [
     positional("agent", str, "Who."),
@@ -97,6 +101,30 @@ def test_help_shows_groups_ranges_defaults_and_the_leaves_of_what_is_chosen(caps
     assert "--clip-epsilon" not in text and "--gravity NUMBER environment.gravity" in text
     assert all(leaf in text for leaf in ("objective.kl_coefficient", "aggregator.margin", "optimiser.trust_region"))
     assert "objective.clip_epsilon, of clip" in shown("pareto c_morl --help")
+
+
+@pytest.mark.slow  # Every agent is built.
+def test_no_agent_lists_a_number_that_it_refuses():
+    for name in (*jaxrl.agents.AGENTS,):
+        listed = {option.name: option.default for option in agent_options(name).values() if option.group == TRACED}
+        listed.pop("weights")
+        for spec in (probes.one_step(), probes.nearest(), probes.torn()):
+            # What acts nowhere here is refused for its actions, not for its numbers.
+            with contextlib.suppress(ValueError):
+                jaxrl.trainer(name, spec)
+                jaxrl.trainer(name, spec, **listed)
+                break
+        else:
+            assert name == "envelope_dqn", name
+
+
+def test_a_number_that_settings_bring_is_an_option_with_them():
+    settings = {"target_network": True, "batch_norm": "none"}
+    taken = set(agent_options("crossq"))
+    assert "target_rate" not in taken
+    found = {option.name: option for option in leaf_options("crossq", settings, None, {}, taken)}
+    assert found["target_rate"].default == 0.005 and found["target_rate"].group == TRACED
+    assert "target_rate" not in {option.name for option in leaf_options("crossq", {}, None, {}, taken)}
 
 
 @pytest.fixture

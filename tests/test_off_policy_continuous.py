@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.agents.base import Progress
 from jaxrl.agents.entries import agent_entry
-from jaxrl.agents.off_policy import ensembles
-from jaxrl.agents.off_policy.continuous import ActorCriticConfig
+from jaxrl.agents.off_policy import actor_critic, ensembles
+from jaxrl.agents.off_policy.continuous import ActorCriticConfig, Parts, choices
+from jaxrl.agents.off_policy.experience import Experience
 from jaxrl.agents.off_policy.policies import POLICIES, uniform_action
-from jaxrl.environments import Box, Discrete
+from jaxrl.agents.off_policy.policy_learning import learn_policy
+from jaxrl.environments import Box, Discrete, Environment, EnvironmentSpec, Timestep
 from jaxrl.hyperparameters import leaves
 from jaxrl.networks.batch_norm import MOMENTUM, STATISTICS, BatchNorm
-from jaxrl.networks.critics import action_critics
+from jaxrl.networks.critics import Network, action_critics
 from jaxrl.networks.trunk import Layers
 
 pytestmark = pytest.mark.quick_compilation
 
-NAMES = ("ddpg", "td3", "sac", "redq", "droq", "tqc", "crossq", "simba")
+NAMES = ("ddpg", "td3", "sac", "redq", "droq", "tqc", "crossq", "simba", "off_policy_mdpo", "pmoe")
 SLOW = pytest.mark.slow
 PENDULUM = "gymnax/Pendulum-v1"
 SMALL = {
@@ -71,7 +74,7 @@ def drawn(seed, *shape):
 
 
 def test_the_log_probability_is_that_of_the_change_of_variables():
-    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (3,)), False)
+    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (3,)), False, 1)
     parameters, noise = 0.5 * drawn(0, 6), drawn(1, 3)
     action, log_probability = policy.sample(parameters, noise)
     # log π(a) = log N(x) - log |det ∂a/∂x|, the Jacobian by automatic differentiation.
@@ -82,27 +85,64 @@ def test_the_log_probability_is_that_of_the_change_of_variables():
 
 
 def test_the_density_integrates_to_one():
-    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (1,)), False)
+    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (1,)), False, 1)
     parameters, noise = jnp.asarray([0.3, 0.1]), jnp.linspace(-8.0, 8.0, 20_001)[:, None]
     action, log_probability = policy.sample(jnp.broadcast_to(parameters, (20_001, 2)), noise)
     np.testing.assert_allclose(np.trapezoid(np.exp(log_probability), action[:, 0]), 1.0, atol=1e-3)
 
 
+def test_the_density_of_a_mixture_is_exact_and_its_gate_is_no_matter_of_samples():
+    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (1,)), False, 3)
+    parameters = drawn(0, policy.num_parameters)
+    # Of the widest expert, all of whose samples together cover what any of them reaches.
+    noise = jnp.broadcast_to(jnp.linspace(-9.0, 9.0, 40_001)[:, None], (3, 40_001, 1))
+    actions, log_probabilities = policy.experts.sample(jnp.broadcast_to(parameters, (40_001, 9)), noise)
+    widest = int(np.argmax(parameters[3:].reshape(3, 2)[:, 1]))
+    action, density = np.asarray(actions[widest, :, 0]), np.exp(np.asarray(log_probabilities[widest]))
+    np.testing.assert_allclose(np.trapezoid(density, action), 1.0, atol=1e-3)
+    # What is drawn falls where the density says, and says the same density.
+    drawings, log_density = policy.sample(jnp.broadcast_to(parameters, (100_000, 9)), drawn(1, 100_000, 2))
+    np.testing.assert_allclose(np.exp(log_density), np.interp(drawings[:, 0], action, density), rtol=0.02, atol=0.02)
+    edges = np.linspace(-1.0, 1.0, 9)
+    below = np.concatenate([[0.0], np.cumsum(np.diff(action) * 0.5 * (density[1:] + density[:-1]))])
+    shares = np.histogram(np.asarray(drawings[:, 0]), edges)[0] / 100_000
+    np.testing.assert_allclose(shares, np.diff(np.interp(edges, action, below)), atol=0.01)
+    slope = jax.grad(lambda p: policy.experts.sample(p, jnp.ones((3, 1)))[1].sum())(parameters)
+    assert np.all(slope[:3] == 0.0) and np.any(slope[3:] != 0.0)
+
+
+def test_the_divergence_of_squashed_gaussians_is_that_of_their_samples():
+    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (2,)), False, 1)
+    one, other = 0.5 * drawn(0, 4), 0.5 * drawn(1, 4)
+    noise = drawn(2, 100_000, 2)
+    action, log_one = policy.sample(jnp.broadcast_to(one, (100_000, 4)), noise)
+    # The noise under which the other policy has the same action.
+    std = lambda p: np.exp(-5.0 + 3.5 * (np.tanh(np.asarray(p[2:])) + 1.0))  # noqa: E731
+    raw = np.asarray(one[:2]) + std(one) * np.asarray(noise)
+    same_action, log_other = policy.sample(
+        jnp.broadcast_to(other, (100_000, 4)), jnp.asarray((raw - np.asarray(other[:2])) / std(other), jnp.float32)
+    )
+    np.testing.assert_allclose(same_action, action, atol=1e-3)
+    estimate = np.asarray(log_one, float) - np.asarray(log_other, float)
+    np.testing.assert_allclose(policy.kl(one, other), estimate.mean(), atol=5 * estimate.std() / 300)
+    assert float(policy.kl(one, one)) == 0.0
+
+
 def test_far_actions_have_finite_logarithms_and_slopes():
-    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (2,)), False)
+    policy = POLICIES["squashed_gaussian"](Box(-1.0, 1.0, (2,)), False, 1)
     parameters = jnp.asarray([40.0, -40.0, 50.0, -50.0])
     value, slope = jax.value_and_grad(lambda p: policy.sample(p, jnp.ones(2))[1])(parameters)
     assert np.isfinite(value) and np.isfinite(slope).all()
 
 
 def test_targets_of_a_deterministic_policy_are_smoothed_by_clipped_noise():
-    policy = POLICIES["deterministic"](Box(-1.0, 1.0, (2,)), True)
+    policy = POLICIES["deterministic"](Box(-1.0, 1.0, (2,)), True, 1)
     parameters, noise = drawn(0, 50, 2), 3.0 * drawn(1, 50, 2)
     action, _ = policy.following(parameters, noise, {"target_noise": 0.2, "target_noise_clip": 0.5})
     expected = np.clip(np.tanh(parameters) + np.clip(0.2 * np.asarray(noise), -0.5, 0.5), -1.0, 1.0)
     np.testing.assert_allclose(action, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(policy.sample(parameters, noise)[0], np.tanh(parameters), rtol=1e-5)
-    plain = POLICIES["deterministic"](Box(-1.0, 1.0, (2,)), False)
+    plain = POLICIES["deterministic"](Box(-1.0, 1.0, (2,)), False, 1)
     np.testing.assert_allclose(plain.following(parameters, noise, {})[0], np.tanh(parameters), rtol=1e-5)
 
 
@@ -243,6 +283,98 @@ def test_policy_and_targets_of_td3_move_every_second_step():
     old, new = (jax.tree.leaves(states[count].target)[0] for count in (1, 2))
     online = jax.tree.leaves({name: states[2].params[name] for name in states[2].target})[0]
     np.testing.assert_allclose(new, 0.995 * np.asarray(old) + 0.005 * np.asarray(online), rtol=1e-5)
+
+
+def test_mdpo_stays_close_to_a_policy_that_changes_every_so_many_steps():
+    trainer = small("off_policy_mdpo", num_updates=1, learning_starts=8, mirror_steps=3, learning_rate=1e-2)
+    step, actors = jax.jit(trainer.step), []
+    state = trainer.init(jax.random.key(0), trainer.hyperparameters)
+    for index in range(trainer.num_iterations):
+        actors.append(state.agent.params["actor"])
+        state, _ = step(state, trainer.hyperparameters, jnp.asarray(index))
+        assert same(state.agent.params["previous"], actors[index - index % 3]), index
+
+    def moved(step_size):
+        hp = jaxrl.hyperparameters.replace(trainer.hyperparameters, {"step_size": step_size})
+        state = jax.jit(trainer.run)(jax.random.key(0), hp).state.agent
+        return state, max(
+            np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (state.params["actor"], actors[0])))
+        )
+
+    free, far = moved(1e9)
+    alike = learn(small("sac", num_updates=1, learning_starts=8, learning_rate=1e-2, tune_temperature=False))
+    for one, other in zip(jax.tree.leaves(free.params["actor"]), jax.tree.leaves(alike.state.agent.params["actor"])):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    assert moved(1e-6)[1] < 0.8 * far
+
+
+def two_optima(action):
+    """A reward of 1 at -0.6 and at 0.6."""
+    return jnp.exp(-0.5 * ((jnp.abs(action) - 0.6) / 0.15) ** 2)
+
+
+@pytest.mark.parametrize("num_experts", [1, 3])
+def test_experts_keep_two_equal_optima_of_which_one_gaussian_keeps_one(num_experts):
+    spec = EnvironmentSpec("probe/two-optima", Box(0.0, 1.0, (1,)), Box(-1.0, 1.0, (1,)), time_limit=1)
+    fixed = {"tune_temperature": False, "num_critics": 1}
+    config = ActorCriticConfig(num_experts=num_experts, hidden_sizes=(16,), **fixed)
+    found = choices(spec, config)
+    known = Network(None, lambda critics, key, observation, action, weights: two_optima(action)[None, ..., None], None)
+    parts = Parts(spec, config, found, actor_critic._networks(spec, config, found)[0], known)
+    agent = actor_critic.actor_critic(spec, config, {})
+    hp = jaxrl.hyperparameters.replace(agent.hyperparameters, {"learning_rate": 1e-2, "temperature": 0.02})
+    blank, ones = jnp.zeros((32, 1)), jnp.ones((32, 1))
+    experience = Experience(blank, blank, blank, blank, blank, ones, jnp.ones(32))
+
+    def step(state, key):
+        return learn_policy(parts, key, state, experience, hp, Progress(0.0, 1.0)), None
+
+    def shares(key):
+        """Of actions near either optimum, after learning."""
+        keys = jax.random.split(key, 3)
+        state = jax.lax.scan(step, agent.init(keys[0], hp), jax.random.split(keys[1], 600))[0]
+        actions, _ = agent.act(keys[2], state, jnp.zeros((500, 1)), (), hp, explore=True)
+        near = two_optima(actions) > 0.2
+        return jnp.mean(near & (actions < 0.0)), jnp.mean(near & (actions > 0.0))
+
+    left, right = jax.jit(jax.vmap(shares))(jax.random.split(jax.random.key(0), 4))
+    if num_experts == 1:
+        # What does not fall onto one of them lies across both, and misses them as often as not.
+        assert np.all((np.minimum(left, right) == 0.0) | (left + right < 0.7)), (left, right)
+        assert np.any(np.maximum(left, right) > 0.99)
+    else:
+        assert np.all((np.minimum(left, right) > 0.25) & (left + right > 0.9)), (left, right)
+
+
+@pytest.mark.slow
+def test_experts_find_both_optima_of_a_bandit_whose_values_are_learned():
+    blank = jnp.zeros((1,))
+    bandit = Environment(
+        lambda key, params: (blank, blank),
+        lambda key, state, action, params: (
+            state,
+            Timestep(blank, two_optima(action), jnp.array(True), jnp.array(False), {}),
+        ),
+        (),
+        EnvironmentSpec("probe/two-optima", Box(0.0, 1.0, (1,)), Box(-1.0, 1.0, (1,)), time_limit=1),
+    )
+    settings = {"num_envs": 8, "num_updates": 16, "batch_size": 32, "buffer_size": 3200, "learning_starts": 400}
+    settings |= {"total_steps": 3200, "hidden_sizes": (32,), "learning_rate": 1e-2, "tune_temperature": False}
+
+    def right(**changes):
+        """Share of the actions on the right, of four runs; nearly all are at an optimum."""
+        trainer = small("sac", bandit, **settings, **changes, temperature=0.05)
+        keys = jax.random.split(jax.random.key(0), 4)
+        agents = jax.jit(jax.vmap(trainer.run, in_axes=(0, None)))(keys, trainer.hyperparameters).state.agent
+        act = lambda agent, key: trainer.agent.act(  # noqa: E731
+            key, agent, jnp.zeros((500, 1)), (), trainer.hyperparameters, explore=True
+        )[0]
+        actions = np.asarray(jax.vmap(act)(agents, keys))
+        assert np.mean(np.asarray(two_optima(actions)) > 0.2) > 0.95
+        return np.mean(actions > 0.0, axis=(1, 2))
+
+    both, one = right(num_experts=2), right()
+    assert np.all((both > 0.25) & (both < 0.75)) and np.all((one < 0.02) | (one > 0.98)), (both, one)
 
 
 def test_the_period_of_target_networks_follows_the_delay_of_td3_unless_it_is_given():
@@ -468,8 +600,6 @@ def test_a_policy_holds_no_critics():
 
 
 def test_images_are_seen_as_such():
-    from jaxrl.environments import Environment, EnvironmentSpec, Timestep
-
     spec = EnvironmentSpec("probe/image", Box(0.0, 255.0, (5, 4, 2), "uint8"), Box(-1.0, 1.0, (1,)), time_limit=3)
     blank = jnp.zeros((5, 4, 2), jnp.uint8)
     environment = Environment(
@@ -499,7 +629,7 @@ def test_samples_that_are_not_finite_are_not_learned_from():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_discrete_and_unbounded_actions_are_refused_in_a_sentence(name):
-    with pytest.raises(ValueError, match=r"needs continuous actions, probe/one-step takes .*: dqn"):
+    with pytest.raises(ValueError, match=r"needs continuous actions, probe/one-step takes .*: discrete_sac, dqn"):
         jaxrl.trainer(name, probes.one_step())
     unbounded = probes.nearest()
     spec = replace(unbounded.spec, action=Box(-np.inf, np.inf, (1,)))
@@ -512,6 +642,18 @@ def test_discrete_and_unbounded_actions_are_refused_in_a_sentence(name):
     ("name", "settings", "sentence"),
     [
         ("td3", {"tune_temperature": False}, "tune_temperature=False would have no effect here: it needs policy="),
+        ("td3", {"num_experts": 2}, "num_experts=2 would have no effect here: it needs policy='squashed_gaussian'"),
+        (
+            "td3",
+            {"mirror_steps": 2},
+            "mirror_steps=2 would have no effect here: it needs policy='squash",
+        ),
+        (
+            "pmoe",
+            {"mirror_steps": 2},
+            "mirror_steps=2 would have no effect here: it needs policy='squash",
+        ),
+        ("sac", {"step_size": 2.0}, "step_size would have no effect here: it needs mirror_steps above 0"),
         ("sac", {"smooth_targets": True}, "smooth_targets=True would have no effect here: it needs policy="),
         ("sac", {"target_network": False, "target_period": 2}, "target_period=2 would have no effect here"),
         ("sac", {"num_critics": 1, "target_critics": "mean"}, "target_critics='mean' would have no effect here"),
@@ -556,6 +698,8 @@ def test_every_static_setting_of_its_own_changes_the_program():
         "policy": {"policy": "deterministic"},
         "tune_temperature": {"tune_temperature": False},
         "smooth_targets": {"policy": "deterministic", "smooth_targets": True},
+        "num_experts": {"num_experts": 2},
+        "mirror_steps": {"mirror_steps": 5},
         "policy_delay": {"policy_delay": 2},
         "target_network": {"target_network": False},
         "num_critics": {"num_critics": 3},

@@ -13,6 +13,9 @@ from jaxrl.agents.off_policy.backups import BACKUPS
 from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.exploring import Chances, sometimes_random
 from jaxrl.agents.off_policy.heads import HEADS, project, quantile_loss
+from jaxrl.environments import Box
+from jaxrl.networks.trunk import Layers
+from jaxrl.networks.values import value_network
 from jaxrl.numerics.weights import equally_spaced
 from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import environments as probes
@@ -260,6 +263,17 @@ AGENTS = {
     "munchausen_dqn": {},
     "r2d2": {"num_updates": 4, "sequence_length": 4, "burn_in": 2, "recurrent_size": 8, "hidden_sizes": (16, 16)},
 }
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_members_with_a_memory_begin_without_lapack(kind):
+    # Its QR, batched over members, waits for ever where each device has one thread.
+    layers = Layers((8,))
+    network = value_network(Box(-1.0, 1.0, (3,)), 2, 1, network=kind, layers=layers, recurrent_size=5)
+    program = str(jax.make_jaxpr(jax.vmap(network.init))(jax.random.split(jax.random.key(0), 2)))
+    assert " qr" not in program
+    kernel = network.init(jax.random.key(0))["cell"]["hf" if kind == "lstm" else "hn"]["kernel"]
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(5), atol=1e-5)
 
 
 @pytest.mark.parametrize("agent", ["dqn", "c51", "rainbow"])

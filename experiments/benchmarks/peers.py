@@ -54,6 +54,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "wandb",
         "tqdm",
     ),
+    "flashbax": ("flashbax==0.1.3",),
     "stable-baselines3": ("stable-baselines3>=2.4", "torch>=2"),
 }
 
@@ -65,13 +66,13 @@ ALONE: dict[str, tuple[str, ...]] = {"morl-baselines": ("morl-baselines==1.3.0",
 def interpreter(peer: str) -> Path:
     """The Python of a peer's environment, which is created if it is not there.
 
-    rejax gets the very jax that jaxrl runs on, so that both use one compiler.
+    rejax and flashbax get the very jax that jaxrl runs on, so that both sides use one compiler.
 
     Raises:
         RuntimeError: if the peer's packages cannot be installed, with pip's last lines.
     """
     requirements, alone = list(PEERS[peer]), list(ALONE.get(peer, ()))
-    if peer == "rejax":
+    if peer in ("rejax", "flashbax"):
         requirements.append(f"jax=={importlib.metadata.version('jax')}")
     folder = ROOT / ".peers" / peer
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"

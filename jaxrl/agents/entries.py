@@ -29,7 +29,8 @@ class AgentEntry(NamedTuple):
     Attributes:
         build: `(spec, config) -> Agent`.
         config: its default config, a frozen dataclass.
-        defaults: hyperparameters that differ from those of `hyperparameters`.
+        defaults: hyperparameters that differ from those of `hyperparameters`; None for one that is there under other
+            settings alone.
         hyperparameters: what is traced, a NamedTuple class, all of whose fields have defaults.
         fit: `(config, names that a user set, spec) -> config`: defaults that give way to what was set, and to the
             environment; None changes none.
@@ -37,7 +38,7 @@ class AgentEntry(NamedTuple):
 
     build: Callable[..., Agent]
     config: Any = NoSettings()
-    defaults: Mapping[str, float] = MappingProxyType({})
+    defaults: Mapping[str, Any] = MappingProxyType({})
     hyperparameters: type = NoHyperparameters
     fit: Fit | None = None
 
@@ -83,6 +84,8 @@ AGENTS = Registry(
         "tqc": "jaxrl.agents.off_policy.tqc:TQC",
         "crossq": "jaxrl.agents.off_policy.crossq:CROSSQ",
         "simba": "jaxrl.agents.off_policy.simba:SIMBA",
+        "off_policy_mdpo": "jaxrl.agents.off_policy.mdpo:OFF_POLICY_MDPO",
+        "pmoe": "jaxrl.agents.off_policy.pmoe:PMOE",
     },
     AgentEntry,
 )

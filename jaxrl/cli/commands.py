@@ -68,6 +68,7 @@ def _run(kind: str, parsed: Any, settings: dict[str, Any], **rest: Any) -> Any:
     options = RunOptions(
         progress=parsed.progress,
         checkpoint_seconds=parsed.checkpoint_seconds,
+        checkpoint_buffers=parsed.checkpoint_buffers,
         keep=parsed.keep,
         loggers=parsed.log or (),
         devices=getattr(parsed, "devices", None),

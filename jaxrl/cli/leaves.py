@@ -3,11 +3,12 @@
 from dataclasses import fields, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxrl import hyperparameters as named
 from jaxrl.agents import Agent, AgentEntry, agent_entry
-from jaxrl.cli.declaration import LEAVES, Option, option_of
+from jaxrl.cli.declaration import LEAVES, Option, option_of, traced_options
 from jaxrl.environments.base import Environment, EnvironmentSpec
 from jaxrl.environments.registry import make
 from jaxrl.environments.spaces import Box, Discrete
@@ -49,7 +50,7 @@ def leaf_options(
         f"{field}.{leaf}": value for field, leaves in found.items() if _small(leaves) for leaf, value in leaves.items()
     }
     shorts = [path.rsplit(".", 1)[-1] for path in paths]
-    return [
+    return _fields(hyperparameters, taken) + [
         _option(
             path, value, short if shorts.count(short) == 1 and short not in taken else path, config, built, within[path]
         )
@@ -81,6 +82,17 @@ def _built_for_any(entry: AgentEntry, config: Any) -> Agent:
         return entry.build(spec, config)
     except ValueError:
         return entry.build(replace(spec, action=Box(-1.0, 1.0, (2,))), config)
+
+
+def _fields(hyperparameters: Any, taken: set[str]) -> list[Option]:
+    """Options of single numbers that the chosen settings bring, such as a rate of target networks."""
+    numbers = {
+        name: float(f"{float(value):.6g}")
+        for name, value in hyperparameters._asdict().items()
+        if name not in taken and isinstance(value, float | jax.Array) and np.ndim(value) == 0
+    }
+    found = traced_options(hyperparameters._replace(**numbers))
+    return [option for option in found if option.name in numbers]
 
 
 def _small(leaves: dict[str, Any]) -> bool:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-OF_RUNS = ("keep", "log", "checkpoint_seconds", "progress")
+OF_RUNS = ("keep", "log", "checkpoint_seconds", "checkpoint_buffers", "progress")
 """Options that are about one run, of which commands that make many without keeping any have no use."""
 
 
@@ -57,6 +57,7 @@ class Shell(NamedTuple):
 def base_options(names: Collection[str]) -> list[Option]:
     """Options of everything that trains; `names` are what can be."""
     what = "Any other setting by its path, such as environment.gravity=9.8 or weights=[0.3,0.7]; values are Python's."
+    buffers = "Keep replay buffers in checkpoints; a run that is resumed without fills them anew."
     return [
         positional("agent", str, f"One of: {', '.join(names)}."),
         positional("environment", str, "A name of `jaxrl list environments`."),
@@ -67,6 +68,7 @@ def base_options(names: Collection[str]) -> list[Option]:
         log_option(),
         option_of("keep", Literal["last", "best"], "Keep the best evaluation's state, too.", "last", group=HOST),
         option_of("checkpoint_seconds", float, "Least seconds between checkpoints.", 20.0, NOT_NEGATIVE, group=HOST),
+        option_of("checkpoint_buffers", bool, buffers, True, group=HOST),
     ]
 
 

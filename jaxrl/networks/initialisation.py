@@ -1,5 +1,6 @@
 """Orthogonal initialisation of all kernels from one draw."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
-__all__ = ["Scales", "orthogonal_params"]
+__all__ = ["Scales", "orthogonal_kernel", "orthogonal_params"]
 
 
 class Scales(NamedTuple):
@@ -51,6 +52,11 @@ def orthogonal_params(
             constant = constants.get("/".join(name[-2:]), constants.get(name[-1], 0.0))
             leaves.append(jnp.full(leaf.shape, constant, leaf.dtype))
     return jax.tree.unflatten(structure, leaves)
+
+
+def orthogonal_kernel(key: PRNGKeyArray, shape: tuple[int, ...], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
+    """An orthogonal kernel, as an initialiser of flax; see `_orthogonal` for why not flax's own."""
+    return _orthogonal(jax.random.normal(key, (math.prod(shape),)), shape).astype(dtype)
 
 
 @partial(jax.jit, static_argnums=1)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.networks.attention import Attention, AttentionMemory, empty_cache
+from jaxrl.networks.initialisation import orthogonal_kernel
 from jaxrl.types import Array, Bool, PyTree
 
 __all__ = ["INITIAL", "RECURRENT", "fresh_memory", "make_cell", "remember"]
@@ -22,7 +23,8 @@ def make_cell(kind: str, width: int, attention: Attention) -> nn.Module:
     """A cell, `(memory, features) -> (memory, output)`; gru, lstm or attention."""
     if kind == "attention":
         return AttentionMemory(width, attention)
-    return nn.GRUCell(width) if kind == "gru" else nn.OptimizedLSTMCell(width)
+    cell = nn.GRUCell if kind == "gru" else nn.OptimizedLSTMCell
+    return cell(width, recurrent_kernel_init=orthogonal_kernel)
 
 
 def fresh_memory(kind: str, width: int, attention: Attention, batch_shape: tuple[int, ...]) -> PyTree:

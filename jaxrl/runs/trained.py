@@ -12,6 +12,7 @@ from jaxrl.agents import AGENTS
 from jaxrl.environments.registry import make
 from jaxrl.figures import plotting
 from jaxrl.hyperparameters import leaves
+from jaxrl.replay import without_buffers
 from jaxrl.runs.configuration import Configuration, claim, record_of, write_outcome
 from jaxrl.runs.kinds import Kind, Material, Outcome, Policies
 from jaxrl.runs.metrics import GrowingTable
@@ -102,8 +103,9 @@ def _policies(directory: Path, configuration: Configuration) -> Policies:
 
 
 def restore_alone(directory: Path, template: Any) -> Any:
-    """What a directory with a single policy holds, as `template(key)` gives it before any training."""
-    return Checkpoints(directory / "checkpoints").restore(jax.eval_shape(template, jax.random.key(0)), partial=True)
+    """What a directory with a single policy holds, as `template(key)` gives it before any training, without buffers."""
+    shapes = without_buffers(jax.eval_shape(template, jax.random.key(0)))
+    return Checkpoints(directory / "checkpoints").restore(shapes, partial=True)
 
 
 def _draw_sweep(table: Any, built: Trainer, configuration: Configuration, directory: Path) -> None:

@@ -4,6 +4,7 @@ Batches are filled up to the size of the compiled program by members that are th
 division shows outside: states, outputs and shapes are those of the members alone, whatever the devices.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -58,11 +59,17 @@ class Batches:
             self._states[index] = self._waiting(state)
         return self._join(outputs)
 
-    def state(self) -> PyTree:
-        """The members' state, on the host; of a single run, where it is."""
+    def beginning(self) -> PyTree:
+        """The members' state before the first iteration, as `state` gives it."""
+        self.start()
+        state, self._states = self.state(), []
+        return state
+
+    def state(self, part: Callable[[PyTree], PyTree] = lambda state: state) -> PyTree:
+        """The members' state, or a part of it, on the host; of a single run, where it is."""
         if not self.num_members:
-            return self._states[0]
-        return self._join([self.compiled.fetch(state) for state in self._states])
+            return part(self._states[0])
+        return self._join([self.compiled.fetch(part(state)) for state in self._states])
 
     def shapes(self, count: int) -> tuple[PyTree, PyTree]:
         """Shapes of the state, and of the outputs of `count` iterations."""

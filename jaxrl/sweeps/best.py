@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxrl.errors import CheckpointError
 from jaxrl.hyperparameters import leaves
+from jaxrl.replay import without_buffers
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.keys import data_of, on_host
 from jaxrl.training.evaluation import return_columns
@@ -23,7 +24,7 @@ BEST = "best"
 
 
 class Best:
-    """What a run keeps of its best evaluations: for each member a state, its score and its iteration.
+    """What a run keeps of its best evaluations: for each member a state without buffers, its score and its iteration.
 
     A score is the evaluation's return under the member's weights, or the program's `score`. Larger is better; one that
     is not finite is worse than any; of equal ones the first is kept.
@@ -63,7 +64,8 @@ class Best:
         better = np.where(np.isfinite(scores), scores, -np.inf) > self.score
         if not better.any():
             return
-        now = jax.tree.map(on_host, state())
+        # What acts needs no buffer, and nothing is learned on from here.
+        now = jax.tree.map(on_host, without_buffers(state()))
         old = now if self._state is None else self._state
         self._state = jax.tree.map(lambda new, old: self._chosen(better, new, old), now, old)
         self.score, self.iteration = np.where(better, scores, self.score), np.where(better, end - 1, self.iteration)
@@ -98,13 +100,15 @@ class Best:
             return
         record = self._checkpoints.metadata()
         self.score, self.iteration = np.asarray(record["score"]), np.asarray(record["iteration"])
-        self._state = self._checkpoints.restore(jax.tree.map(partial(jax.eval_shape, data_of), shapes), on_host=True)
+        shapes = jax.tree.map(partial(jax.eval_shape, data_of), without_buffers(shapes))
+        # Former versions kept buffers, too.
+        self._state = self._checkpoints.restore(shapes, partial=True, on_host=True)
 
 
 def read_best(
     checkpoints: str | Path, shapes: PyTree
 ) -> tuple[PyTree, Float[np.ndarray, " member"], Int[np.ndarray, " member"]]:
-    """States, scores and iterations of the best evaluations that a run has kept.
+    """States without replay buffers, scores and iterations of the best evaluations that a run has kept.
 
     Raises:
         CheckpointError: if it has kept none, or they are damaged.
@@ -113,5 +117,5 @@ def read_best(
     if kept.latest() is None:
         raise CheckpointError(f"{Path(checkpoints).parent} kept its last state alone: train with --keep best")
     record = kept.metadata()
-    state = kept.restore(shapes, on_host=True)
+    state = kept.restore(without_buffers(shapes), partial=True, on_host=True)
     return state, np.asarray(record["score"]), np.asarray(record["iteration"])

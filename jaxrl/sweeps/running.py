@@ -15,13 +15,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError, require_name
-from jaxrl.hyperparameters import leaves
+from jaxrl.errors import DamagedError, NonFiniteError, require_name
 from jaxrl.ranges import COUNT, NOT_NEGATIVE, PROBABILITY
+from jaxrl.replay import without_buffers
 from jaxrl.sweeps.batches import Batches
 from jaxrl.sweeps.best import BEST, Best
 from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.program import CompiledProgram
+from jaxrl.sweeps.resuming import NOTHING, restore
 from jaxrl.tracking import resolve_loggers
 from jaxrl.training.loop import Result
 from jaxrl.training.program import Program
@@ -57,6 +58,9 @@ class RunOptions:
     ten iterations, whichever is more; a run that loses more stops, and keeps its last good checkpoint."""
     keep: str = "last"
     """Which states checkpoints hold: `last`, or `best`, that of every member's best evaluation beside the last."""
+    checkpoint_buffers: bool = True
+    """Whether checkpoints hold replay buffers. A run that is resumed without one fills it anew before it learns on, and
+    does not come to the same bits."""
     loggers: Any = ()
     """Where rows go besides the run's own table, after every chunk: names of `jaxrl list loggers`, loggers, or
     functions `(name, step, rows)`, of which one that returns True ends the run."""
@@ -121,7 +125,9 @@ def execute_until(
     batches = Batches(compiled, keys, hyperparameters, axes)
     best = _best(trainer, batches, options)
     checkpoints = Checkpoints(options.checkpoint_directory) if options.checkpoint_directory else None
-    start, state, history = _restore(batches, checkpoints, options) if checkpoints else (0, None, [])
+    found = restore(batches, checkpoints, trainer.num_iterations, options.say) if checkpoints else NOTHING
+    start, state, history = found.start, found.state, [*found.history]
+    whole = options.checkpoint_buffers and found.buffers
     if start and options.on_rows:
         rows = jax.tree.map(np.asarray, history[0])
         options.on_rows(_result(trainer, batches, None, rows, (0, start)), (0, start), True)
@@ -150,10 +156,11 @@ def execute_until(
             due = time.monotonic() - last_save >= options.checkpoint_seconds
             if checkpoints and (due or stopping or start == total):
                 history = [_joined(history, batches)]
-                record = {"iteration": start, **asdict(compiled.timing)}
                 if best:
                     best.save()
-                checkpoints.save(start, (batches.state(), hyperparameters, history[0]), record)
+                saved = batches.state() if whole else batches.state(without_buffers)
+                record = {"iteration": start, "buffers": whole, **asdict(compiled.timing)}
+                checkpoints.save(start, (saved, hyperparameters, history[0]), record)
                 last_save = time.monotonic()
     history = jax.tree.map(np.asarray, _joined(history, batches))
     result = _result(trainer, batches, batches.state() if state is None else state, history, (0, start))
@@ -198,51 +205,6 @@ def _result(trainer: Program, batches: Batches, state: PyTree, rows: PyTree, spa
 def _joined(history: list[PyTree], batches: Batches) -> PyTree:
     axis = 1 if batches.num_members else 0
     return jax.tree.map(lambda *rows: np.concatenate(rows, axis=axis), *history) if len(history) > 1 else history[0]
-
-
-def _restore(batches: Batches, checkpoints: Checkpoints, options: RunOptions) -> tuple[int, PyTree, list[PyTree]]:
-    """Iterations done, the state after them, and their outputs, of the newest checkpoint that is whole."""
-    damaged = None
-    steps = checkpoints.steps()
-    for step, older in zip(steps, [*steps[1:], None]):
-        try:
-            start, state, history = _restore_step(batches, checkpoints, step)
-        except DamagedError as error:
-            damaged = damaged or error
-            if older is not None:
-                options.say(f"{error}: going on from step {older}")
-            continue
-        return start, state, [history]
-    if damaged:
-        raise DamagedError(f"{damaged}, and no other is whole: delete {checkpoints.directory} to start again")
-    return 0, None, []
-
-
-def _restore_step(batches: Batches, checkpoints: Checkpoints, step: int) -> tuple[int, PyTree, PyTree]:
-    record, timing = checkpoints.metadata(step), batches.compiled.timing
-    start, hyperparameters = record["iteration"], batches.hyperparameters
-    state, (metrics, evaluation) = batches.shapes(start)
-    # An earlier version may have counted less; of its iterations that is not known.
-    saved = checkpoints.names(step)
-    unknown = {name: leaf for name, leaf in metrics.items() if f"2/0/{name}" not in saved}
-    template = (state, hyperparameters, ({k: v for k, v in metrics.items() if k not in unknown}, evaluation))
-    state, saved, history = checkpoints.restore(template, step, on_host=bool(batches.num_members))
-    _same_hyperparameters(saved, hyperparameters)
-    filled = {name: np.full(leaf.shape, np.nan).astype(leaf.dtype) for name, leaf in unknown.items()}
-    history = ({**history[0], **filled}, history[1])
-    timing.compile_seconds += record.get("compile_seconds", 0.0)
-    timing.run_seconds += record.get("run_seconds", 0.0)
-    return start, state, history
-
-
-def _same_hyperparameters(saved: PyTree, wanted: PyTree) -> None:
-    wanted = leaves(wanted)
-    for name, value in leaves(saved).items():
-        if not np.array_equal(np.asarray(value), np.asarray(jax.device_get(wanted[name])), equal_nan=True):
-            raise CheckpointError(
-                f"the checkpoint was written with {name}={np.asarray(value).tolist()}, "
-                f"these settings have {np.asarray(wanted[name]).tolist()}"
-            )
 
 
 def _stop_if_lost(

@@ -32,6 +32,7 @@ from jaxrl.environments.parts import batch_shape
 from jaxrl.networks.critics import action_critics, continuous_actor
 from jaxrl.networks.trunk import Layers
 from jaxrl.numerics.distributions import clipped_action, flat_size
+from jaxrl.ranges import POSITIVE
 from jaxrl.types import Array, Bool, Float, PRNGKeyArray, PyTree
 
 __all__ = ["actor_critic", "entry"]
@@ -62,7 +63,7 @@ def actor_critic(spec: EnvironmentSpec, config: ActorCriticConfig, defaults: Map
         act=partial(_act, parts),
         explore=partial(_explore, parts),
         raw_action=jax.ShapeDtypeStruct((size,), jnp.float32),
-        noise=lambda key, shape: jax.random.normal(key, (*shape, size)),
+        noise=lambda key, shape: jax.random.normal(key, (*shape, found.policy.num_noise)),
         action=clipped_action(spec.action),
         value=partial(_value, parts),
         actor=lambda params: {"actor": params["actor"]},
@@ -70,14 +71,14 @@ def actor_critic(spec: EnvironmentSpec, config: ActorCriticConfig, defaults: Map
         ranges={
             **{f"exploration.{name}": within for name, within in TEMPERATURE_RANGES.items()},
             **found.policy.ranges,
+            "objective.step_size": POSITIVE,
             **{f"head.{name}": within for name, within in found.head.ranges.items()},
         },
     )
-    absent = {} if config.target_network else {"target_rate": None}
-    return off_policy(spec, config, learner, {**defaults, **absent}, ActorCriticHyperparameters)
+    return off_policy(spec, config, learner, _of_targets(config, defaults), ActorCriticHyperparameters)
 
 
-def entry(build: Callable[..., Agent], config: ActorCriticConfig, defaults: Mapping[str, float]) -> AgentEntry:
+def entry(build: Callable[..., Agent], config: ActorCriticConfig, defaults: Mapping[str, Any]) -> AgentEntry:
     """The registry's entry of an algorithm."""
     return AgentEntry(build, config, defaults, ActorCriticHyperparameters, partial(fit_updates, config))
 
@@ -102,11 +103,22 @@ def _networks(spec: EnvironmentSpec, config: ActorCriticConfig, found: Choices) 
     return actor, critics
 
 
+def _of_targets(config: ActorCriticConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults with a rate of target networks where there are any, and without one where there are none."""
+    rate = ActorCriticHyperparameters._field_defaults["target_rate"]
+    return {**defaults, "target_rate": (defaults.get("target_rate") or rate) if config.target_network else None}
+
+
 def _leaves(config: ActorCriticConfig, found: Choices, action_size: int) -> dict[str, dict[str, float]]:
     exploration = dict(found.policy.exploration)
     if found.policy.soft:
         exploration |= {**TUNED, "target_entropy": -float(action_size)} if config.tune_temperature else FIXED
-    return {"exploration": exploration, "backup": dict(found.policy.backup), "head": dict(found.head.parameters)}
+    return {
+        "exploration": exploration,
+        "backup": dict(found.policy.backup),
+        "head": dict(found.head.parameters),
+        "objective": {"step_size": 1.0} if config.mirror_steps else {},
+    }
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
@@ -122,6 +134,8 @@ def _init(parts: Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyT
     if parts.choices.policy.soft and parts.config.tune_temperature:
         params["temperature"] = init_temperature(hp.exploration)
         moments["temperature"] = optimiser.init(params["temperature"])
+    if parts.config.mirror_steps:
+        params["previous"] = params["actor"]
     return params, target, moments
 
 
@@ -150,7 +164,7 @@ def _act(
     policy = parts.choices.policy
     if explore:
         batch = batch_shape(parts.spec.observation, observation)
-        noise = jax.random.normal(key, (*batch, flat_size(parts.spec.action)))
+        noise = jax.random.normal(key, (*batch, policy.num_noise))
         raw = policy.explore(parameters, noise, hp.exploration)
     else:
         raw = policy.mode(parameters)
@@ -164,14 +178,15 @@ def _explore(
     memory: PyTree,
     start: Bool[Array, " env"],
     weights: Float[Array, "env objective"],
-    noise: Float[Array, "env action"],
+    noise: Float[Array, "env noise"],
     hp: Any,
     progress: Progress,
 ) -> tuple[Array, PyTree]:
     """A sample of the policy's, or one of all actions alike until there is enough to learn from."""
     parameters = _parameters(parts, state, observation, weights, hp)
     raw = parts.choices.policy.explore(parameters, noise, hp.exploration)
-    return jnp.where(warming_up(parts.config, progress), uniform_action(noise), raw), memory
+    uniform = uniform_action(noise[..., : raw.shape[-1]])
+    return jnp.where(warming_up(parts.config, progress), uniform, raw), memory
 
 
 def _value(
@@ -209,8 +224,9 @@ def _policy_in_turn(
 
     def changed(state: OffPolicyState) -> tuple[PyTree, PyTree]:
         """What a step of the policy changes, so that no branch copies the rest."""
-        names = [name for name in ("actor", "temperature") if name in state.params]
-        return tuple({name: tree[name] for name in names} for tree in (state.params, state.optimiser))
+        names = ("actor", "previous", "temperature")
+        trees = (state.params, state.optimiser)
+        return tuple({name: tree[name] for name in names if name in tree} for tree in trees)
 
     due = (state.updates + 1) % parts.config.policy_delay == 0
     params, moments = jax.lax.cond(due, lambda: changed(learn(state=state)), lambda: changed(state))

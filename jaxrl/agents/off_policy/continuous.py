@@ -36,6 +36,12 @@ class ActorCriticConfig(OffPolicyConfig):
     policy: str = "squashed_gaussian"
     """squashed_gaussian (tanh of a normal distribution, with an entropy that counts beside the rewards) or
     deterministic (with noise of exploration_noise added in training)."""
+    num_experts: Annotated[int, COUNT] = 1
+    """Components of the squashed Gaussian: experts that each learn from samples of their own, and a gate that learns
+    which of these are best (PMOE)."""
+    mirror_steps: Annotated[int, SOME] = 0
+    """Gradient steps of the policy that stay close to one previous policy, by a divergence that step_size, a
+    hyperparameter that comes with it, makes cheap (MDPO); 0 leaves it out. Of a squashed Gaussian with one expert."""
     tune_temperature: bool = True
     """Whether the worth of entropy is tuned so that it becomes target_entropy, from initial_temperature on; otherwise
     it is temperature, a hyperparameter, in which 0 leaves entropy out."""
@@ -80,6 +86,7 @@ class ActorCriticHyperparameters(OffPolicyHyperparameters):
         **dict.fromkeys(("target_noise", "target_noise_clip"), "smooth_targets=True"),
         **dict.fromkeys(("target_entropy", "initial_temperature"), "policy=squashed_gaussian, tune_temperature=True"),
         "temperature": "policy=squashed_gaussian, tune_temperature=False",
+        "step_size": "mirror_steps above 0",
         **dict.fromkeys(("v_min", "v_max"), "head=categorical"),
     }
 
@@ -120,7 +127,7 @@ def choices(spec: EnvironmentSpec, config: ActorCriticConfig) -> Choices:
     ):
         require_name(name, getattr(config, name), known)
     found = Choices(
-        POLICIES[config.policy](spec.action, config.smooth_targets),
+        POLICIES[config.policy](spec.action, config.smooth_targets, config.num_experts),
         HEADS[config.head](config.num_atoms),
         REDUCTIONS[config.target_critics](config.dropped_atoms),
     )
@@ -132,7 +139,8 @@ def choices(spec: EnvironmentSpec, config: ActorCriticConfig) -> Choices:
 def _require_bounded(spec: EnvironmentSpec) -> None:
     if not isinstance(spec.action, Box):
         raise ValueError(
-            f"this agent needs continuous actions, {spec.name} takes {spec.action}; for discrete ones: dqn"
+            f"this agent needs continuous actions, {spec.name} takes {spec.action}; agents for discrete actions: "
+            "discrete_sac, dqn, rainbow; for either: ppo"
         )
     if not spec.action.bounded:
         raise ValueError(f"this agent acts within finite bounds, and {spec.action} of {spec.name} has none")
@@ -144,6 +152,8 @@ def _require_effect(config: ActorCriticConfig, found: Choices) -> None:
     defaults = ActorCriticConfig.__dataclass_fields__
     for name, fits, needed in (
         ("tune_temperature", soft, "policy='squashed_gaussian'"),
+        ("num_experts", soft, "policy='squashed_gaussian'"),
+        ("mirror_steps", found.policy.kl is not None, "policy='squashed_gaussian' and num_experts=1"),
         ("smooth_targets", not soft, "policy='deterministic'"),
         ("target_period", config.target_network, "target_network=True"),
         ("target_critics", several or found.reduction.compares, "num_critics above 1"),

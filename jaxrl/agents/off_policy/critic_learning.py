@@ -79,7 +79,7 @@ def _following(
     """The next action and its log-probability, under the target policy where there is one."""
     actor = state.target["actor"] if "actor" in state.target else state.params["actor"]
     parameters = parts.actor.apply(actor, None, experience.following, experience.weights)
-    noise = jax.random.normal(key, experience.action.shape)
+    noise = jax.random.normal(key, (*experience.action.shape[:-1], parts.choices.policy.num_noise))
     return parts.choices.policy.following(parameters, noise, hp.backup)
 
 

@@ -11,7 +11,13 @@ __all__ = ["CONFIG", "CROSSQ", "DEFAULTS", "crossq"]
 CONFIG = ActorCriticConfig(
     critic_sizes=(512, 512), batch_norm="renorm", target_network=False, policy_delay=3, optimiser="adamw"
 )
-DEFAULTS = {"learning_rate": 1e-3, "beta_1": 0.5, "weight_decay": 0.0, "max_gradient_norm": float("inf")}
+DEFAULTS = {
+    "learning_rate": 1e-3,
+    "target_rate": None,
+    "beta_1": 0.5,
+    "weight_decay": 0.0,
+    "max_gradient_norm": float("inf"),
+}
 
 
 def crossq(spec: EnvironmentSpec, config: ActorCriticConfig = CONFIG) -> Agent:

@@ -26,6 +26,7 @@ from jaxrl.aggregation import ReturnSummary
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.environments.tasks import measured_parts
 from jaxrl.machine import device_memory
+from jaxrl.numerics.members import least_of_members
 from jaxrl.numerics.normalisation import init_parts, update_parts
 from jaxrl.numerics.tracing import traced_once
 from jaxrl.numerics.weights import preferences
@@ -204,7 +205,9 @@ def _update(
     shapes = jax.eval_shape(learn, *arguments)
     # The buffer goes in and does not come out, or it would be copied.
     waiting = lambda key, state, *_: _nothing(state, shapes)  # noqa: E731
-    too_early = _iterations(progress) < _iterations_without_learning(parts)
+    # A buffer that was not saved fills anew; how far the run is says nothing of it.
+    empty = least_of_members(buffer.written) <= _iterations_without_learning(parts) * config.num_steps
+    too_early = empty | (_iterations(progress) < _iterations_without_learning(parts))
     state, drawn, priorities, metrics = jax.lax.cond(too_early, waiting, learn, *arguments)
     if config.replay == "prioritised":
         known = buffer.priorities[0][drawn]

@@ -98,6 +98,7 @@ class OffPolicyHyperparameters(NamedTuple):
         replay: of prioritised replay.
         head: of what the critic's outputs mean.
         backup: of how values are backed up.
+        objective: of how a policy is improved.
         optimiser: parameters of the optimiser, if it has any.
         environment: parameters of the environment.
     """
@@ -112,6 +113,7 @@ class OffPolicyHyperparameters(NamedTuple):
     replay: dict[str, Array] = {}  # noqa: RUF012
     head: dict[str, Array] = {}  # noqa: RUF012
     backup: dict[str, Array] = {}  # noqa: RUF012
+    objective: dict[str, Array] = {}  # noqa: RUF012
     optimiser: PyTree = ()
     environment: PyTree = ()
 

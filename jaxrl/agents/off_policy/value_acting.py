@@ -63,7 +63,7 @@ def require_discrete(spec: EnvironmentSpec) -> None:
     if not isinstance(spec.action, Discrete):
         raise ValueError(
             f"action values need one of a number of actions to be chosen, {spec.name} takes {spec.action}; agents for "
-            "continuous actions: sac, td3, ddpg"
+            "continuous actions: sac, td3, tqc; for either: ppo"
         )
 
 
