@@ -242,10 +242,15 @@ def test_lot_sizing_keeps_its_books_and_the_larger_advantage_counts():
     reward = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     to_go = [sum(row.DISCOUNT ** (k - t) * reward[k] for k in range(t, 4)) for t in range(4)]
     np.testing.assert_allclose(row.discounted(jnp.asarray(reward)), to_go, atol=1e-5)
-    returns, value, other = np.random.default_rng(1).normal(size=(3, 32)).astype(np.float32)
-    larger = np.maximum(returns - value, returns - other)
-    found = row.advantages(*map(jnp.asarray, (returns, value, other, np.array(True))))
-    np.testing.assert_allclose(found, (larger - larger.mean()) / larger.std(), atol=1e-4)
+    sizes = (row.FEATURES, 4, 1)
+    params = {name: row.layers(jax.random.key(i), sizes, 1.0) for i, name in enumerate(("critic", "post"))}
+    seen, other = np.random.default_rng(1).normal(size=(2, 3, 5, row.FEATURES)).astype(np.float32)
+    steps = row.Steps(seen, other, None, None, None)
+    value, post = (row.apply(params[name], x)[..., 0] for name, x in (("critic", seen), ("post", other)))
+    returns = np.random.default_rng(2).normal(size=(3, 5)).astype(np.float32)
+    larger = np.maximum(returns - value, returns - post)
+    np.testing.assert_allclose(returns - row.baseline(params, steps, jnp.array(True)), larger, atol=1e-5)
+    np.testing.assert_allclose(row.baseline(params, steps, jnp.array(False)), value, atol=1e-6)
 
 
 def test_pole_planning_is_a_fixed_point_and_the_adversary_finds_a_bad_model():
