@@ -16,24 +16,27 @@ def test_sqirl_with_many_episodes_finds_what_exact_lookahead_finds():
 
     made, _ = row.layouts(1, 2)
     layout = jax.tree.map(lambda leaf: leaf[1], made)
-    values, after, reward = np.zeros(row.STATES), np.asarray(layout.after), np.asarray(layout.reward)
+    values, after, reward = [0.0] * row.STATES, np.asarray(layout.after).tolist(), np.asarray(layout.reward).tolist()
     expected = np.zeros((row.STATES, row.ACTIONS))
     for _ in range(row.HORIZON):
         for state, action in itertools.product(range(row.STATES), range(row.ACTIONS)):
             cell, before = divmod(state, row.ACTIONS + 1)
             expected[state, action] = 0.0
             for taken, share in ((action, 0.75), (before - 1 if before else action, 0.25)):
-                arrived = after[cell, taken]
+                arrived = after[cell][taken]
                 gain = reward[arrived] + values[arrived * (row.ACTIONS + 1) + taken + 1]
                 expected[state, action] += share * gain * (reward[cell] == 0)
-        values = expected.mean(1)
+        values = expected.mean(1).tolist()
     uniform = jnp.full((row.HORIZON, row.STATES, row.ACTIONS), 1.0 / row.ACTIONS)
     np.testing.assert_allclose(jax.jit(row.plan)(layout, uniform)[0], expected, atol=1e-5)
-    found = jax.jit(partial(row.sqirl, episodes=512))(jax.random.key(0), layout, jnp.asarray(2))
-    exact = row.greedy(jax.jit(partial(row.deepened, steps=1))(layout))
-    at = int(layout.start) * (row.ACTIONS + 1)
-    assert abs(float(row.value(layout, found) - row.value(layout, exact))) < 0.1
-    assert row.value(layout, exact) <= row.plan(layout)[0, at].max() + 1e-5
+
+    @jax.jit
+    def returns(key):
+        found, exact = row.sqirl(key, layout, jnp.asarray(2), 512), row.greedy(row.deepened(layout, 1))
+        return row.value(layout, found), row.value(layout, exact), row.value(layout, row.greedy(row.plan(layout)))
+
+    found, exact, best = returns(jax.random.key(0))
+    assert abs(float(found - exact)) < 0.1 and exact <= best + 1e-5
 
 
 def test_marginal_gains_sum_to_the_set_function_and_no_walk_beats_the_best():
@@ -108,10 +111,11 @@ def test_expected_cost_of_the_regulator_is_the_mean_of_sampled_costs():
     from experiments.rows import s022_momentum as row
 
     gain = jnp.array([[0.4, 0.1]])
-    costs = jax.vmap(row.sample, (0, None))(jax.random.split(jax.random.key(0), 20_000), gain).costs
+    costs = jax.jit(jax.vmap(row.sample, (0, None)))(jax.random.split(jax.random.key(0), 20_000), gain).costs
     sampled = (costs @ row.DISCOUNT ** jnp.arange(row.HORIZON)).mean()
-    assert float(row.expected_cost(gain)) == pytest.approx(float(sampled), abs=0.15)
-    assert row.optimal_cost() < row.expected_cost(gain)
+    exact, least = jax.jit(lambda: (row.expected_cost(gain), row.optimal_cost()))()
+    assert float(exact) == pytest.approx(float(sampled), abs=0.15)
+    assert least < exact
 
 
 def test_visits_and_values_of_a_known_process_are_those_of_a_loop():
@@ -179,17 +183,19 @@ def test_joint_critic_is_the_weighted_ridge_solution_and_the_good_actions_open_t
     from experiments.rows import s027_hybrid as row
 
     horizon = 2
-    good, policy, offline = row.setup(jax.random.key(0), horizon)
-    always = row.collect(jax.random.key(1), good, policy, 0.0, horizon, 16, offline=True)
+    good, policy, offline = jax.jit(row.setup, static_argnums=1)(jax.random.key(0), horizon)
+    collect = jax.jit(row.collect, static_argnums=(4, 5, 6))
+    always = collect(jax.random.key(1), good, policy, 0.0, horizon, row.EPISODES, True)
     assert (always.reward[-1] == 1.0).all() and (always.reward[:-1] == 0.0).all() and (always.chain < 2).all()
-    online = row.collect(jax.random.key(2), good, policy, 0.0, horizon, row.EPISODES)
+    online = collect(jax.random.key(2), good, policy, 0.0, horizon, row.EPISODES, False)
     critic = np.asarray(jax.jit(partial(row.fit, greedy=False))(online, offline, policy, 1.0, 0.5))
     rows, targets, weights = [], [], []
+    online, offline = jax.device_get((online, offline))
     for batch, weight in ((online, 1.0 / row.EPISODES), (offline, 0.5 / row.OFFLINE)):
         for i in range(batch.action.shape[1]):
             x = np.zeros((row.ACTIONS, batch.observation.shape[-1]))
             x[batch.action[0, i]] = batch.observation[0, i]
-            after = (np.asarray(batch.observation[1, i]) @ critic[1]).mean()  # the policy is uniform
+            after = (batch.observation[1, i] @ critic[1]).mean()  # the policy is uniform
             to_go = batch.reward[:, i].sum() if batch is online else batch.reward[0, i] + after
             rows.append(x.ravel()), targets.append(float(to_go)), weights.append(weight)
     x, y, w = np.array(rows), np.array(targets), np.array(weights)[:, None]
@@ -225,16 +231,16 @@ def test_lot_sizing_keeps_its_books_and_the_larger_advantage_counts():
     from experiments.rows import s026_post_decision as row
     from jaxrl.environments.check import check
 
-    plant = row.plant(jax.random.key(0))
+    plant = jax.jit(row.plant)(jax.random.key(0))
     check(row.lot_sizing(plant))
     stock = row.Stock(jnp.array([3.0, 0.0, 5.0, 1.0]), jnp.array([2, 0]), jnp.zeros((), jnp.int32), jnp.zeros(()))
     action = jnp.array([2, 4])  # the first machine goes on, the second changes
-    post = row.post_decision(stock, action, plant)
+    post = jax.jit(row.post_decision)(stock, action, plant)
     made = np.asarray(plant.production)
     expected = [3.0, 0.0 + made[0, 1], 5.0, 1.0 + made[1, 3] - float(plant.setup_loss[1, 3])]
     np.testing.assert_allclose(post.inventory, expected)
     assert float(post.cost) == pytest.approx(float(plant.setup_cost[1, 3]))
-    after, timestep = row.exogenous(jax.random.key(1), post, plant)
+    after, timestep = jax.jit(row.exogenous)(jax.random.key(1), post, plant)
     sold = np.asarray(post.inventory) - np.asarray(after.inventory)
     assert (sold >= 0).all() and float(timestep.reward[0]) <= -float(post.cost)
     idle = row.post_decision(stock, jnp.zeros(2, jnp.int32), plant)
@@ -242,10 +248,15 @@ def test_lot_sizing_keeps_its_books_and_the_larger_advantage_counts():
     reward = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     to_go = [sum(row.DISCOUNT ** (k - t) * reward[k] for k in range(t, 4)) for t in range(4)]
     np.testing.assert_allclose(row.discounted(jnp.asarray(reward)), to_go, atol=1e-5)
-    returns, value, other = np.random.default_rng(1).normal(size=(3, 32)).astype(np.float32)
-    larger = np.maximum(returns - value, returns - other)
-    found = row.advantages(*map(jnp.asarray, (returns, value, other, np.array(True))))
-    np.testing.assert_allclose(found, (larger - larger.mean()) / larger.std(), atol=1e-4)
+    sizes = (row.FEATURES, 4, 1)
+    params = {name: row.layers(jax.random.key(i), sizes, 1.0) for i, name in enumerate(("critic", "post"))}
+    seen, other = np.random.default_rng(1).normal(size=(2, 3, 5, row.FEATURES)).astype(np.float32)
+    steps = row.Steps(seen, other, None, None, None)
+    value, post = (row.apply(params[name], x)[..., 0] for name, x in (("critic", seen), ("post", other)))
+    returns = np.random.default_rng(2).normal(size=(3, 5)).astype(np.float32)
+    larger = np.maximum(returns - value, returns - post)
+    np.testing.assert_allclose(returns - row.baseline(params, steps, jnp.array(True)), larger, atol=1e-5)
+    np.testing.assert_allclose(row.baseline(params, steps, jnp.array(False)), value, atol=1e-6)
 
 
 def test_pole_planning_is_a_fixed_point_and_the_adversary_finds_a_bad_model():

@@ -195,11 +195,10 @@ def measure() -> Measured:
     best = max(("numbers", "one-hot"), key=lambda name: last[name].mean())
     note = (
         f"Share of right actions at the end (half way): trees {last['trees'].mean():.3f} ({half['trees']:.3f}), "
-        "network on "
-        f"numbers {last['numbers'].mean():.3f} ({half['numbers']:.3f}), on one-hot codes {last['one-hot'].mean():.3f} "
-        f"({half['one-hot']:.3f}), each at the best of three step sizes; chance {1 / ACTIONS:.2f}. {CAPACITY} trees of "
-        f"depth {DEPTH}; {EPOCHS} trees a batch "
-        f"of {BATCH}, 8 gradient steps of the network."
+        f"network on numbers {last['numbers'].mean():.3f} ({half['numbers']:.3f}), on one-hot codes "
+        f"{last['one-hot'].mean():.3f} ({half['one-hot']:.3f}), each at the best of three step sizes; chance "
+        f"{1 / ACTIONS:.2f}. {CAPACITY} trees of depth {DEPTH}; {EPOCHS} trees a batch of {BATCH}, 8 gradient steps "
+        "of the network."
     )
     holds = above(last["trees"], last["numbers"]) and last["trees"].mean() > last[best].mean() - 0.02
     return Measured(last["trees"], last[best], holds, note)
@@ -208,8 +207,8 @@ def measure() -> Measured:
 ROW = Row(
     "S021",
     "Gradient Boosting Reinforcement Learning",
-    "Categorical observations: boosted trees above PPO's network on the same codes, and no more than 0.02 below it on "
-    "one-hot codes",
+    "Categorical observations: boosted trees above PPO's network on the same codes, and no more than 0.02 below it "
+    "on one-hot codes",
     "share of right actions, trees",
     "share of right actions, better network",
     measure,

@@ -172,12 +172,11 @@ def measure() -> Measured:
     plain, igt, harpg = (f"{last[m][1]:.2g} ({last[m][0]:g})" for m in ("plain", "igt", "harpg"))
     note = (
         f"Gaps after {TRAJECTORIES} trajectories at the best step size: plain {plain}, N-PG-IGT {igt}, N-HARPG "
-        f"{harpg}. "
-        f"Slopes over the last factor of 16 at step sizes {', '.join(map(str, STEPS))} (a thirtieth for plain): plain "
-        f"{each['plain']}; N-PG-IGT {each['igt']}; N-HARPG {each['harpg']}. At the best step sizes all are still on "
-        "their way to the minimum, which is smooth, so that the worst-case order does not decide; where the step is "
-        "large "
-        f"enough for noise to rule, slopes should be -0.67, -0.80 and -1. {GROUPS} groups of {RUNS // GROUPS} runs."
+        f"{harpg}. Slopes over the last factor of 16 at step sizes {', '.join(map(str, STEPS))} (a thirtieth for "
+        f"plain): plain {each['plain']}; N-PG-IGT {each['igt']}; N-HARPG {each['harpg']}. At the best step sizes all "
+        "are still on their way to the minimum, which is smooth, so that the worst-case order does not decide; where "
+        f"the step is large enough for noise to rule, slopes should be -0.67, -0.80 and -1. {GROUPS} groups of "
+        f"{RUNS // GROUPS} runs."
     )
     order = above(slopes["plain"], slopes["igt"]) and above(slopes["plain"], slopes["harpg"])
     return Measured(slopes["harpg"], slopes["plain"], order, note)

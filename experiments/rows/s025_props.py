@@ -135,8 +135,8 @@ def measure() -> Measured:
         f"{', '.join(f'{errors[0][:, n - 1].mean():.3f}' for n in (8, 16, 32, EPISODES))}, on-policy "
         f"{', '.join(f'{errors[1][:, n - 1].mean():.3f}' for n in (8, 16, 32, EPISODES))}; slopes over log episodes "
         f"{slopes[0]:.2f} and {slopes[1]:.2f}. Learning: mean share of the optimum along 60 iterations "
-        f"{area[0].mean():.3f} and {area[1].mean():.3f}, at the end {reached[0]:.3f} and {reached[1]:.3f}; "
-        f"PROPS above in {(area[0] > area[1]).mean():.2f} of the seeds."
+        f"{area[0].mean():.3f} and {area[1].mean():.3f}, at the end {reached[0]:.3f} and {reached[1]:.3f}; PROPS "
+        f"above in {(area[0] > area[1]).mean():.2f} of the seeds."
     )
     holds = below(errors[0][:, -1], errors[1][:, -1]) and slopes[0] < slopes[1]
     return Measured(errors[0][:, -1], errors[1][:, -1], holds, note)

@@ -3,7 +3,7 @@
 Felizardo et al., 2025 (arXiv 2504.05150), section III: a transition is s → sˣ = f(s, a), which is deterministic, and
 sˣ → s', which is random. With R the discounted return from s,
 
-    A = max(R − V(s), R − Vˣ(sˣ)).
+    A = max(R − V(s), R − Vˣ(sˣ)) = R − min(V(s), Vˣ(sˣ)).
 
 Stochastic lot-sizing (section IV): each machine makes one item a period or idles, changing to another item costs money
 and lost output; then demand comes, what it lacks is lost sales, what is left costs holding. Everything but the second
@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from experiments.rows.base import Measured, Row, above
-from experiments.rows.network import apply, clipped_loss, layers
+from experiments.rows.network import Layers, apply, clipped_loss, layers
 from jaxrl.environments.base import Environment, EnvironmentSpec, Timestep
 from jaxrl.environments.batching import vectorise
 from jaxrl.environments.spaces import Box, MultiDiscrete
@@ -114,7 +114,7 @@ class Steps(NamedTuple):
     reward: Float[Array, "time env"]
 
 
-def log_policy(actor: list, observation: Float[Array, "*batch feature"]) -> Float[Array, "*batch machine choice"]:
+def log_policy(actor: Layers, observation: Float[Array, "*batch feature"]) -> Float[Array, "*batch machine choice"]:
     """Log probabilities of every machine's choices."""
     logits = apply(actor, observation)
     return jax.nn.log_softmax(logits.reshape(*logits.shape[:-1], MACHINES, ITEMS + 1))
@@ -125,7 +125,7 @@ def taken(log_probabilities: Float[Array, "*batch machine choice"], action: Int[
     return jnp.take_along_axis(log_probabilities, action[..., None], -1)[..., 0].sum(-1)
 
 
-def play(key: PRNGKeyArray, environment: Environment, actor: list) -> Steps:
+def play(key: PRNGKeyArray, environment: Environment, actor: Layers) -> Steps:
     """One episode in each copy."""
     batched = vectorise(environment, ENVS, auto_reset="none")
     params, keys = environment.params, jax.random.split(key, 3)
@@ -154,21 +154,20 @@ def discounted(reward: Float[Array, "time env"]) -> Float[Array, "time env"]:
     return jax.lax.scan(body, jnp.zeros(reward.shape[1]), reward, reverse=True)[1]
 
 
-def advantages(
-    returns: Float[Array, "*batch"], value: Float[Array, "*batch"], post: Float[Array, "*batch"], dual: Bool[Array, ""]
-) -> Float[Array, "*batch"]:
-    """The larger of both, or that of the state."""
-    found = returns - jnp.where(dual, jnp.minimum(value, post), value)
-    return (found - found.mean()) / (found.std() + 1e-6)
+def baseline(params: dict[str, Layers], steps: Steps, dual: Bool[Array, ""]) -> Float[Array, "time env"]:
+    """The lesser of both critics, which are fitted through it as in the authors' code, or the state's alone."""
+    value, post = apply(params["critic"], steps.observation)[..., 0], apply(params["post"], steps.post)[..., 0]
+    return jnp.where(dual, jnp.minimum(value, post), value)
 
 
-def loss(params: dict, steps: Steps, returns: Array, advantage: Array) -> Float[Array, ""]:
-    """PPO's, with both critics' squared errors."""
+def loss(
+    params: dict[str, Layers], steps: Steps, returns: Array, advantage: Array, dual: Bool[Array, ""]
+) -> Float[Array, ""]:
+    """PPO's, with the squared error of what advantages are taken from."""
     log_probabilities = log_policy(params["actor"], steps.observation)
     ratio = taken(log_probabilities, steps.action) - steps.log_probability
     entropy = -(jnp.exp(log_probabilities) * log_probabilities).sum((-1, -2))
-    error = (apply(params["critic"], steps.observation)[..., 0] - returns) ** 2
-    error += (apply(params["post"], steps.post)[..., 0] - returns) ** 2
+    error = (baseline(params, steps, dual) - returns) ** 2
     return jnp.mean(clipped_loss(ratio, advantage) + 0.5 * error - ENTROPY * entropy)
 
 
@@ -189,10 +188,10 @@ def run(dual: Bool[Array, ""], key: PRNGKeyArray) -> Float[Array, " iteration"]:
         returns = discounted(steps.reward)
         # As the authors' code, which standardises returns of each batch.
         returns = (returns - returns.mean()) / (returns.std() + 1e-6)
-        value, post = apply(params["critic"], steps.observation)[..., 0], apply(params["post"], steps.post)[..., 0]
-        advantage = advantages(returns, value, post, dual)
+        advantage = returns - baseline(params, steps, dual)
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
         for _ in range(EPOCHS):
-            updates, state = optimiser.update(jax.grad(loss)(params, steps, returns, advantage), state)
+            updates, state = optimiser.update(jax.grad(loss)(params, steps, returns, advantage, dual), state)
             params = optax.apply_updates(params, updates)
         return (params, state), steps.reward.sum(0).mean()
 
@@ -200,17 +199,17 @@ def run(dual: Bool[Array, ""], key: PRNGKeyArray) -> Float[Array, " iteration"]:
 
 
 def measure() -> Measured:
-    """Returns over the last tenth, as a share of what idling costs more."""
+    """Mean returns of an episode over the last tenth of training."""
     keys = jax.random.split(jax.random.key(0), SEEDS)
     curves = np.asarray(jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))(jnp.array([True, False]), keys))
     (dual, plain), whole = curves[:, :, -ITERATIONS // 10 :].mean(2), curves.mean((1, 2))
     better, gain = np.mean(dual > plain), dual - plain
     note = (
         f"Return per episode from {curves[1, :, 0].mean():.1f} at the start; the same plant and seed for both: PDPPO "
-        "better "
-        f"at the end in {better:.2f} of {SEEDS}, by {gain.mean():.2f} (standard error "
-        f"{gain.std(ddof=1) / np.sqrt(SEEDS):.2f}); "
-        f"along the whole run {whole[0]:.2f} and {whole[1]:.2f}."
+        f"better at the end in {better:.2f} of {SEEDS}, by {gain.mean():.2f} (standard error "
+        f"{gain.std(ddof=1) / np.sqrt(SEEDS):.2f}); along the whole run {whole[0]:.2f} and {whole[1]:.2f}. The "
+        "post-decision state holds the action, so that a critic of it takes the action's own worth out of the "
+        "advantage: no baseline of the policy gradient."
     )
     return Measured(dual, plain, above(gain, 0.0), note)
 

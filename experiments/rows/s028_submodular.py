@@ -139,8 +139,7 @@ def measure() -> Measured:
     submodular, modular = share.mean(1)
     note = (
         f"Shares of the best walk's coverage over {FIELDS} fields; the myopic greedy walk has {greedy.mean():.2f}; "
-        "SubPO's "
-        f"least of all fields and seeds is {share[0].min():.2f}, the greedy bound is {GREEDY_BOUND:.2f}."
+        f"SubPO's least of all fields and seeds is {share[0].min():.2f}, the greedy bound is {GREEDY_BOUND:.2f}."
     )
     holds = above(submodular, modular) and above(submodular, GREEDY_BOUND)
     return Measured(submodular, modular, holds, note)

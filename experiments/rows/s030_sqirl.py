@@ -224,10 +224,9 @@ def measure() -> Measured:
     counts = {int(i): int((k == i).sum()) for i in np.unique(k)}
     note = (
         f"Least k by exact planning over {LAYOUTS} layouts: {counts}; solved by SQIRL "
-        f"{np.isfinite(sqirls).mean():.2f}, by "
-        f"PPO {np.isfinite(ppos).mean():.2f} of layouts and seeds, the same verdict in {agree:.2f}; rank correlation "
-        "of PPO "
-        f"with k alone {np.nanmean([spearmanr(k, ppos[:, i])[0] for i in range(SEEDS)]):.2f}."
+        f"{np.isfinite(sqirls).mean():.2f}, by PPO {np.isfinite(ppos).mean():.2f} of layouts and seeds, the same "
+        f"verdict in {agree:.2f}; rank correlation of PPO with k alone "
+        f"{np.nanmean([spearmanr(k, ppos[:, i])[0] for i in range(SEEDS)]):.2f}."
     )
     return Measured(of_sqirl, of_states, above(of_sqirl, of_states) and of_sqirl.mean() > 0.6, note)
 

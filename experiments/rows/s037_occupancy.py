@@ -134,8 +134,8 @@ def measure() -> Measured:
         f"{base_return:.1f}; without a penalty {found['actions'][0][:, 0].mean():.1f}. Best strengths "
         f"{STRENGTHS[best['occupancy']]:g} and {STRENGTHS[best['actions']]:g}. True returns over strengths: occupancy "
         f"{', '.join(f'{x:.1f}' for x in found['occupancy'][..., 0].mean(1))}; actions "
-        f"{', '.join(f'{x:.1f}' for x in found['actions'][..., 0].mean(1))}. The discriminator's root of chi-square is "
-        f"{own[:, 3].mean():.2f} where the exact one is {own[:, 2].mean():.2f}."
+        f"{', '.join(f'{x:.1f}' for x in found['actions'][..., 0].mean(1))}. The discriminator's root of chi-square "
+        f"is {own[:, 3].mean():.2f} where the exact one is {own[:, 2].mean():.2f}."
     )
     value, baseline = own[:, 0], found["actions"][best["actions"]][:, 0]
     return Measured(value, baseline, above(value, baseline) and above(value, base_return), note)

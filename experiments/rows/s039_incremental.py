@@ -161,10 +161,8 @@ def measure() -> Measured:
     note = (
         f"Return per step over {len(every_model())} models, worst (mean): IWOCS {least['robust'].mean():.3f} "
         f"({table['robust'].mean():.3f}), randomisation {least['randomised'].mean():.3f} "
-        f"({table['randomised'].mean():.3f}), "
-        f"nominal {least['nominal'].mean():.3f} ({table['nominal'].mean():.3f}). Worst that the search finds before "
-        "each "
-        f"new model: {', '.join(f'{x:.2f}' for x in along)}."
+        f"({table['randomised'].mean():.3f}), nominal {least['nominal'].mean():.3f} ({table['nominal'].mean():.3f}). "
+        f"Worst that the search finds before each new model: {', '.join(f'{x:.2f}' for x in along)}."
     )
     return Measured(least["robust"], least["randomised"], above(least["robust"], least["randomised"]), note)
 

@@ -210,8 +210,7 @@ def measure() -> Measured:
     change = np.abs(found["set"]["anywhere"] - found["set"]["ahead"]).max()
     note = (
         f"Minus mean distance to the goal, SET: {shown('set')}; without symmetry: {shown('plain')}. Turning start and "
-        "goal "
-        f"changes SET's return by at most {change:.1e}; standing still has about -1."
+        f"goal changes SET's return by at most {change:.1e}; standing still has about -1."
     )
     value, baseline = found["set"]["anywhere"], found["plain"]["anywhere"]
     new_body = above(found["set"]["new anywhere"], found["plain"]["new anywhere"])
