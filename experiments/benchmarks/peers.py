@@ -54,7 +54,8 @@ PEERS: dict[str, tuple[str, ...]] = {
         "wandb",
         "tqdm",
     ),
-    "flashbax": ("flashbax==0.1.3",),
+    # jaxrl.replay is imported there, too: both sides run in one process.
+    "flashbax": ("flashbax==0.1.3", "jaxtyping"),
     "stable-baselines3": ("stable-baselines3>=2.4", "torch>=2"),
 }
 

@@ -1,6 +1,5 @@
 """Networks of action values: one vector of objectives, or of their distributions, for every discrete action."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from jaxrl.networks.encoders import encoder_of, features_of, part_kinds
 from jaxrl.networks.layers import ACTIVATIONS, Torso
 from jaxrl.networks.memory import fresh_memory, make_cell, remember
 from jaxrl.networks.trunk import Layers, Trunk, dense
+from jaxrl.numerics.waves import cosine_of_half_turns
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["ValueNetwork", "value_network"]
@@ -101,7 +101,7 @@ class _Values(nn.Module):
     @nn.compact
     def _with_fractions(self, features: Array, taus: Float[Array, "*batch atom"]) -> Array:
         """φ(o) ⊙ relu(W cos(π i τ) + b), i from 0 on (Dabney et al., 2018, equation 4)."""
-        waves = jnp.cos(math.pi * jnp.arange(self.cosines) * taus[..., None])
+        waves = cosine_of_half_turns(jnp.arange(self.cosines) * taus[..., None])
         embedded = nn.relu(dense(features.shape[-1], self.layers.noisy, "fractions")(waves))
         return features[..., None, :] * embedded
 

@@ -1,7 +1,7 @@
 """A tree of sums over non-negative numbers, from which entries are drawn in proportion, in O(log size).
 
-Every node is the sum of 32 below it: a million entries have four levels. Few wide levels are much faster than twenty
-narrow ones where each level is one gather and one sum over all draws together.
+Every node is the sum of 8 below it: a million entries have seven levels, each of which is one gather and one product
+over all draws together. On a CPU twenty narrow levels take longer, and so do four of 32, of which most is read in vain.
 """
 
 import jax.numpy as jnp
@@ -10,10 +10,10 @@ from jaxrl.types import Array, Float, Int
 
 __all__ = ["SumTree", "empty", "find", "total", "update"]
 
-FAN = 32
+FAN = 8
 
 SumTree = tuple[Float[Array, " _"], ...]
-"""Levels from the leaves up; the last has at most 32 nodes."""
+"""Levels from the leaves up; the last has at most 8 nodes."""
 
 
 def empty(size: int) -> SumTree:
@@ -36,7 +36,8 @@ def update(tree: SumTree, indices: Int[Array, " entry"], values: Float[Array, " 
     levels = [tree[0].at[indices].set(values)]
     for level in tree[1:]:
         indices = indices // FAN
-        sums = jnp.sum(levels[-1].reshape(-1, FAN)[indices], axis=-1)
+        # Sums over a short last axis are faster as products, on a CPU severalfold.
+        sums = jnp.matmul(levels[-1].reshape(-1, FAN)[indices], jnp.ones(FAN), precision="highest")
         levels.append(level.at[indices].set(sums))
     return tuple(levels)
 
@@ -48,10 +49,10 @@ def find(tree: SumTree, mass: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
         tree: of sums.
         mass: in [0, total).
     """
-    node = jnp.zeros(mass.shape, jnp.int32)
+    node, up_to = jnp.zeros(mass.shape, jnp.int32), jnp.triu(jnp.ones((FAN, FAN)))
     for level in reversed(tree):
         below = level.reshape(-1, FAN)[node]
-        sums = jnp.cumsum(below, axis=-1)
+        sums = jnp.matmul(below, up_to, precision="highest")
         # Sums are rounded: what is left may exceed those of all children that are not 0.
         last = FAN - 1 - jnp.argmax(below[..., ::-1] > 0.0, axis=-1)
         chosen = jnp.minimum(jnp.sum(mass[..., None] >= sums, axis=-1), last)
