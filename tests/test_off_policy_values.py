@@ -171,11 +171,26 @@ def test_windows_end_where_episodes_do_and_bootstrap_from_what_really_followed()
         np.testing.assert_array_equal(found.action[row], rollout.raw_action[start, copy])
 
 
-@pytest.mark.parametrize("policies", ["own", "sampled", "support"])
-def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies):
+@pytest.mark.parametrize("changes", [{}, {"layer_norm": True, "dueling": True}, {"hidden_sizes": (256, 256, 256)}])
+def test_values_begin_near_nothing(changes):
+    """The best of many that are drawn at random would be above the truth, and bootstrapping would keep it there."""
+    trainer, parts, _ = _learner("dqn", probes.choice([[1.0, 0.0], [0.0, 1.0]]), **changes)
+    state = trainer.init(KEY, trainer.hyperparameters).agent
+    observation, weights = jax.random.normal(KEY, (64, 1)), jnp.ones((64, 2))
+    values = parts.acting.network.values(state.params["values"], observation, weights, None, None)
+    assert float(jnp.abs(values).max()) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("policies", "improved"),
+    [("own", False), ("sampled", False), ("acting", False), ("support", False), ("acting", True)],
+)
+def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies, improved):
     """Values that a table gives, under preferences of which each objective would choose another action by itself."""
     conditioned = {"condition_on_weights": policies != "own"}
     choose = {"policies": policies, "num_candidates": 3} if policies != "own" else {}
+    if improved:
+        choose |= {"improved_priorities": True, "replay": "prioritised"}
     trainer, parts, _ = _learner(
         "dqn", probes.choice([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]]), backup="max", **conditioned, **choose
     )
@@ -185,10 +200,15 @@ def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies)
     following = jnp.asarray([[0.3], [-0.5], [1.0], [2.0]])
     q = lambda w: parts.acting.network.values(state.target["values"], following, w, None, None)[..., 0]  # noqa: E731
     others = {"own": [weights], "sampled": [jnp.tile(w, (4, 1)) for w in weights[:3]]}
+    others["acting"] = [weights]
     others["support"] = [jnp.tile(w, (4, 1)) for w in equally_spaced(2, 3)]
-    tables = np.stack([np.asarray(q(w)) for w in others[policies]], axis=1).reshape(4, -1, 2)
-    best = np.argmax(np.sum(tables * np.asarray(weights)[:, None], axis=-1), axis=1)
-    target = np.asarray([1.0, 2.0]) + 0.9 * tables[np.arange(4), best]
+
+    def target_of(policies):
+        tables = np.stack([np.asarray(q(w)) for w in others[policies]], axis=1).reshape(4, -1, 2)
+        best = np.argmax(np.sum(tables * np.asarray(weights)[:, None], axis=-1), axis=1)
+        return np.asarray([1.0, 2.0]) + 0.9 * tables[np.arange(4), best]
+
+    target, judged = target_of(policies), target_of("support" if improved else policies)
     experience = value_learning.Experience(
         observation=following,
         action=jnp.asarray([0, 1, 2, 0]),
@@ -203,7 +223,12 @@ def test_the_best_action_is_chosen_by_the_sum_and_its_vector_backed_up(policies)
     taken = parts.acting.network.values(state.params["values"], following, weights, None, None)[..., 0]
     taken = np.take_along_axis(np.asarray(taken), np.asarray(experience.action)[:, None, None], axis=1)[:, 0]
     np.testing.assert_allclose(metrics["loss"], np.mean(0.5 * (taken - target) ** 2), rtol=1e-4)
-    np.testing.assert_allclose(errors, np.abs(np.sum((target - taken) * np.asarray(weights), axis=-1)), atol=1e-5)
+    found = judged - taken
+    # What is learned from under other preferences every time counts by its error under any of them.
+    expected = (
+        np.abs(found).max(axis=-1) if conditioned["condition_on_weights"] else np.abs(np.sum(found * weights, -1))
+    )
+    np.testing.assert_allclose(errors, expected, atol=1e-5)
 
 
 def test_of_several_critics_the_whole_vector_of_the_least_counts():
@@ -318,6 +343,17 @@ def test_illegal_actions_are_never_taken_nor_backed_up(agent):
     result = train(trainer)
     assert float(jnp.nanmin(result.metrics["episode_return"])) >= 0.0
     assert bool(jnp.all(jnp.isfinite(result.metrics["loss"][4:])))
+
+
+def test_preferences_may_multiply_what_is_seen():
+    """σ(W₁o) ⊙ σ(W₂w): features of preferences that are all 0 leave nothing of the observation."""
+    made = probes.choice([[1.0, 0.0], [0.0, 1.0]])
+    trainer, parts, _ = _learner("dqn", made, condition_on_weights=True, conditioning="product")
+    params = trainer.init(KEY, trainer.hyperparameters).agent.params["values"]
+    q = lambda o, w: parts.acting.network.values(params, jnp.asarray([[o]]), jnp.asarray([w]), None, None)  # noqa: E731
+    np.testing.assert_allclose(q(1.0, [0.0, 0.0]), q(-3.0, [0.0, 0.0]))
+    assert np.abs(q(1.0, [0.5, 0.5]) - q(1.0, [0.9, 0.1])).max() > 0.0
+    assert np.abs(q(1.0, [0.5, 0.5]) - q(-3.0, [0.5, 0.5])).max() > 0.0
 
 
 def test_weights_choose_among_objectives_and_a_conditioned_network_serves_all():
@@ -467,6 +503,8 @@ def test_agents_keep_to_the_contract(agent):
         ("dqn", {"homotopy": True}, "homotopy=True moves between errors"),
         ("r2d2", {"num_critics": 2, "hidden_sizes": (8, 8)}, "num_critics=2 needs a network without a memory"),
         ("dqn", {"policies": "sampled"}, "policies='sampled' needs condition_on_weights=True"),
+        ("dqn", {"conditioning": "product"}, "conditioning='product' would have no effect here"),
+        ("dqn", {"improved_priorities": True}, "improved_priorities=True needs policies='acting'"),
         ("dqn", {"replay": "priority"}, "replay 'priority'|unknown replay"),
         ("dqn", {"buffer_size": 2_000_000_000}, "GiB for it: buffer_size=[0-9]+ at most"),
         ("r2d2", {"buffer_size": 64, "sequence_length": 40, "hidden_sizes": (8, 8)}, "fewer than the 50 that are"),

@@ -89,19 +89,26 @@ def run_peer(problem: Problem, arguments: Arguments) -> dict[str, Any]:
 
 
 def run_study(algorithm: str, settings: dict[str, Any], total_steps: int, arguments: Arguments) -> dict[str, Any]:
-    """One study: seconds with compilation, the measures of every seed, and their mean hypervolume over time."""
+    """One study of `STUDIES`; see `measured`."""
+    settings = {**MEMBERS, **ENVIRONMENTS[arguments.environment][1], **settings, "total_steps": total_steps}
+    return measured(algorithm, f"mo/{arguments.environment}", settings, arguments.seeds, arguments.episodes)
+
+
+def measured(
+    algorithm: str, environment: str, settings: dict[str, Any], seeds: int, num_episodes: int
+) -> dict[str, Any]:
+    """A study's seconds with compilation, the measures of every seed, and their mean hypervolume over time."""
     start = time.perf_counter()
-    settings = {**MEMBERS, **ENVIRONMENTS[arguments.environment][1], **settings}
-    study = jaxrl.study(algorithm, f"mo/{arguments.environment}", total_steps=total_steps, **settings)
-    sweep = jaxrl.sweep(study, seeds=arguments.seeds)
-    found = jaxrl.front(sweep, num_episodes=arguments.episodes)
+    study = jaxrl.study(algorithm, environment, **settings)
+    sweep = jaxrl.sweep(study, seeds=seeds)
+    found = jaxrl.front(sweep, num_episodes=num_episodes)
     seconds = time.perf_counter() - start
     measures = found.measures[found.measures["seed"] != "all"]
     timing, curve = sweep.groups[0].timing, sweep.table.groupby("steps")["hypervolume"].mean()
     passed = timing.compile_seconds + timing.run_seconds * curve.index.to_numpy() / curve.index.max()
     return {
         "steps_per_seed": int(study.iteration_steps.sum()),
-        "seeds": arguments.seeds,
+        "seeds": seeds,
         "seconds_all_seeds": seconds,
         "compile_seconds": timing.compile_seconds,
         "run_seconds": timing.run_seconds,

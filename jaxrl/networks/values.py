@@ -50,6 +50,11 @@ class ValueNetwork(NamedTuple):
     activity: Callable[..., PyTree] | None
 
 
+# Of the last layer. Values begin near 0: the best of several that are drawn at random is above the truth, and what is
+# backed up from there fades by γ for every move of the target network alone.
+_NEAR_NOTHING = 0.01
+
+
 class _Values(nn.Module):
     observation: Space
     encoder: str
@@ -61,11 +66,14 @@ class _Values(nn.Module):
     dueling: bool
     cosines: int
     conditioned: bool
+    product: bool
 
     def setup(self) -> None:
         kinds = part_kinds(self.observation) if self.encoder == "parts" else ()
         self.encode = Torso((), self.layers.activation, self.encoder == "image", self.channels, kinds)
         shared = self.layers.sizes[:-1] if self.dueling else self.layers.sizes
+        if self.product:
+            self.seen_layer, self.preferred_layer = (dense(self.layers.sizes[0], self.layers.noisy) for _ in range(2))
         self.shared = Trunk(self.layers._replace(sizes=shared))
         if self.memory:
             self.cell = make_cell(self.memory, self.recurrent_size, Attention())
@@ -75,12 +83,16 @@ class _Values(nn.Module):
         if self.dueling:
             last = self.layers._replace(sizes=self.layers.sizes[-1:])
             self.value_layer, self.advantage_layer = Trunk(last), Trunk(last)
-            self.value_head = dense(per_action, self.layers.noisy)
-        self.head = dense(num_actions * per_action, self.layers.noisy)
+            self.value_head = dense(per_action, self.layers.noisy, scale=_NEAR_NOTHING)
+        self.head = dense(num_actions * per_action, self.layers.noisy, scale=_NEAR_NOTHING)
 
     def features(self, observation: PyTree, weights: Array) -> Array:
-        encoded = self.encode(features_of(self.observation, self.encoder, observation), self._seen(weights))
-        return self.shared(encoded)
+        own = features_of(self.observation, self.encoder, observation)
+        if not self.product:
+            return self.shared(self.encode(own, self._seen(weights)))
+        activation, encoded = ACTIVATIONS[self.layers.activation], self.encode(own, None)
+        weights = jnp.broadcast_to(weights, (*encoded.shape[:-1], weights.shape[-1]))
+        return self.shared(activation(self.seen_layer(encoded)) * activation(self.preferred_layer(weights)))
 
     def _seen(self, weights: Array) -> Array | None:
         return weights if self.conditioned else None
@@ -144,6 +156,7 @@ def value_network(
     dueling: bool = False,
     cosines: int = 0,
     conditioned: bool = False,
+    product: bool = False,
     num_preferences: int | None = None,
 ) -> ValueNetwork:
     """Builds a network of action values.
@@ -160,6 +173,8 @@ def value_network(
         dueling: q = v + a - mean_a a, each from a last layer of its own (Wang et al., 2016, equation 9).
         cosines: of an implicit quantile network; 0 for others.
         conditioned: whether preference weights are an input.
+        product: whether they are one by multiplying features of the observation, σ(W₁o) ⊙ σ(W₂w), as in GPI-PD (Alegre
+            et al., 2023).
         num_preferences: length of these; default one per objective.
 
     Raises:
@@ -181,6 +196,7 @@ def value_network(
         dueling,
         cosines,
         conditioned,
+        product,
     )
     fresh = lambda batch: fresh_memory(memory, recurrent_size, Attention(), batch) if memory else ()  # noqa: E731
 

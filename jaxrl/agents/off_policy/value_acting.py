@@ -89,6 +89,7 @@ def make_acting(spec: EnvironmentSpec, config: Any, head: Head, **settings: Any)
         layers=layers,
         channels=config.channels,
         conditioned=config.condition_on_weights,
+        product=getattr(config, "conditioning", "input") == "product",
         **settings,
     )
     return Acting(spec, config, network, head)
@@ -140,7 +141,8 @@ def _outputs(
 
     def run(params: PyTree, key: PRNGKeyArray | None) -> Array:
         under = lambda other: parts.network.values(params, seen_now, other, taus, key)  # noqa: E731
-        return wide(under, hp.support) if getattr(parts.config, "policies", "own") == "support" else under(weights)
+        improves = getattr(parts.config, "policies", "own") in ("acting", "support")
+        return wide(under, hp.support) if improves else under(weights)
 
     return of_critics(parts, state.params, run, key, weights, hp), memory
 

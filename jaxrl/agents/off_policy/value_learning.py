@@ -29,6 +29,7 @@ from jaxrl.agents.off_policy.value_sequences import along
 from jaxrl.agents.off_policy.value_settings import (
     DEFAULTS,
     HOMOTOPY,
+    IMPROVING,
     ValueConfig,
     ValueHyperparameters,
     require_effect,
@@ -112,7 +113,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         **(recurrent if acting.network.recurrent else {}),
     )
     agent = off_policy(spec, config, learner, {**DEFAULTS, **defaults}, ValueHyperparameters)
-    if config.policies != "support":
+    if config.policies not in IMPROVING:
         return agent
     support = equally_spaced(spec.num_objectives, config.num_candidates)
     return agent._replace(hyperparameters=agent.hyperparameters._replace(support=support), preferences=_of_support)
@@ -165,21 +166,25 @@ def _learn(
         run = under(_taus(parts, keys[index], batch), seen, weights)
         return of_critics(acting, params, run, _noise(parts, keys[index + 1]), weights, hp)
 
-    def of_policies(params: PyTree, index: int) -> Array:
+    def of_policies(params: PyTree, index: int, policies: str) -> Array:
         """What follows, under the policies among which the best action is sought."""
-        if parts.config.policies == "own":
+        if policies in ("own", "acting"):
             return least(params, index, following)
-        others = hp.support if parts.config.policies == "support" else weights[: parts.config.num_candidates]
+        others = hp.support if policies == "support" else weights[: parts.config.num_candidates]
         taus = _taus(parts, keys[index], batch)
         run = lambda own, key: wide(lambda other: under(taus, following, other)(own, key), others)  # noqa: E731
         return of_critics(acting, params, run, _noise(parts, keys[index + 1]), weights, hp)
 
-    later = of_policies(state.target, 0)
-    other = of_policies(state.params, 2) if parts.backup.double else later
+    def target_of(policies: str) -> Array:
+        later = of_policies(state.target, 0, policies)
+        other = of_policies(state.params, 2, policies) if parts.backup.double else later
+        mixed, reward = _backed_up(parts, later, other, before, experience, hp)
+        factor = jnp.broadcast_to(experience.factor, reward.shape)
+        return jax.lax.stop_gradient(parts.head.target(reward, factor, mixed, hp.head))
+
     before = least(state.target, 4, observation) if parts.backup.bonus else None
-    mixed, reward = _backed_up(parts, later, other, before, experience, hp)
-    factor = jnp.broadcast_to(experience.factor, reward.shape)
-    target = jax.lax.stop_gradient(parts.head.target(reward, factor, mixed, hp.head))
+    target = target_of(parts.config.policies)
+    judged = target_of("support") if parts.config.improved_priorities else target
     taus = _taus(parts, keys[6], batch)
 
     def loss_of(params: PyTree) -> tuple[Array, tuple[Array, Array]]:
@@ -193,7 +198,7 @@ def _learn(
     read = partial(_signals, parts, keys[7], state, observation, weights, taus, progress)
     state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress, read)
     means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
-    errors = _errors(parts, taken, target, losses, weights)
+    errors = _errors(parts, taken, judged, losses, weights)
     return state, errors, {**metrics, "value": means.mean()}
 
 
@@ -264,10 +269,17 @@ def _descend(
 
 
 def _errors(parts: _Parts, taken: Array, target: Array, losses: Array, weights: Array) -> Float[Array, "*batch"]:
-    """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3)."""
+    """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3).
+
+    Where a sample is learned from under other preferences every time, the largest of them all, max_w |w·δ| = maxᵢ |δᵢ|:
+    of those that it happened to be drawn with, some would make what is rare and matters to others look known.
+    """
     if parts.head.num_atoms > 1:
         return jnp.abs(losses)
-    return _over_critics(parts, jnp.abs(jnp.sum((target - taken)[..., 0] * weights, axis=-1)))
+    errors = (target - taken)[..., 0]
+    if parts.config.condition_on_weights:
+        return _over_critics(parts, jnp.max(jnp.abs(errors), axis=-1))
+    return _over_critics(parts, jnp.abs(jnp.sum(errors * weights, axis=-1)))
 
 
 # A sequence counts by its largest error and by their mean (R2D2, section 2.3).

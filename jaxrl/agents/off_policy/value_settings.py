@@ -11,12 +11,14 @@ from jaxrl.agents.off_policy.settings import BROUGHT_BY, OffPolicyConfig, OffPol
 from jaxrl.errors import require_name
 from jaxrl.ranges import COUNT, SOME, Range
 
-__all__ = ["DEFAULTS", "HOMOTOPY", "ValueConfig", "ValueHyperparameters", "require_effect"]
+__all__ = ["DEFAULTS", "HOMOTOPY", "IMPROVING", "ValueConfig", "ValueHyperparameters", "require_effect"]
 
 _ATOMS = Range(2, integer=True)
 # Squared errors bear a target that follows closely; values of 1/(1-γ) are reached in as many of its moves.
 DEFAULTS = {"learning_rate": 5e-4, "target_rate": 0.02}
 HOMOTOPY = {"homotopy_end": 1.0, "homotopy_fraction": 1.0}
+IMPROVING = ("acting", "support")
+"""Of the setting `policies`, what acts by the best of the policies of a support."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +41,19 @@ class ValueConfig(OffPolicyConfig):
     """Explore by noise on the network's parameters instead of by ε."""
     cosines: Annotated[int, COUNT] = 64
     """Features of a fraction in an implicit network."""
+    conditioning: str = "input"
+    """How preferences enter a conditioned network: input, beside the observation, or product, by what they make of its
+    features (GPI-PD)."""
     policies: str = "own"
     """Under which preferences' policies the best action is sought: own, the sample's; sampled, those of
-    `num_candidates` other samples of the minibatch while learning (envelope Q-learning); support, those of the
-    hyperparameter `support`, in learning and in acting (generalised policy improvement), from which every copy and
-    sample then has its own."""
+    `num_candidates` other samples of the minibatch while learning (envelope Q-learning); acting, those of the
+    hyperparameter `support`, from which every copy and sample then has its own (generalised policy improvement); or
+    support, the same, in learning too."""
     num_candidates: Annotated[int, COUNT] = 8
     """How many preferences these are."""
+    improved_priorities: bool = False
+    """With policies=acting and prioritised replay: priorities of the error towards the best of all policies of the
+    support (GPI-PD), not towards the sample's own."""
     homotopy: bool = False
     """Move the loss from the errors of all objectives to the error of their weighted sum, by homotopy_end and
     homotopy_fraction, hyperparameters that come with it."""
@@ -67,7 +75,7 @@ class ValueHyperparameters(OffPolicyHyperparameters):
         "soft_temperature": "backup=soft or munchausen",
         **dict.fromkeys(("munchausen_weight", "munchausen_floor"), "backup=munchausen"),
         **dict.fromkeys(("homotopy_end", "homotopy_fraction"), "homotopy=True"),
-        "support": "policies=support",
+        "support": "policies=acting or support",
     }
 
 
@@ -83,14 +91,16 @@ def require_effect(config: ValueConfig, head: Head, backup: Backup, recurrent: b
             f"head={config.head!r} of a network with a memory learns from single steps: it needs return_steps=1, got "
             f"{config.return_steps}"
         )
-    require_name("policies", config.policies, ("own", "sampled", "support"))
+    require_name("policies", config.policies, ("own", "sampled", *IMPROVING))
+    require_name("conditioning", config.conditioning, ("input", "product"))
     _require_preferences(config, num_objectives, recurrent)
     if recurrent and config.num_critics > 1:
         raise ValueError(
             f"num_critics={config.num_critics} needs a network without a memory, got network={config.network!r}"
         )
     only_with = (
-        ("num_candidates", config.policies != "own", "policies='sampled' or 'support'"),
+        ("conditioning", config.condition_on_weights, "condition_on_weights=True"),
+        ("num_candidates", config.policies != "own", "policies='sampled', 'acting' or 'support'"),
         ("num_atoms", head.num_atoms > 1, "head='categorical', 'quantile' or 'implicit'"),
         ("cosines", head.taus is not None, "head='implicit'"),
         *[(name, recurrent, "network='gru' or 'lstm'") for name in ("recurrent_size", "sequence_length", "burn_in")],
@@ -107,6 +117,12 @@ def _require_preferences(config: ValueConfig, num_objectives: int, recurrent: bo
         raise ValueError(
             "homotopy=True moves between errors of means of several objectives: it needs head='squared' or 'huber' and "
             f"an environment with several, got head={config.head!r} and {num_objectives}"
+        )
+    fits = config.policies == "acting" and config.replay == "prioritised" and config.head in ("squared", "huber")
+    if config.improved_priorities and not fits:
+        raise ValueError(
+            "improved_priorities=True needs policies='acting', replay='prioritised' and head='squared' or 'huber'; got "
+            f"policies={config.policies!r}, replay={config.replay!r} and head={config.head!r}"
         )
     if config.policies == "own":
         return

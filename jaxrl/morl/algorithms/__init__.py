@@ -9,7 +9,7 @@ from jaxrl.environments.base import Environment
 from jaxrl.environments.registry import make
 from jaxrl.errors import require_name
 from jaxrl.morl import tabular
-from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, pgmorl, tables
+from jaxrl.morl.algorithms import c_morl, conditioned, decomposition, gpi_ls, pgmorl, tables
 from jaxrl.morl.problem import apply_problem, make_problem
 from jaxrl.morl.study import Study
 from jaxrl.training.schedule import Default
@@ -71,6 +71,9 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         conditioned.ConditionedHyperparameters,
         conditioned.TRAINING,
         ("condition_on_weights",),
+    ),
+    "gpi_ls": AlgorithmEntry(
+        gpi_ls.gpi_ls, gpi_ls.GPILSConfig, gpi_ls.GPILSHyperparameters, gpi_ls.TRAINING, ("condition_on_weights",)
     ),
     "pgmorl": AlgorithmEntry(pgmorl.pgmorl, pgmorl.PGMORLConfig, pgmorl.PGMORLHyperparameters, pgmorl.TRAINING),
     "pareto_q_learning": _tabular(

@@ -26,7 +26,16 @@ from jaxrl.training.rollouts import RunState
 from jaxrl.training.trainer import Trainer, trainer
 from jaxrl.types import Array, Float, Int, PRNGKeyArray, PyTree
 
-__all__ = ["TRAINING", "ConditionedConfig", "ConditionedHyperparameters", "conditioned"]
+__all__ = [
+    "TRAINING",
+    "ConditionedConfig",
+    "ConditionedHyperparameters",
+    "Parts",
+    "conditioned",
+    "front_at",
+    "make_parts",
+    "returns_under",
+]
 
 TRAINING = {"num_envs": 16}
 
@@ -83,14 +92,8 @@ def conditioned(
     Raises:
         ValueError: for fewer preferences than objectives.
     """
-    num_objectives = environment.spec.num_objectives
-    for name in ("num_evaluation_weights", "num_policies"):
-        if getattr(config, name) < num_objectives:
-            raise ValueError(f"{name}={getattr(config, name)} is less than one for each of {num_objectives} objectives")
-    built = trainer(config.member_agent, environment, **settings, condition_on_weights=True)
-    # The learner's own evaluation, under one weight only, happens once at the end.
-    learner = built.rebuild(num_evaluations=1, evaluation_episodes=1)
-    parts = Parts(built, learner, problem, config)
+    parts = make_parts(environment, problem, config, settings)
+    built = parts.trainer
     init, step = partial(_init, parts), partial(_step, parts)
     return Study(
         init=init,
@@ -107,6 +110,22 @@ def conditioned(
         settings={},
         rebuild=None,
     )
+
+
+def make_parts(environment: Environment, problem: Problem, config: Any, settings: dict[str, Any]) -> Parts:
+    """The trainer of a conditioned agent, and what its front is measured with; arguments as of `conditioned`.
+
+    Raises:
+        ValueError: for fewer preferences than objectives.
+    """
+    num_objectives = environment.spec.num_objectives
+    for name in ("num_evaluation_weights", "num_policies"):
+        if getattr(config, name) < num_objectives:
+            raise ValueError(f"{name}={getattr(config, name)} is less than one for each of {num_objectives} objectives")
+    built = trainer(config.member_agent, environment, **settings, condition_on_weights=True)
+    # The learner's own evaluation, under one weight only, happens once at the end.
+    learner = built.rebuild(num_evaluations=1, evaluation_episodes=1)
+    return Parts(built, learner, problem, config)
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> RunState:
@@ -131,8 +150,13 @@ def _step(
 def _measure(
     parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: StudyHyperparameters
 ) -> FrontEvaluation:
+    return front_at(parts, key, state.agent, hyperparameters.training)
+
+
+def front_at(parts: Parts, key: PRNGKeyArray, agent: PyTree, training: Any) -> FrontEvaluation:
+    """Measures of the front of evenly spaced preferences, during training."""
     count, episodes = parts.config.num_evaluation_weights, parts.trainer.config.evaluation_episodes
-    points = _returns(parts, key, state.agent, hyperparameters, _weights(parts, count), episodes)
+    points = returns_under(parts, key, agent, training, _weights(parts, count), episodes)
     return evaluate_front(parts.problem, points, jnp.all(jnp.isfinite(points), axis=-1))
 
 
@@ -140,17 +164,16 @@ def _weights(parts: Parts, count: int) -> Float[Array, "policy objective"]:
     return equally_spaced(parts.problem.num_objectives, count)
 
 
-def _returns(
+def returns_under(
     parts: Parts,
     key: PRNGKeyArray,
     agent: PyTree,
-    hyperparameters: StudyHyperparameters,
+    training: Any,
     weights: Float[Array, "policy objective"],
     num_episodes: int,
 ) -> Float[Array, "policy objective"]:
     """Returns of the network under every preference, on the same episodes."""
     evaluate = parts.trainer.evaluator(num_episodes)
-    training = hyperparameters.training
     return jax.vmap(lambda w: evaluate(key, agent, training._replace(weights=w)).discounted_returns)(weights)
 
 
@@ -158,7 +181,7 @@ def _evaluate(
     parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: StudyHyperparameters, num_episodes: int
 ) -> tuple[Array, Array, Array]:
     weights = _weights(parts, parts.config.num_policies)
-    points = _returns(parts, key, state.agent, hyperparameters, weights, num_episodes)
+    points = returns_under(parts, key, state.agent, hyperparameters.training, weights, num_episodes)
     return points, jnp.all(jnp.isfinite(points), axis=-1), weights
 
 
