@@ -272,6 +272,7 @@ AGENTS = {
     [
         ("c51", {"num_atoms": 31, "v_min": 0.0, "v_max": 30.0}),
         ("qr_dqn", {"num_atoms": 20}),
+        ("iqn", {"num_atoms": 16}),
     ],
 )
 def test_a_known_distribution_of_returns_is_learned(agent, settings):
