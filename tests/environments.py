@@ -110,6 +110,19 @@ def delayed_reward(length=4):
     return _environment("delayed-reward", step, limit=length)
 
 
+def coins(length=2, worth=20.0):
+    """A coin at every step, `worth` or nothing: returns are sums of γⁱ worth, all as likely."""
+
+    def step(key, state, action, params):
+        state = state + 1
+        over = state >= length
+        return state, Timestep(
+            state.astype(jnp.float32)[None], worth * jax.random.bernoulli(key, 0.5, (1,)), over, jnp.array(False), {}
+        )
+
+    return _environment("coins", step)
+
+
 def not_a_number(after=40):
     """Rewards turn to NaN once an episode is older than `after` steps."""
 

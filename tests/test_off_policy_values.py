@@ -13,6 +13,7 @@ from jaxrl.agents.off_policy.backups import BACKUPS
 from jaxrl.agents.off_policy.ensembles import least
 from jaxrl.agents.off_policy.exploring import Chances, sometimes_random
 from jaxrl.agents.off_policy.heads import HEADS, project, quantile_loss
+from jaxrl.agents.off_policy.value_acting import make_acting
 from jaxrl.environments import Box
 from jaxrl.networks.trunk import Layers
 from jaxrl.networks.values import value_network
@@ -288,6 +289,48 @@ AGENTS = {
     "munchausen_dqn": {},
     "r2d2": {"num_updates": 4, "sequence_length": 4, "burn_in": 2, "recurrent_size": 8, "hidden_sizes": (16, 16)},
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "settings"),
+    [
+        ("c51", {"num_atoms": 31, "v_min": 0.0, "v_max": 30.0}),
+        ("qr_dqn", {"num_atoms": 20}),
+        ("iqn", {"num_atoms": 16}),
+    ],
+)
+def test_a_known_distribution_of_returns_is_learned(agent, settings):
+    # Returns are 0, 10, 20 and 30, each in a quarter of all episodes; their mean alone is 10 away from them.
+    trainer = build(
+        agent,
+        probes.coins(),
+        total_steps=8000,
+        discount=0.5,
+        learning_rate=5e-3,
+        target_rate=0.1,
+        num_updates=16,
+        batch_size=64,
+        buffer_size=8000,
+        hidden_sizes=(32,),
+        anneal_learning_rate=True,
+        **settings,
+    )
+    config = trainer.agent.config
+    head = HEADS[config.head](config.num_atoms)
+    cosines = config.cosines if head.taus else 0
+    network = make_acting(probes.coins().spec, config, head, cosines=cosines).network
+    shares = (jnp.arange(1000) + 0.5) / 1000
+    params = train(trainer).state.agent.params["values"]
+    outputs = network.values(params, jnp.zeros(1), jnp.ones(1), shares if cosines else None, None)[0, 0]
+    if agent == "c51":
+        cumulative = np.cumsum(jax.nn.softmax(outputs))
+        found = np.linspace(0.0, 30.0, 31)[np.minimum(np.searchsorted(cumulative, shares), 30)]
+    else:
+        found = np.sort(np.asarray(outputs).repeat(1000 // len(outputs)))
+    known = 10.0 * np.floor(4.0 * np.asarray(shares))
+    distance = np.abs(found - known).mean()
+    assert distance < 2.0, distance
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
