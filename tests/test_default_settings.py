@@ -71,7 +71,7 @@ def test_an_iteration_that_was_asked_for_sets_the_shortest_run():
     assert built.num_iterations == 1 and built.config.total_steps == 1024 * 1024
 
 
-@pytest.mark.parametrize("name", ["c_morl", "pgmorl", "morl_d", "conditioned"])
+@pytest.mark.parametrize("name", ["c_morl", "pgmorl", "morl_d", "conditioned", "gpi_ls"])
 def test_studies_give_way_too(name):
 
     built = jaxrl.study(name, "mo/deep-sea-treasure", total_steps=20_000)
