@@ -11,10 +11,7 @@ from jaxrl.types import Array
 
 __all__ = ["Layers", "NoisyDense", "Trunk", "dense"]
 
-
-def _uniform(scale: float) -> nn.initializers.Initializer:
-    """U(±scale √(3/inputs))."""
-    return nn.initializers.variance_scaling(scale**2, "fan_in", "uniform")
+_UNIFORM = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 
 class NoisyDense(nn.Module):
@@ -26,13 +23,12 @@ class NoisyDense(nn.Module):
 
     size: int
     initial: float = 0.5
-    scale: float = 1.0
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
         count = inputs.shape[-1]
         start = nn.initializers.constant(self.initial / count**0.5)
-        kernel = self.param("kernel", _uniform(self.scale), (count, self.size))
+        kernel = self.param("kernel", _UNIFORM, (count, self.size))
         bias = self.param("bias", nn.initializers.zeros, (self.size,))
         kernel_scale = self.param("kernel_scale", start, (count, self.size))
         bias_scale = self.param("bias_scale", start, (self.size,))
@@ -45,9 +41,9 @@ class NoisyDense(nn.Module):
         return inputs @ kernel + noisy + bias + bias_scale * leaving
 
 
-def dense(size: int, noisy: bool = False, name: str | None = None, scale: float = 1.0) -> nn.Module:
-    """A dense layer of either kind, with uniform kernels U(±scale √(3/inputs)) and no bias at first."""
-    return NoisyDense(size, scale=scale, name=name) if noisy else Dense(size, kernel_init=_uniform(scale), name=name)
+def dense(size: int, noisy: bool = False, name: str | None = None) -> nn.Module:
+    """A dense layer of either kind, with uniform kernels U(±√(3/inputs)) and no bias at first."""
+    return NoisyDense(size, name=name) if noisy else Dense(size, kernel_init=_UNIFORM, name=name)
 
 
 class Layers(NamedTuple):

@@ -50,11 +50,6 @@ class ValueNetwork(NamedTuple):
     activity: Callable[..., PyTree] | None
 
 
-# Of the last layer. Values begin near 0: the best of several that are drawn at random is above the truth, and what is
-# backed up from there fades by γ for every move of the target network alone.
-_NEAR_NOTHING = 0.01
-
-
 class _Values(nn.Module):
     observation: Space
     encoder: str
@@ -83,8 +78,8 @@ class _Values(nn.Module):
         if self.dueling:
             last = self.layers._replace(sizes=self.layers.sizes[-1:])
             self.value_layer, self.advantage_layer = Trunk(last), Trunk(last)
-            self.value_head = dense(per_action, self.layers.noisy, scale=_NEAR_NOTHING)
-        self.head = dense(num_actions * per_action, self.layers.noisy, scale=_NEAR_NOTHING)
+            self.value_head = dense(per_action, self.layers.noisy)
+        self.head = dense(num_actions * per_action, self.layers.noisy)
 
     def features(self, observation: PyTree, weights: Array) -> Array:
         own = features_of(self.observation, self.encoder, observation)
@@ -141,6 +136,10 @@ class _Values(nn.Module):
         inputs = self.features(observations, weights), self.features(following, weights), starts
         memory, (outputs, later) = scan(self, memory, inputs)
         return self.values(outputs, taus), self.values(later, taus), memory
+
+
+def _is_more_than_dense(layers: Layers) -> bool:
+    return layers.noisy or layers.layer_norm or layers.residual or layers.batch_norm != "none"
 
 
 def value_network(
@@ -222,6 +221,6 @@ def value_network(
         ),
         recurrent=bool(memory),
         activity=None
-        if memory or cosines or layers.noisy or layers.layer_norm or layers.residual or layers.batch_norm != "none"
+        if memory or cosines or product or _is_more_than_dense(layers)
         else module_activity(module, layers.activation, lambda layer: len(layer) > 1, "__call__"),
     )

@@ -269,17 +269,10 @@ def _descend(
 
 
 def _errors(parts: _Parts, taken: Array, target: Array, losses: Array, weights: Array) -> Float[Array, "*batch"]:
-    """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3).
-
-    Where a sample is learned from under other preferences every time, the largest of them all, max_w |w·δ| = maxᵢ |δᵢ|:
-    of those that it happened to be drawn with, some would make what is rare and matters to others look known.
-    """
+    """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3)."""
     if parts.head.num_atoms > 1:
         return jnp.abs(losses)
-    errors = (target - taken)[..., 0]
-    if parts.config.condition_on_weights:
-        return _over_critics(parts, jnp.max(jnp.abs(errors), axis=-1))
-    return _over_critics(parts, jnp.abs(jnp.sum(errors * weights, axis=-1)))
+    return _over_critics(parts, jnp.abs(jnp.sum((target - taken)[..., 0] * weights, axis=-1)))
 
 
 # A sequence counts by its largest error and by their mean (R2D2, section 2.3).
