@@ -99,9 +99,14 @@ def main(arguments: Arguments) -> None:
         output = ROOT / "runs" / "off_policy_speed_quick.json"
         arguments = Arguments(seeds=(1, 2), repeats=1, total_steps=10_000, num_evaluations=2, output=output)
     report: dict[str, Any] = {"machine": machine(), "settings": {"shared": SHARED, **AGENTS}, "results": {}, "runs": {}}
+    if arguments.output.exists():
+        earlier = json.loads(arguments.output.read_text())
+        # Scenarios that are not measured now stay, if they are of the same settings.
+        report |= {name: earlier[name] for name in ("results", "runs") if earlier["settings"] == report["settings"]}
     for agent in arguments.agents:
         for num_seeds in arguments.seeds:
             scenario = f"{agent} on {AGENTS[agent]['environment']}, {num_seeds} seed{'s' * (num_seeds > 1)}"
+            scenario += f", {arguments.total_steps:,} steps each"
             print(scenario, file=sys.stderr)
             runs = measure(contenders(agent, num_seeds, arguments), arguments.repeats)
             report["runs"][scenario] = runs
