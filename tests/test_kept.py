@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from functools import partial
 from itertools import combinations
 
@@ -21,6 +22,8 @@ from jaxrl.sweeps.program import Compiled, Timing
 def folder(tmp_path, monkeypatch):
     # Part of every program below, so that JAX's own cache has none of them.
     monkeypatch.setattr(sys.modules[__name__], "SALT", float(np.frombuffer(os.urandom(4), np.uint32)[0]))
+    # As in a process that begins now: other tests have written modules and imported them.
+    monkeypatch.setattr(kept, "_BEGUN", time.time_ns())
     kept.keep_in(tmp_path / "programs")
     yield tmp_path / "programs"
     kept.keep_in(None)
@@ -70,8 +73,13 @@ def test_the_same_function_is_found_and_another_is_not(folder):
 
 
 def test_what_depends_on_a_file_that_has_changed_is_compiled_again(folder, tmp_path, monkeypatch):
-    path = tmp_path / "scaled_by_a_user.py"
-    path.write_text("def scale(x):\n    return 2.0 * x\n")
+    path, written = tmp_path / "scaled_by_a_user.py", iter(range(1_000_000_000, 2_000_000_000))
+
+    def write(text):
+        path.write_text(text)
+        os.utime(path, (second := next(written), second))
+
+    write("def scale(x):\n    return 2.0 * x\n")
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("scaled_by_a_user")
 
@@ -79,14 +87,18 @@ def test_what_depends_on_a_file_that_has_changed_is_compiled_again(folder, tmp_p
         return lambda x: {"value": module.scale(x), "salt": jnp.sin(SALT * x[0])}
 
     assert call(scaled())[1] and not call(scaled())[1]
-    path.write_text("def scale(x):\n    return 30.0 * x\n")
+    write("def scale(x):\n    return 30.0 * x\n")
     importlib.reload(module)
     value, lowered = call(scaled())
     np.testing.assert_array_equal(value, [0, 30, 60])
     assert lowered
     # One that changes nothing of the program costs tracing, once.
-    path.write_text("def scale(x):\n    return 30.0 * x  # as before\n")
+    write("def scale(x):\n    return 30.0 * x  # as before\n")
     assert call(scaled())[1] and not call(scaled())[1]
+    # One that may have changed after it was imported: what was traced is not what stands there.
+    os.utime(path, (time.time() + 9, time.time() + 9))
+    assert call(scaled())[1] and call(scaled())[1]
+    del sys.modules[module.__name__]
 
 
 def test_variables_that_compilation_reads_are_part_of_it(folder, monkeypatch):

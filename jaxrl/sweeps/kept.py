@@ -21,6 +21,7 @@ import platform
 import re
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -41,6 +42,9 @@ _PREFIXES = ("JAX", "XLA", "NPROC", "OMP_", "CUDA_VISIBLE", "TF_")
 # What cloudpickle calls a class that is not a module's, another one in every process.
 _OWN_CLASS = re.compile(rb"\x8c\x20[0-9a-f]{32}")
 _DIGEST = hashlib.sha256().digest_size
+
+# Nanoseconds: files that are older were whole when this process imported them, which it may have begun to before.
+_BEGUN = time.time_ns() - 10 * 10**9
 
 _folder: Path | None = None
 
@@ -101,6 +105,8 @@ class Kept:
 
     def compile(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         """Compiles what was traced and lowered, and keeps it if that can be done."""
+        if self._path is None:
+            return lowered.compile()
         hits = _hits()
         compiled = lowered.compile()
         with suppress(Exception):
@@ -108,17 +114,19 @@ class Kept:
         return compiled
 
     def _save(self, lowered: jax.stages.Lowered, compiled: jax.stages.Compiled, fresh: bool) -> None:
-        if self._path is None or "callback" in (text := lowered.as_text()):
+        if "callback" in (text := lowered.as_text()):
             return
         ids = _devices(compiled)
         code = self._path.parent / _digest(repr((text, ids, _surroundings())).encode())
         # What XLA has loaded from JAX's cache cannot be written a second time: it would load, and fail when called.
         if fresh:
             _write(code, serialize_executable.serialize(compiled)[0])
-        if code.exists():
+        stamps = _stamps()
+        # What was changed since it was imported, if only perhaps, may not be what was traced.
+        if code.exists() and not any(stamp and stamp[1] > _BEGUN for stamp in stamps.values()):
             tree = compiled.out_tree
-            _write(self._path, (_stamps(), ids, jax.tree.unflatten(tree, range(tree.num_leaves)), code.name))
-            _tidy(self._path.parent)
+            _write(self._path, (stamps, ids, jax.tree.unflatten(tree, range(tree.num_leaves)), code.name))
+        _tidy(self._path.parent)
 
 
 @cache
@@ -211,6 +219,9 @@ def _devices(compiled: jax.stages.Compiled) -> list[int]:
 
 
 def _read(path: Path) -> Any:
+    """What this user wrote: an entry is code, and a folder that is shared may hold another's."""
+    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} is another user's")
     content = path.read_bytes()
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         raise ValueError(f"{path} is damaged")
