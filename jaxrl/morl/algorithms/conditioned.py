@@ -1,5 +1,6 @@
 """One network for all preferences: a front of as many policies as one asks for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, NamedTuple
@@ -35,6 +36,7 @@ __all__ = [
     "front_at",
     "make_parts",
     "returns_under",
+    "study_of",
 ]
 
 TRAINING = {"num_envs": 16}
@@ -93,23 +95,7 @@ def conditioned(
         ValueError: for fewer preferences than objectives.
     """
     parts = make_parts(environment, problem, config, settings)
-    built = parts.trainer
-    init, step = partial(_init, parts), partial(_step, parts)
-    return Study(
-        init=init,
-        step=step,
-        run=lambda key, hp: scan_steps(step, init(key, hp), hp, built.num_iterations, built.evaluation_iterations),
-        evaluate=partial(_evaluate, parts),
-        policy=partial(_policy, parts),
-        hyperparameters=StudyHyperparameters(built.hyperparameters, hyperparameters),
-        trainer=built,
-        problem=problem,
-        iteration_steps=np.full(built.num_iterations, built.steps_per_iteration, np.int64),
-        algorithm="custom",
-        config=config,
-        settings={},
-        rebuild=None,
-    )
+    return study_of(parts, hyperparameters, _init, _step, lambda state, hp: (state.agent, hp.training))
 
 
 def make_parts(environment: Environment, problem: Problem, config: Any, settings: dict[str, Any]) -> Parts:
@@ -126,6 +112,34 @@ def make_parts(environment: Environment, problem: Problem, config: Any, settings
     # The learner's own evaluation, under one weight only, happens once at the end.
     learner = built.rebuild(num_evaluations=1, evaluation_episodes=1)
     return Parts(built, learner, problem, config)
+
+
+def study_of(parts: Parts, hyperparameters: Any, init: Callable, step: Callable, network: Callable) -> Study:
+    """The study of one network, whose front is that of evenly spaced preferences.
+
+    Args:
+        parts: of the study.
+        hyperparameters: of the algorithm.
+        init: `(parts, key, hyperparameters) -> state`.
+        step: `(parts, state, hyperparameters, index) -> (state, outputs)`.
+        network: `(state, hyperparameters) -> (agent, its hyperparameters)`: what acts.
+    """
+    built, init, step = parts.trainer, partial(init, parts), partial(step, parts)
+    return Study(
+        init=init,
+        step=step,
+        run=lambda key, hp: scan_steps(step, init(key, hp), hp, built.num_iterations, built.evaluation_iterations),
+        evaluate=partial(_evaluate, parts, network),
+        policy=partial(_policy, parts, network),
+        hyperparameters=StudyHyperparameters(built.hyperparameters, hyperparameters),
+        trainer=built,
+        problem=parts.problem,
+        iteration_steps=np.full(built.num_iterations, built.steps_per_iteration, np.int64),
+        algorithm="custom",
+        config=parts.config,
+        settings={},
+        rebuild=None,
+    )
 
 
 def _init(parts: Parts, key: PRNGKeyArray, hyperparameters: StudyHyperparameters) -> RunState:
@@ -178,13 +192,20 @@ def returns_under(
 
 
 def _evaluate(
-    parts: Parts, key: PRNGKeyArray, state: RunState, hyperparameters: StudyHyperparameters, num_episodes: int
+    parts: Parts,
+    network: Callable,
+    key: PRNGKeyArray,
+    state: PyTree,
+    hyperparameters: StudyHyperparameters,
+    num_episodes: int,
 ) -> tuple[Array, Array, Array]:
     weights = _weights(parts, parts.config.num_policies)
-    points = returns_under(parts, key, state.agent, hyperparameters.training, weights, num_episodes)
+    points = returns_under(parts, key, *network(state, hyperparameters), weights, num_episodes)
     return points, jnp.all(jnp.isfinite(points), axis=-1), weights
 
 
-def _policy(parts: Parts, state: RunState, hyperparameters: StudyHyperparameters, index: int) -> tuple[PyTree, Any]:
-    weights = _weights(parts, parts.config.num_policies)[index]
-    return state.agent, hyperparameters.training._replace(weights=weights)
+def _policy(
+    parts: Parts, network: Callable, state: PyTree, hyperparameters: StudyHyperparameters, index: int
+) -> tuple[PyTree, Any]:
+    agent, training = network(state, hyperparameters)
+    return agent, training._replace(weights=_weights(parts, parts.config.num_policies)[index])

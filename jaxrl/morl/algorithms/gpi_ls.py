@@ -6,11 +6,10 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.configs import check_config
 from jaxrl.environments.base import Environment
-from jaxrl.morl.algorithms.conditioned import Parts, front_at, make_parts, returns_under
+from jaxrl.morl.algorithms.conditioned import Parts, front_at, make_parts, returns_under, study_of
 from jaxrl.morl.pareto import non_dominated
 from jaxrl.morl.problem import Problem
 from jaxrl.morl.study import (
@@ -21,9 +20,7 @@ from jaxrl.morl.study import (
     no_evaluation,
 )
 from jaxrl.morl.tabular.corner_weights import corner_weights
-from jaxrl.numerics.weights import equally_spaced
 from jaxrl.ranges import COUNT
-from jaxrl.training.loop import scan_steps
 from jaxrl.training.rollouts import RunState
 from jaxrl.types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -104,24 +101,8 @@ def gpi_ls(
     if num_objectives not in (2, 3):
         raise ValueError(f"gpi_ls takes 2 or 3 objectives, {environment.spec.name} has {num_objectives}")
     parts = make_parts(environment, problem, config, settings)
-    built = parts.trainer
-    _require_places(config, built.hyperparameters, num_objectives)
-    init, step = partial(_init, parts), partial(_step, parts)
-    return Study(
-        init=init,
-        step=step,
-        run=lambda key, hp: scan_steps(step, init(key, hp), hp, built.num_iterations, built.evaluation_iterations),
-        evaluate=partial(_evaluate, parts),
-        policy=partial(_policy, parts),
-        hyperparameters=StudyHyperparameters(built.hyperparameters, hyperparameters),
-        trainer=built,
-        problem=problem,
-        iteration_steps=np.full(built.num_iterations, built.steps_per_iteration, np.int64),
-        algorithm="custom",
-        config=config,
-        settings={},
-        rebuild=None,
-    )
+    _require_places(config, parts.trainer.hyperparameters, num_objectives)
+    return study_of(parts, hyperparameters, _init, _step, lambda state, hp: (state.run.agent, _training(state, hp)))
 
 
 def _require_places(config: GPILSConfig, defaults: Any, num_objectives: int) -> None:
@@ -234,17 +215,3 @@ def _missed(
     own = jnp.eye(len(points), dtype=bool)
     others = jnp.max(jnp.where(own, -jnp.inf, values), axis=-1)
     return jnp.where(found, jnp.diagonal(values) - others, -jnp.inf)
-
-
-def _evaluate(
-    parts: Parts, key: PRNGKeyArray, state: GPILSState, hyperparameters: StudyHyperparameters, num_episodes: int
-) -> tuple[Array, Array, Array]:
-    weights = equally_spaced(parts.problem.num_objectives, parts.config.num_policies)
-    training = _training(state, hyperparameters)
-    points = returns_under(parts, key, state.run.agent, training, weights, num_episodes)
-    return points, jnp.all(jnp.isfinite(points), axis=-1), weights
-
-
-def _policy(parts: Parts, state: GPILSState, hyperparameters: StudyHyperparameters, index: int) -> tuple[PyTree, Any]:
-    weights = equally_spaced(parts.problem.num_objectives, parts.config.num_policies)[index]
-    return state.run.agent, _training(state, hyperparameters)._replace(weights=weights)
