@@ -9,8 +9,7 @@ import pytest
 
 import jaxrl
 from jaxrl.replay import Buffer, with_buffers, without_buffers
-from jaxrl.sweeps import running
-from jaxrl.sweeps.checkpoint import Checkpoints
+from tests.stopping import stopping
 
 pytestmark = pytest.mark.quick_compilation
 
@@ -32,10 +31,6 @@ EVERY = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
 WITHOUT = replace(EVERY, checkpoint_buffers=False)
 
 
-class StoppedError(Exception):
-    """Stands for what ends a process."""
-
-
 @pytest.fixture(scope="module")
 def trainer():
     return jaxrl.trainer("dqn", probes.one_step(), **SETTINGS)
@@ -46,18 +41,8 @@ def sweep(trainer, directory, options):
 
 
 def stopped(trainer, directory, options, monkeypatch, after=2):
-    save, count = Checkpoints.save, []
-
-    def saving(self, *arguments, **rest):
-        save(self, *arguments, **rest)
-        count.append(1)
-        if len(count) == after:
-            raise StoppedError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(running.Checkpoints, "save", saving)
-        with pytest.raises(StoppedError):
-            sweep(trainer, directory, options)
+    with stopping(monkeypatch, after):
+        sweep(trainer, directory, options)
     return (directory / "group_0" / "10.npz").stat().st_size
 
 

@@ -16,19 +16,16 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.errors import CheckpointError, DamagedError, NonFiniteError
 from jaxrl.runs import experiment, saved
-from jaxrl.sweeps import batches, running
+from jaxrl.sweeps import batches
 from jaxrl.sweeps.checkpoint import Checkpoints
 from tests import walks
+from tests.stopping import stopping
 from tests.walks import walk
 
 pytestmark = [pytest.mark.quick_compilation, pytest.mark.usefixtures("built_once")]
 
 EVERY = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
 SEEDS = (5, 1, 3)
-
-
-class StoppedError(Exception):
-    """Stands for what ends a process."""
 
 
 def sweep(directory, seeds, program=None, **rest):
@@ -44,23 +41,6 @@ def same(first, second):
             if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
                 left, right = jax.random.key_data(left), jax.random.key_data(right)
             np.testing.assert_array_equal(left, right)
-
-
-@contextmanager
-def stopping(monkeypatch, after):
-    """Ends the host loop once so many checkpoints have been saved."""
-    save, count = Checkpoints.save, []
-
-    def saving(self, *arguments, **options):
-        save(self, *arguments, **options)
-        count.append(1)
-        if len(count) == after:
-            raise StoppedError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(running.Checkpoints, "save", saving)
-        with pytest.raises(StoppedError):
-            yield
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax
@@ -17,19 +18,15 @@ from jaxrl.errors import CheckpointError
 from jaxrl.runs import experiment, metrics
 from jaxrl.runs.configuration import threads_of
 from jaxrl.runs.metrics import GrowingTable, read_metrics
-from jaxrl.sweeps.checkpoint import Checkpoints
 from jaxrl.sweeps.lock import lock
 from jaxrl.sweeps.tables import run_table
 from tests import walks
+from tests.stopping import stopping
 
 pytestmark = pytest.mark.quick_compilation
 
 EVERY = jaxrl.RunOptions(progress=False, num_chunks=4, checkpoint_seconds=0.0)
 WALK = experiment.Configuration("walk", "walk", "", seeds=(3, 1, 4), hyperparameters={"scale": [0.5, 0.25]})
-
-
-class StoppedError(Exception):
-    """Stands for what ends a process."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,22 +37,8 @@ def compiled_once(monkeypatch):
 
 def run(directory, monkeypatch, stop_after=None, before_save=False):
     """Runs the walk, or as much of it as so many checkpoints, the last of which may be just about to be written."""
-    save, count = Checkpoints.save, []
-
-    def saving(self, *arguments, **options):
-        count.append(1)
-        if not (before_save and len(count) == stop_after):
-            save(self, *arguments, **options)
-        if len(count) == stop_after:
-            raise StoppedError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "save", saving)
-        if stop_after:
-            with pytest.raises(StoppedError):
-                experiment.run(WALK, directory, EVERY)
-        else:
-            experiment.run(WALK, directory, EVERY)
+    with stopping(monkeypatch, stop_after, before_save) if stop_after else nullcontext():
+        experiment.run(WALK, directory, EVERY)
 
 
 def rows(path):
