@@ -2,10 +2,7 @@
 
 import math
 
-import jax
-import numpy as np
-from _jaxrl_ppo import program
-from _protocol import compile_then_run, read_settings, report, versions
+from _jaxrl_ppo import train
 
 import jaxrl
 
@@ -45,24 +42,5 @@ def build(settings: dict) -> jaxrl.Trainer:
     )
 
 
-def main() -> None:
-    """Trains all seeds in one program and reports time and returns."""
-    settings = read_settings()
-    if settings["num_devices"] > 1:
-        jaxrl.use_cpu_cores(settings["num_devices"])
-    trainer = build(settings)
-    keys = jax.random.split(jax.random.key(settings["seed"]), settings["num_seeds"])
-    run = program(trainer, settings["num_seeds"], settings["num_devices"])
-    result, seconds = compile_then_run(run, keys, trainer.hyperparameters)
-    curve = np.asarray(result.evaluation.returns).reshape(settings["num_seeds"], settings["num_evaluations"])
-    report(
-        **seconds,
-        env_steps=trainer.num_iterations * trainer.steps_per_iteration * settings["num_seeds"],
-        returns=curve[:, -1].tolist(),
-        curve=curve.mean(0).tolist(),
-        versions=versions("jaxrl", "gymnax", "jax"),
-    )
-
-
 if __name__ == "__main__":
-    main()
+    train(build)

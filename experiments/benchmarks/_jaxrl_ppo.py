@@ -61,7 +61,7 @@ def program(trainer: jaxrl.Trainer, num_seeds: int, num_devices: int) -> Callabl
     )
 
 
-def main() -> None:
+def train(build: Callable[[dict], jaxrl.Trainer]) -> None:
     """Trains all seeds in one program and reports time and returns."""
     settings = read_settings()
     if settings["num_devices"] > 1:
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train(build)

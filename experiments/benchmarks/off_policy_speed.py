@@ -97,7 +97,9 @@ def main(arguments: Arguments) -> None:
     """Measures every scenario, writes the JSON after each, and prints the table."""
     if arguments.quick:
         output = ROOT / "runs" / "off_policy_speed_quick.json"
-        arguments = Arguments(seeds=(1, 2), repeats=1, total_steps=10_000, num_evaluations=2, output=output)
+        arguments = Arguments(
+            agents=arguments.agents, seeds=(1, 2), repeats=1, total_steps=10_000, num_evaluations=2, output=output
+        )
     report: dict[str, Any] = {"machine": machine(), "settings": {"shared": SHARED, **AGENTS}, "results": {}, "runs": {}}
     if arguments.output.exists():
         earlier = json.loads(arguments.output.read_text())
