@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxrl.agents.base import Agent, Progress
 from jaxrl.agents.off_policy import value_acting
-from jaxrl.agents.off_policy.backups import BACKUPS, Backup, at
+from jaxrl.agents.off_policy.backups import BACKUPS, at
 from jaxrl.agents.off_policy.experience import Experience, Sequences
 from jaxrl.agents.off_policy.exploring import EPSILON, EPSILON_RANGES, chances
-from jaxrl.agents.off_policy.heads import HEADS, Head
+from jaxrl.agents.off_policy.heads import HEADS
 from jaxrl.agents.off_policy.learner import Learner, OffPolicyState
 from jaxrl.agents.off_policy.loop import off_policy
 from jaxrl.agents.off_policy.value_acting import (
-    Acting,
     make_acting,
     of_critics,
     of_each_critic,
@@ -25,6 +23,7 @@ from jaxrl.agents.off_policy.value_acting import (
     visible,
     wide,
 )
+from jaxrl.agents.off_policy.value_descent import Parts, descend, learned_optimiser, signals
 from jaxrl.agents.off_policy.value_sequences import along
 from jaxrl.agents.off_policy.value_settings import (
     DEFAULTS,
@@ -34,28 +33,13 @@ from jaxrl.agents.off_policy.value_settings import (
     ValueHyperparameters,
     require_effect,
 )
-from jaxrl.agents.optimisation import optimiser_of, training_share
+from jaxrl.agents.optimisation import optimiser_of
 from jaxrl.environments.base import EnvironmentSpec
 from jaxrl.numerics.weights import equally_spaced
-from jaxrl.optimisers import OPTIMISERS, LearnedOptimiser, Signals
 from jaxrl.ranges import PROBABILITY
 from jaxrl.types import Array, Float, PRNGKeyArray, PyTree
 
 __all__ = ["value_learning"]
-
-
-class _Parts(NamedTuple):
-    acting: Acting
-    backup: Backup
-    optimiser: LearnedOptimiser | None
-
-    @property
-    def config(self) -> ValueConfig:
-        return self.acting.config
-
-    @property
-    def head(self) -> Head:
-        return self.acting.head
 
 
 def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping[str, Any]) -> Agent:
@@ -88,7 +72,7 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
         recurrent_size=config.recurrent_size,
     )
     require_effect(config, head, backup, acting.network.recurrent, spec.num_objectives)
-    parts = _Parts(acting, backup, _learned_optimiser(config, acting))
+    parts = Parts(acting, backup, learned_optimiser(config, acting))
     brought = {"head": head, "backup": backup}
     recurrent = {"memory": acting.network.memory, "sequence_length": config.burn_in + config.sequence_length}
     learner = Learner(
@@ -119,39 +103,28 @@ def value_learning(spec: EnvironmentSpec, config: ValueConfig, defaults: Mapping
     return agent._replace(hyperparameters=agent.hyperparameters._replace(support=support), preferences=_of_support)
 
 
-def _learned_optimiser(config: ValueConfig, acting: Acting) -> LearnedOptimiser | None:
-    if config.optimiser not in OPTIMISERS:
-        return None
-    if acting.network.activity is None or config.num_critics > 1:
-        raise ValueError(
-            f"optimiser={config.optimiser!r} reads how active the neurons of plain dense layers are: it needs a "
-            "network without memory, noise, LayerNorm, residual blocks or fractions, and num_critics=1"
-        )
-    return OPTIMISERS.make(config.optimiser)
-
-
 def _of_support(key: PRNGKeyArray, count: int, hp: Any) -> Float[Array, "env objective"]:
     """Each of the support's preferences equally often, but for what does not divide, at random."""
     order = jax.random.permutation(key, hp.support.shape[0])
     return hp.support[jnp.resize(order, count)]
 
 
-def _init(parts: _Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
+def _init(parts: Parts, key: PRNGKeyArray, hp: Any) -> tuple[PyTree, PyTree, PyTree]:
     count, init = parts.config.num_critics, parts.acting.network.init
     params = {"values": init(key) if count == 1 else jax.vmap(init)(jax.random.split(key, count))}
     return params, params, optimiser_of(parts, hp, 0.0, params).init(params)
 
 
-def _taus(parts: _Parts, key: PRNGKeyArray, batch: tuple[int, ...]) -> Array | None:
+def _taus(parts: Parts, key: PRNGKeyArray, batch: tuple[int, ...]) -> Array | None:
     return parts.head.taus(key, batch) if parts.head.taus else None
 
 
-def _noise(parts: _Parts, key: PRNGKeyArray) -> PRNGKeyArray | None:
+def _noise(parts: Parts, key: PRNGKeyArray) -> PRNGKeyArray | None:
     return key if parts.config.noisy or parts.config.dropout else None
 
 
 def _learn(
-    parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Experience, hp: Any, progress: Progress
+    parts: Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Experience, hp: Any, progress: Progress
 ) -> tuple[OffPolicyState, Float[Array, " batch"], dict[str, Array]]:
     """One gradient step on single transitions."""
     keys = jax.random.split(key, 8)
@@ -195,20 +168,20 @@ def _learn(
         losses = _over_critics(parts, _loss(parts, taken, target, taus, weights, hp, progress))
         return jnp.mean(experience.importance * losses), (taken, losses)
 
-    read = partial(_signals, parts, keys[7], state, observation, weights, taus, progress)
-    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress, read)
+    read = partial(signals, parts, keys[7], state, observation, weights, taus, progress)
+    state, (taken, losses), metrics = descend(parts, state, loss_of, hp, progress, read)
     means = jnp.sum(parts.head.mean(taken, hp.head) * weights, axis=-1)
     errors = _errors(parts, taken, judged, losses, weights)
     return state, errors, {**metrics, "value": means.mean()}
 
 
-def _over_critics(parts: _Parts, values: Float[Array, "..."]) -> Float[Array, "..."]:
+def _over_critics(parts: Parts, values: Float[Array, "..."]) -> Float[Array, "..."]:
     """Means over critics, where there are several."""
     return values if parts.config.num_critics == 1 else values.mean(axis=0)
 
 
 def _loss(
-    parts: _Parts, taken: Array, target: Array, taus: Array | None, weights: Array, hp: Any, progress: Progress
+    parts: Parts, taken: Array, target: Array, taus: Array | None, weights: Array, hp: Any, progress: Progress
 ) -> Float[Array, "*batch"]:
     """The mean over objectives; with homotopy (1-λ) of it and λ of the weighted sum's own (Yang et al., 2019)."""
     losses = parts.head.loss(taken, target, taus, hp.head).mean(axis=-1)
@@ -222,7 +195,7 @@ def _loss(
 
 
 def _backed_up(
-    parts: _Parts, later: Array, other: Array, before: Array | None, experience: Any, hp: Any
+    parts: Parts, later: Array, other: Array, before: Array | None, experience: Any, hp: Any
 ) -> tuple[Float[Array, "*batch objective atom"], Float[Array, "*batch objective"]]:
     """Outputs for what follows, and rewards with what the backup adds to them."""
     weights, following = experience.weights, experience.following
@@ -236,39 +209,7 @@ def _backed_up(
     return mixed, experience.reward + bonus[..., None]
 
 
-def _signals(
-    parts: _Parts,
-    key: PRNGKeyArray,
-    state: OffPolicyState,
-    observation: PyTree,
-    weights: Array,
-    taus: Array | None,
-    progress: Progress,
-) -> Signals:
-    """What a learned optimiser reads at one gradient step; passes are the steps of an iteration."""
-    activity = parts.acting.network.activity(state.params["values"], observation, weights, taus)
-    count = parts.config.num_updates
-    passed = (state.updates % count) / max(1, count - 1)
-    return Signals(key, training_share(progress), passed, {"values": activity})
-
-
-def _descend(
-    parts: _Parts,
-    state: OffPolicyState,
-    loss_of: Any,
-    hp: Any,
-    progress: Progress,
-    read: Callable[[], Signals] | None = None,
-) -> tuple[OffPolicyState, Any, dict[str, Array]]:
-    (loss, extras), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    optimiser = optimiser_of(parts, hp, progress.fraction, state.params)
-    seen = {"signals": read()} if parts.optimiser is not None else {}
-    updates, moments = optimiser.update(gradient, state.optimiser, state.params, **seen)
-    state = state._replace(params=optax.apply_updates(state.params, updates), optimiser=moments)
-    return state, extras, {"loss": loss}
-
-
-def _errors(parts: _Parts, taken: Array, target: Array, losses: Array, weights: Array) -> Float[Array, "*batch"]:
+def _errors(parts: Parts, taken: Array, target: Array, losses: Array, weights: Array) -> Float[Array, "*batch"]:
     """|w·δ| of means; of distributions the loss, as Rainbow has it (Hessel et al., 2018, section 3)."""
     if parts.head.num_atoms > 1:
         return jnp.abs(losses)
@@ -280,7 +221,7 @@ _LARGEST = 0.9
 
 
 def _learn_sequences(
-    parts: _Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Sequences, hp: Any, progress: Progress
+    parts: Parts, key: PRNGKeyArray, state: OffPolicyState, experience: Sequences, hp: Any, progress: Progress
 ) -> tuple[OffPolicyState, Float[Array, " batch"], dict[str, Array]]:
     """One gradient step on sequences, time leading from here on."""
     keys = jax.random.split(key, 4)
@@ -303,7 +244,7 @@ def _learn_sequences(
         losses = jnp.where(steps.valid, _loss(parts, taken, target, taus, steps.weights, hp, progress), 0.0)
         return jnp.mean(experience.importance * losses), (taken, losses)
 
-    state, (taken, losses), metrics = _descend(parts, state, loss_of, hp, progress)
+    state, (taken, losses), metrics = descend(parts, state, loss_of, hp, progress)
     errors = jnp.where(steps.valid, _errors(parts, taken, target, losses, steps.weights), 0.0)
     priority = _LARGEST * errors.max(axis=0) + (1.0 - _LARGEST) * errors.mean(axis=0)
     means = jnp.sum(parts.head.mean(taken, hp.head) * steps.weights, axis=-1)
