@@ -99,18 +99,20 @@ def kept(path: Path, name: str, row: dict[str, Any]) -> None:
 
 def draw(path: Path) -> None:
     """Mean hypervolume over steps, a panel for every environment."""
-    import matplotlib.pyplot as plt
-
     rows = json.loads(path.read_text())["rows"]
     environments = sorted({name.split(",")[0] for name in rows})
-    figure, axes = plt.subplots(1, len(environments), figsize=(4.0 * len(environments), 3.0), squeeze=False)
-    for axis, environment in zip(axes[0], environments, strict=True):
-        for name, row in rows.items():
-            if name.startswith(f"{environment},") and "curve" in row:
-                axis.plot(row["curve"]["steps"], row["curve"]["hypervolume"], label=name.split(", ", 1)[1])
-        axis.set(title=environment, xlabel="environment steps", ylabel="hypervolume")
-        axis.legend(fontsize=6)
-    figure.tight_layout()
+    figure = plotting.new_figure(2.5 + 3.6 * len(environments), 3.4)
+    panels = figure.subplots(1, len(environments), squeeze=False)[0]
+    for axes, environment in zip(panels, environments, strict=True):
+        own = [(name, row) for name, row in rows.items() if name.startswith(f"{environment},") and "curve" in row]
+        for index, (name, row) in enumerate(own):
+            label = name.split(", ", 1)[1]
+            axes.plot(row["curve"]["steps"], row["curve"]["hypervolume"], label=label, **plotting.series_style(index))
+        plotting.style_axes(axes, "environment steps", "hypervolume")
+        axes.set_title(environment)
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+        plotting.add_legend(figure, axes)
+    plotting.note(figure, "mean over seeds, measured during training on fewer preferences than the final front")
     plotting.save(figure, path.with_suffix(".png"))
 
 

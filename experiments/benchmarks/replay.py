@@ -59,28 +59,24 @@ def checkpoint_bytes() -> dict[str, Any]:
 
 def draw(report: dict[str, Any]) -> None:
     """Microseconds of an update by capacity, and of one member's by how many there are."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
-    for axis, over, title in zip(axes, ("capacity", "members"), ("steps that are kept", "members in one program")):
-        for prioritised in (False, True):
+    figure = plotting.new_figure(9.0, 3.8)
+    both = figure.subplots(1, 2, sharey=True)
+    for axes, over, label in zip(both, ("capacity", "members"), ("steps that are kept", "members in one program")):
+        for index, kind in enumerate(("uniform", "by priority")):
+            rows = [row for row in report["rows"] if row["prioritised"] == (kind == "by priority")]
+            fixed = {"capacity": ("members", 1), "members": ("capacity", CAPACITY_OF_MEMBERS)}[over]
+            chosen = [row for row in rows if row[fixed[0]] == fixed[1]]
             for side, dash in (("jaxrl", "-"), ("flashbax", "--")):
-                chosen = [
-                    row
-                    for row in report["rows"]
-                    if row["prioritised"] == prioritised
-                    and (row["members"] == 1 if over == "capacity" else row["capacity"] == CAPACITY_OF_MEMBERS)
-                ]
-                values = [row[side]["least_microseconds"] / row["members"] for row in chosen]
-                kind = "by priority" if prioritised else "uniform"
-                colour = "C1" if prioritised else "C0"
-                axis.plot(
-                    [row[over] for row in chosen], values, dash, marker="o", color=colour, label=f"{side}, {kind}"
-                )
-        axis.set(xscale="log", xlabel=title, ylim=(0, None))
-    axes[0].set_ylabel("μs of an update and member")
-    axes[1].set_xscale("log", base=2)
-    axes[1].legend(fontsize=8)
+                values = [row[side]["microseconds"] / row["members"] for row in chosen]
+                at = [row[over] for row in chosen]
+                axes.plot(at, values, **{**plotting.series_style(index), "linestyle": dash}, label=f"{side}, {kind}")
+        plotting.style_axes(axes, label, "µs of an update, per member" if over == "capacity" else "")
+        axes.set_xscale("log", base=10 if over == "capacity" else 2)
+        axes.set_ylim(0, None)
+    plotting.add_legend(figure, both[1])
+    plotting.note(
+        figure, f"medians over {report['settings']['turns']} turns of both, on a machine shared with other work"
+    )
     plotting.save(figure, OUT.with_suffix(".png"))
 
 
