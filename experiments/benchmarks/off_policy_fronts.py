@@ -1,9 +1,9 @@
 """Fronts of off-policy agents for all preferences, beside morl-baselines' envelope Q-learning.
 
-Deep sea treasure (concave and convex) and minecart, each at several budgets: envelope Q-learning, generalised policy
-improvement with and without linear support, and discrete soft actor-critic under all preferences. Every row has the
-hypervolume and expected utility of every seed, and environment steps per second of all seeds with compilation and
-evaluation in the clock. Rows are added to what the file has: a run may be of some of them.
+Deep sea treasure (concave and convex) and minecart, each at several budgets: Munchausen, double and envelope
+Q-learning, generalised policy improvement with and without linear support, and discrete soft actor-critic under all
+preferences. Every row has the hypervolume and expected utility of every seed, and environment steps per second of all
+seeds with compilation and evaluation in the clock. Rows are added to what the file has: a run may be of some of them.
 
     python experiments/benchmarks/off_policy_fronts.py
     python experiments/benchmarks/off_policy_fronts.py --environments minecart --steps 30000 --peer
@@ -26,6 +26,7 @@ from peers import ROOT
 
 import jaxrl
 from jaxrl import plotting
+from jaxrl.environments import Box
 from jaxrl.morl.problem import make_problem
 
 PATH = ROOT / "results" / "benchmarks" / "off_policy_fronts.json"
@@ -49,7 +50,21 @@ VALUES: dict[str, Any] = {
     "normalise_observations": True,
 }
 IMPROVING: dict[str, Any] = {**VALUES, "policies": "acting", "num_critics": 1, "conditioning": "product"}
+# A cart that waits loses 1-γ of what it would bring home: values must tell actions apart by more than their noise is,
+# as those with a share of the log-policy do (Bellemare et al., 2016; Vieillard et al., 2020).
+MUNCHAUSEN: dict[str, Any] = {
+    **VALUES,
+    "member_agent": "munchausen_dqn",
+    "conditioning": "product",
+    "layer_norm": False,
+    "num_envs": 32,
+    "num_steps": 1,
+}
+# Steps until ε has fallen.
+EXPLORING = 30_000
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "munchausen_dqn": ("conditioned", MUNCHAUSEN),
+    "dqn": ("conditioned", {**MUNCHAUSEN, "member_agent": "dqn"}),
     "envelope_dqn": ("conditioned", {"member_agent": "envelope_dqn", "num_candidates": 4, **VALUES}),
     "gpi_dqn": ("conditioned", {"member_agent": "gpi_dqn", "num_candidates": 3, **IMPROVING}),
     "gpi_ls": ("gpi_ls", IMPROVING),
@@ -80,7 +95,12 @@ class Arguments:
 def row_of(environment: str, contender: str, steps: int, seeds: int, episodes: int) -> dict[str, Any]:
     """One row."""
     algorithm, own = CONTENDERS[contender]
-    settings = {**SMALL, **own, "total_steps": steps}
+    spec = jaxrl.make(f"mo/{environment}").spec
+    settings = {**SMALL, "discount": spec.discount, **own, "total_steps": steps}
+    if not isinstance(spec.observation, Box):
+        settings.pop("normalise_observations", None)
+    if "epsilon_fraction" in own:
+        settings["epsilon_fraction"] = min(1.0, EXPLORING / steps)
     found = measured(algorithm, f"mo/{environment}", settings, seeds, episodes)
     speed = found["steps_per_seed"] * seeds / found["seconds_all_seeds"]
     return {
@@ -92,26 +112,29 @@ def row_of(environment: str, contender: str, steps: int, seeds: int, episodes: i
 
 def kept(path: Path, name: str, row: dict[str, Any]) -> None:
     """Adds a row to the file."""
-    known = json.loads(path.read_text()) if path.exists() else {"machine": machine(), "rows": {}}
-    known["rows"][name] = row
+    known = json.loads(path.read_text()) if path.exists() else {"rows": {}}
+    known["rows"][name] = row | {"machine": machine()}
     path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 def draw(path: Path) -> None:
-    """Mean hypervolume over steps, a panel for every environment."""
+    """Mean hypervolume over steps, a panel for every environment; of one contender all budgets, not single seeds."""
     rows = json.loads(path.read_text())["rows"]
-    environments = sorted({name.split(",")[0] for name in rows})
+    drawn = [(name.split(", "), row) for name, row in rows.items() if "curve" in row and row["seeds"] > 1]
+    environments, contenders = (sorted({name[part] for name, _ in drawn}) for part in (0, 1))
     figure = plotting.new_figure(2.5 + 3.6 * len(environments), 3.4)
     panels = figure.subplots(1, len(environments), squeeze=False)[0]
     for axes, environment in zip(panels, environments, strict=True):
-        own = [(name, row) for name, row in rows.items() if name.startswith(f"{environment},") and "curve" in row]
-        for index, (name, row) in enumerate(own):
-            label = name.split(", ", 1)[1]
-            axes.plot(row["curve"]["steps"], row["curve"]["hypervolume"], label=label, **plotting.series_style(index))
-        plotting.style_axes(axes, "environment steps", "hypervolume")
+        for name, row in drawn:
+            if name[0] == environment:
+                steps = np.asarray(row["curve"]["steps"]) / 1000
+                axes.plot(steps, row["curve"]["hypervolume"], **plotting.series_style(contenders.index(name[1])))
+        plotting.style_axes(axes, "thousands of environment steps", "hypervolume" if axes is panels[0] else "")
         axes.set_title(environment)
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
-        plotting.add_legend(figure, axes)
+    for index, contender in enumerate(contenders):
+        panels[-1].plot([], [], label=contender, **plotting.series_style(index))
+    plotting.add_legend(figure, panels[-1])
     plotting.note(figure, "mean over seeds, measured during training on fewer preferences than the final front")
     plotting.save(figure, path.with_suffix(".png"))
 
