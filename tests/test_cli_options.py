@@ -101,6 +101,10 @@ def test_help_shows_groups_ranges_defaults_and_the_leaves_of_what_is_chosen(caps
     assert "--clip-epsilon" not in text and "--gravity NUMBER environment.gravity" in text
     assert all(leaf in text for leaf in ("objective.kl_coefficient", "aggregator.margin", "optimiser.trust_region"))
     assert "objective.clip_epsilon, of clip" in shown("pareto c_morl --help")
+    # What the study sets itself, here that the network is conditioned, is so for its members' leaves.
+    chosen = "--member-agent gpi_dqn --conditioning product"
+    text = shown(f"pareto conditioned mo/deep-sea-treasure {chosen} --help")
+    assert "--num-candidates" in text and "exploration.epsilon_end" in text and "--clip-epsilon" not in text
 
 
 @pytest.mark.slow  # Every agent is built.

@@ -1,7 +1,8 @@
 """Algorithms that find a front: `study("c_morl", "mo/minecart", total_steps=...)`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxrl import hyperparameters as named
@@ -33,18 +34,24 @@ class AlgorithmEntry(NamedTuple):
         config: class of its static settings.
         hyperparameters: class of its traced ones.
         training: settings of the inner trainer that differ from the trainer's own defaults.
-        chosen: settings of the inner trainer that the algorithm sets itself.
+        chosen: settings of the inner trainer that the algorithm sets itself, and to what; None where that differs.
     """
 
     build: Callable[..., Study]
     config: type
     hyperparameters: type
     training: dict[str, Any]
-    chosen: tuple[str, ...] = ()
+    chosen: Mapping[str, Any] = MappingProxyType({})
+
+
+_AGGREGATED = MappingProxyType({"aggregator": None})
+_CONDITIONED = MappingProxyType({"condition_on_weights": True})
 
 
 def _tabular(algorithm: Callable[..., tabular.Tabular], config: type, hyperparameters: type) -> AlgorithmEntry:
-    return AlgorithmEntry(tables.as_study(algorithm, _PROTOCOL), config, hyperparameters, {}, tuple(tables.PROTOCOL))
+    return AlgorithmEntry(
+        tables.as_study(algorithm, _PROTOCOL), config, hyperparameters, {}, dict.fromkeys(tables.PROTOCOL)
+    )
 
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
@@ -53,27 +60,27 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         decomposition.WeightPopulationConfig,
         decomposition.DecompositionHyperparameters,
         {},
-        ("aggregator",),
+        _AGGREGATED,
     ),
     "morl_d": AlgorithmEntry(
         decomposition.morl_d,
         decomposition.DecompositionConfig,
         decomposition.DecompositionHyperparameters,
         {},
-        ("aggregator",),
+        _AGGREGATED,
     ),
     "c_morl": AlgorithmEntry(
-        c_morl.c_morl, c_morl.CMORLConfig, c_morl.CMORLHyperparameters, c_morl.TRAINING, ("aggregator",)
+        c_morl.c_morl, c_morl.CMORLConfig, c_morl.CMORLHyperparameters, c_morl.TRAINING, _AGGREGATED
     ),
     "conditioned": AlgorithmEntry(
         conditioned.conditioned,
         conditioned.ConditionedConfig,
         conditioned.ConditionedHyperparameters,
         conditioned.TRAINING,
-        ("condition_on_weights",),
+        _CONDITIONED,
     ),
     "gpi_ls": AlgorithmEntry(
-        gpi_ls.gpi_ls, gpi_ls.GPILSConfig, gpi_ls.GPILSHyperparameters, gpi_ls.TRAINING, ("condition_on_weights",)
+        gpi_ls.gpi_ls, gpi_ls.GPILSConfig, gpi_ls.GPILSHyperparameters, gpi_ls.TRAINING, _CONDITIONED
     ),
     "pgmorl": AlgorithmEntry(pgmorl.pgmorl, pgmorl.PGMORLConfig, pgmorl.PGMORLHyperparameters, pgmorl.TRAINING),
     "pareto_q_learning": _tabular(
