@@ -329,7 +329,7 @@ def test_members_with_a_memory_begin_without_lapack(kind):
     np.testing.assert_allclose(kernel @ kernel.T, np.eye(5), atol=1e-5)
 
 
-@pytest.mark.parametrize("agent", ["dqn", "c51", "rainbow"])
+@pytest.mark.parametrize("agent", ["dqn", "c51", pytest.param("rainbow", marks=pytest.mark.slow)])
 def test_a_time_limit_is_no_termination(agent):
     """A reward of 1 a step is worth 1/(1-γ) = 10 although episodes are cut after 5 steps."""
     rates = {name: value for name, value in QUICK.items() if name != "epsilon_end"}
@@ -396,7 +396,7 @@ def test_weights_choose_among_objectives_and_a_conditioned_network_serves_all():
 # --- promises of the loop ---
 
 
-@pytest.mark.parametrize("agent", ["dqn", "rainbow", "discrete_sac"])
+@pytest.mark.parametrize("agent", ["dqn", "discrete_sac", pytest.param("rainbow", marks=pytest.mark.slow)])
 def test_one_objective_is_the_scalar_agent_bit_for_bit(agent):
     single = build(agent, "gymnax/CartPole-v1", num_updates=2, hidden_sizes=(8, 8))
     result = train(single)
